@@ -1,0 +1,5 @@
+//! The job file.
+
+pub mod settings;
+
+pub use settings::Settings;

@@ -1,0 +1,152 @@
+//! Points and money: exact decimals, never a float.
+
+use std::fmt;
+
+use rust_decimal::Decimal;
+use serde::{Deserialize, Serialize};
+
+/// An exact decimal of at most 18 digits, without trailing fractional zeros; `-0` is 0.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+pub struct Amount(Decimal);
+
+/// Why a text is not an [`Amount`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum AmountFault {
+    /// Not `[-+]digits[.digits]`.
+    #[error("a plain decimal number such as 1999.5 (no exponent, separators, signs of currency or blanks)")]
+    Syntax,
+    /// More than 18 digits.
+    #[error("a number of at most 18 digits")]
+    TooLong,
+}
+
+impl Amount {
+    /// The most digits, before and after the point together.
+    pub const DIGITS_MAX: usize = 18;
+
+    /// Reads `[-+]digits[.digits]`; leading zeros are allowed in the text and dropped.
+    pub fn parse(text: &str) -> Result<Amount, AmountFault> {
+        let unsigned = text.strip_prefix(['-', '+']).unwrap_or(text);
+        let (whole, fraction) = match unsigned.split_once('.') {
+            Some((_, "")) => return Err(AmountFault::Syntax),
+            Some(parts) => parts,
+            None => (unsigned, ""),
+        };
+        let all_digits = |part: &str| part.bytes().all(|byte| byte.is_ascii_digit());
+        if whole.is_empty() || !all_digits(whole) || !all_digits(fraction) {
+            return Err(AmountFault::Syntax);
+        }
+        let whole = whole.trim_start_matches('0');
+        let fraction = fraction.trim_end_matches('0');
+        if whole.len() + fraction.len() > Self::DIGITS_MAX {
+            return Err(AmountFault::TooLong);
+        }
+        let digits = format!("0{whole}{fraction}");
+        let units: i64 = digits.parse().expect("at most 18 digits fit an i64");
+        let units = if text.starts_with('-') { -units } else { units };
+        Ok(Amount(Decimal::new(units, fraction.len() as u32).normalize()))
+    }
+
+    /// Zero.
+    pub const ZERO: Amount = Amount(Decimal::ZERO);
+
+    /// Whether it is below zero.
+    pub fn is_negative(&self) -> bool {
+        self.0.is_sign_negative() && !self.0.is_zero()
+    }
+
+    /// The size without the sign.
+    pub fn abs(&self) -> Amount {
+        Amount(self.0.abs())
+    }
+
+    /// Digits after the point.
+    pub fn scale(&self) -> u32 {
+        self.0.scale()
+    }
+
+    /// With exactly `digits` fractional digits, as money wants them; `None` where digits would be lost.
+    pub fn with_scale(&self, digits: u32) -> Option<String> {
+        (self.scale() <= digits).then(|| format!("{:.1$}", self.0, digits as usize))
+    }
+}
+
+impl fmt::Display for Amount {
+    /// The wire form: no exponent, no leading zeros, no trailing fractional zeros.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Display::fmt(&self.0, f)
+    }
+}
+
+/// An exact sum of amounts.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Total(Decimal);
+
+impl Total {
+    /// Adds one amount.
+    ///
+    /// # Panics
+    /// Where the sum needs more than 28 digits: conservation could no longer be shown, and a run that
+    /// cannot show it must stop.
+    pub fn add(&mut self, amount: Amount) {
+        self.0 = self.0.checked_add(amount.0).expect("a sum of points fits 28 digits");
+    }
+
+    /// Adds another sum. Panics as [`Total::add`].
+    pub fn merge(&mut self, other: Total) {
+        self.add(Amount(other.0));
+    }
+
+    /// Reads a sum, as a control file gives it.
+    pub fn parse(text: &str) -> Option<Total> {
+        text.parse().ok().map(Total)
+    }
+}
+
+impl fmt::Display for Total {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Display::fmt(&self.0.normalize(), f)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn reads_exact_decimals_and_writes_the_wire_form() {
+        for (text, wire) in [
+            ("19999.00", "19999"),
+            ("-0", "0"),
+            ("-0.0", "0"),
+            ("+12", "12"),
+            ("0012.50", "12.5"),
+            ("999999999999999999", "999999999999999999"),
+            ("0.000000000000000001", "0.000000000000000001"),
+            ("-1999.50", "-1999.5"),
+        ] {
+            assert_eq!(Amount::parse(text).unwrap().to_string(), wire, "{text}");
+        }
+        for text in ["", "-", ".5", "5.", "1e5", "1,000", "(5)", "５", " 5", "5 ", "0x1", "1_0", "NaN", "--1"] {
+            assert_eq!(Amount::parse(text), Err(AmountFault::Syntax), "{text:?}");
+        }
+        assert_eq!(Amount::parse("1234567890123456789"), Err(AmountFault::TooLong));
+        assert_eq!(Amount::parse("1.123456789012345678"), Err(AmountFault::TooLong));
+    }
+
+    #[test]
+    fn money_keeps_its_two_digits() {
+        assert_eq!(Amount::parse("124.8").unwrap().with_scale(2).unwrap(), "124.80");
+        assert_eq!(Amount::parse("-3").unwrap().with_scale(2).unwrap(), "-3.00");
+        assert_eq!(Amount::parse("1.005").unwrap().with_scale(2), None);
+    }
+
+    #[test]
+    fn totals_are_exact() {
+        let mut total = Total::default();
+        for _ in 0..10 {
+            total.add(Amount::parse("0.1").unwrap());
+        }
+        assert_eq!(total.to_string(), "1");
+    }
+}

@@ -1,0 +1,171 @@
+//! One input row: one change of one card.
+
+use serde::{Deserialize, Serialize};
+
+use super::{Amount, Digest, Digester};
+
+/// What a row asks of its card.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "UPPERCASE")]
+pub enum Status {
+    /// Change what the card shows.
+    Update,
+    /// Terminate the card.
+    Closed,
+    /// Redeem the card.
+    Used,
+}
+
+impl Status {
+    /// The vendor's word.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Status::Update => "UPDATE",
+            Status::Closed => "CLOSED",
+            Status::Used => "USED",
+        }
+    }
+
+    /// Reads the vendor's word.
+    pub fn parse(text: &str) -> Option<Status> {
+        [Status::Update, Status::Closed, Status::Used].into_iter().find(|status| status.as_str() == text)
+    }
+
+    /// Whether the card ends with it.
+    pub fn is_final(self) -> bool {
+        self != Status::Update
+    }
+}
+
+/// A canonical value.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Value {
+    /// Text, as it stands.
+    Text(String),
+    /// An exact decimal.
+    Number(Amount),
+    /// A time, in milliseconds since 1970.
+    Time(i64),
+    /// JSON, as the dialect canonicalised it.
+    Json(String),
+}
+
+impl Value {
+    /// The value as text: what history and diffs show.
+    pub fn text(&self) -> String {
+        match self {
+            Value::Text(text) | Value::Json(text) => text.clone(),
+            Value::Number(amount) => amount.to_string(),
+            Value::Time(ms) => ms.to_string(),
+        }
+    }
+}
+
+/// A canonical column with its value.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Field {
+    /// The canonical column name, such as `points` or `level.zh_HK`.
+    pub name: String,
+    /// Its value.
+    pub value: Value,
+}
+
+impl Field {
+    /// A field of text.
+    pub fn text(name: &str, value: impl Into<String>) -> Field {
+        Field { name: name.to_owned(), value: Value::Text(value.into()) }
+    }
+}
+
+/// One row after mapping, defaults and normalisation: all that a call is made of.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Delta {
+    /// The merchant (`merchant_id`), or the app (`app_id`).
+    pub merchant: String,
+    /// The card (`pass_id`, `card_no`).
+    pub card: String,
+    /// What is asked of the card.
+    pub status: Status,
+    /// The business transaction's number, as the file has it.
+    pub bill_no: Option<String>,
+    /// The values of the other columns of `bill_key`, in its order (absent ones as ""); empty when
+    /// `bill_key` is `bill_no` alone.
+    pub bill_key: Vec<String>,
+    /// What names the card and the user beside `card` (user, open id, template, verify code ...): sent with
+    /// every revision. In the dialect's order.
+    pub ids: Vec<Field>,
+    /// What the call changes, at most [`Delta::MEMBERS_MAX`]; a revision may leave some out. In the dialect's order.
+    pub members: Vec<Field>,
+    /// What rides with `points` and leaves with it (`points_provider`, `notify`, ...). Bill number and change of
+    /// points ride along too, but have fields of their own.
+    pub riders: Vec<Field>,
+    /// The signed change of points that this bill caused.
+    pub last_changed_points: Option<Amount>,
+    /// When the change happened; milliseconds since 1970.
+    pub occurred_ms: Option<i64>,
+    /// Orders rows of one instant.
+    pub sequence: i64,
+}
+
+impl Delta {
+    /// A revision's missing members are bits of a `u64`.
+    pub const MEMBERS_MAX: usize = 64;
+
+    /// The value of one of `ids`.
+    pub fn id(&self, name: &str) -> Option<&str> {
+        self.ids.iter().find(|field| field.name == name).and_then(|field| match &field.value {
+            Value::Text(text) => Some(text.as_str()),
+            _ => None,
+        })
+    }
+
+    /// The value of one of `members`.
+    pub fn member(&self, name: &str) -> Option<&Value> {
+        self.members.iter().find(|field| field.name == name).map(|field| &field.value)
+    }
+
+    /// The members that a revision with this `drop` mask carries.
+    pub fn carried(&self, drop: u64) -> impl Iterator<Item = &Field> {
+        self.members.iter().enumerate().filter(move |(bit, _)| drop >> bit & 1 == 0).map(|(_, field)| field)
+    }
+
+    /// What orders updates: the card's identity.
+    pub fn card_digest(&self) -> Digest {
+        Digest::of("card", &[&self.merchant, &self.card])
+    }
+
+    /// The idempotency key of the row's bill under `scope` (dialect, client), if it has one.
+    pub fn bill_digest(&self, scope: &str) -> Option<Digest> {
+        let bill_no = self.bill_no.as_deref()?;
+        let mut digester = Digester::new("bill");
+        for part in [scope, &self.merchant, bill_no] {
+            digester.part(part.as_bytes());
+        }
+        for part in &self.bill_key {
+            digester.part(part.as_bytes());
+        }
+        Some(digester.finish())
+    }
+
+    /// What the row says, apart from when and in which bytes: two rows of one bill must agree in it.
+    pub fn content_digest(&self) -> Digest {
+        let mut digester = Digester::new(Self::CONTENT_FORM);
+        for part in [&self.merchant, &self.card, self.status.as_str()] {
+            digester.part(part.as_bytes());
+        }
+        for fields in [&self.ids, &self.members, &self.riders] {
+            digester.part(&(fields.len() as u64).to_le_bytes());
+            for field in fields {
+                digester.part(field.name.as_bytes()).part(field.value.text().as_bytes());
+            }
+        }
+        if let Some(change) = self.last_changed_points {
+            digester.part(change.to_string().as_bytes());
+        }
+        digester.finish()
+    }
+
+    /// The version of the content's form, kept in the ledger: a change of form must not look like a change
+    /// of content.
+    pub const CONTENT_FORM: &str = "content/1";
+}

@@ -1,0 +1,154 @@
+//! Times of the input: RFC 3339, local times in a zone, epoch milliseconds.
+
+use jiff::civil::DateTime;
+use jiff::tz::{AmbiguousOffset, TimeZone};
+use jiff::{Timestamp, Zoned};
+
+/// A time read from the input.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Moment {
+    /// Milliseconds since 1970.
+    pub ms: i64,
+    /// It fell into a DST fold, and the earlier instant was taken.
+    pub folded: bool,
+}
+
+/// How local times of an input are read.
+#[derive(Clone, Debug)]
+pub struct LocalTime {
+    /// The input's zone.
+    pub zone: TimeZone,
+}
+
+/// Why a text is not a time.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum MomentFault {
+    /// None of the forms.
+    #[error("a time: RFC 3339, `YYYY-MM-DD HH:MM:SS` in the input's zone, or epoch milliseconds")]
+    Syntax,
+    /// Ten digits: seconds.
+    #[error("epoch milliseconds (13 digits); these look like seconds: append 000")]
+    Seconds,
+    /// A local time that the clocks skipped.
+    #[error("a time that exists: the clocks skipped this one when summer time began")]
+    Gap,
+    /// Outside the years that the wire forms can write.
+    #[error("a time between the years 1970 and 9999")]
+    Range,
+}
+
+impl LocalTime {
+    /// Reads a time.
+    pub fn parse(&self, text: &str) -> Result<Moment, MomentFault> {
+        if text.bytes().all(|byte| byte.is_ascii_digit()) && !text.is_empty() {
+            return match text.len() {
+                10 => Err(MomentFault::Seconds),
+                11..=15 => in_range(text.parse().map_err(|_| MomentFault::Syntax)?),
+                _ => Err(MomentFault::Syntax),
+            };
+        }
+        if !is_date_shaped(text) {
+            return Err(MomentFault::Syntax);
+        }
+        if let Ok(instant) = text.parse::<Timestamp>() {
+            return in_range(instant.as_millisecond());
+        }
+        let local = DateTime::strptime("%Y-%m-%d %H:%M:%S%.f", text)
+            .or_else(|_| DateTime::strptime("%Y-%m-%dT%H:%M:%S%.f", text))
+            .map_err(|_| MomentFault::Syntax)?;
+        self.at(local)
+    }
+
+    /// Reads a date as the last second of that day, or a time as it stands.
+    pub fn parse_end_of_day(&self, text: &str) -> Result<Moment, MomentFault> {
+        match jiff::civil::Date::strptime("%Y-%m-%d", text) {
+            Ok(date) if is_date_shaped(text) && text.len() == 10 => self.at(date.at(23, 59, 59, 0)),
+            _ => self.parse(text),
+        }
+    }
+
+    fn at(&self, local: DateTime) -> Result<Moment, MomentFault> {
+        let ambiguous = self.zone.to_ambiguous_timestamp(local);
+        let folded = match ambiguous.offset() {
+            AmbiguousOffset::Unambiguous { .. } => false,
+            AmbiguousOffset::Gap { .. } => return Err(MomentFault::Gap),
+            AmbiguousOffset::Fold { .. } => true,
+        };
+        let instant = ambiguous.earlier().map_err(|_| MomentFault::Range)?;
+        Ok(Moment { folded, ..in_range(instant.as_millisecond())? })
+    }
+}
+
+/// RFC 3339 and its local form begin `YYYY-MM-DD`; jiff would read more forms than we promise.
+fn is_date_shaped(text: &str) -> bool {
+    let bytes = text.as_bytes();
+    bytes.len() >= 10
+        && bytes.len() <= 40
+        && bytes[..10].iter().enumerate().all(|(at, byte)| match at {
+            4 | 7 => *byte == b'-',
+            _ => byte.is_ascii_digit(),
+        })
+        && !text.contains('[')
+}
+
+fn in_range(ms: i64) -> Result<Moment, MomentFault> {
+    const YEAR_10000_MS: i64 = 253_402_300_800_000;
+    if (0..YEAR_10000_MS).contains(&ms) { Ok(Moment { ms, folded: false }) } else { Err(MomentFault::Range) }
+}
+
+/// Writes an instant as RFC 3339 in UTC with milliseconds, the form of our own files.
+pub fn rfc3339_ms(ms: i64) -> String {
+    Timestamp::from_millisecond(ms).map_or_else(|_| ms.to_string(), |instant| format!("{instant:.3}"))
+}
+
+/// Writes an instant in a zone by a `strftime` pattern.
+///
+/// # Panics
+/// Where `ms` lies outside the years that jiff knows; moments read here never do.
+pub fn format_in(ms: i64, zone: &TimeZone, pattern: &str) -> String {
+    let instant = Timestamp::from_millisecond(ms).expect("a moment in range");
+    Zoned::new(instant, zone.clone()).strftime(pattern).to_string()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn in_zone(zone: &str) -> LocalTime {
+        LocalTime { zone: TimeZone::get(zone).unwrap() }
+    }
+
+    #[test]
+    fn reads_the_promised_forms_and_no_others() {
+        let hk = in_zone("Asia/Hong_Kong");
+        for (text, ms) in [
+            ("2023-12-18T02:33:31Z", 1_702_866_811_000),
+            ("2023-12-18T10:33:31+08:00", 1_702_866_811_000),
+            ("2023-12-18 10:33:31", 1_702_866_811_000),
+            ("2023-12-18T10:33:31.250", 1_702_866_811_250),
+            ("1702866811000", 1_702_866_811_000),
+        ] {
+            assert_eq!(hk.parse(text).unwrap(), Moment { ms, folded: false }, "{text}");
+        }
+        assert_eq!(hk.parse("1702866811"), Err(MomentFault::Seconds));
+        for text in ["", "yesterday", "18/12/2023", "2023-12-18", "2023-13-01 00:00:00", "2023-12-18 25:00:00"] {
+            assert_eq!(hk.parse(text), Err(MomentFault::Syntax), "{text}");
+        }
+    }
+
+    #[test]
+    fn a_gap_is_refused_and_a_fold_takes_the_earlier_instant() {
+        let berlin = in_zone("Europe/Berlin");
+        assert_eq!(berlin.parse("2024-03-31 02:30:00"), Err(MomentFault::Gap));
+        let fold = berlin.parse("2024-10-27 02:30:00").unwrap();
+        assert!(fold.folded);
+        assert_eq!(rfc3339_ms(fold.ms), "2024-10-27T00:30:00.000Z");
+    }
+
+    #[test]
+    fn a_date_means_its_last_second() {
+        let hk = in_zone("Asia/Hong_Kong");
+        assert_eq!(rfc3339_ms(hk.parse_end_of_day("2026-12-31").unwrap().ms), "2026-12-31T15:59:59.000Z");
+        assert_eq!(hk.parse_end_of_day("1640970061000").unwrap().ms, 1_640_970_061_000);
+    }
+}

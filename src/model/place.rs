@@ -1,0 +1,26 @@
+//! Where a row stands: in its input (`Seat`), and in the history of its card (`Place`).
+
+use serde::{Deserialize, Serialize};
+
+/// Where a row stands in the inputs of a run; seats are ordered as the inputs are read.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+pub struct Seat {
+    /// The ordinal of the input file in the run, from 0.
+    pub source: u16,
+    /// The physical line where the record begins (CSV), or the row (Parquet); from 1.
+    pub line: u64,
+}
+
+/// Where a row stands in the history of its card. Given when the ledger first sees the row; a resume and a
+/// replay keep it. The order of the fields is the order of history.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+pub struct Place {
+    /// When the change happened, or the stand-in for a row without `occurred_at`; milliseconds since 1970.
+    pub occurred_ms: i64,
+    /// The row's `sequence`, 0 when absent.
+    pub sequence: i64,
+    /// The ordinal in the ledger of the run that first read the row, from 1.
+    pub run: u32,
+    /// The row's seat in that run.
+    pub seat: Seat,
+}

@@ -1,0 +1,6 @@
+//! RSA signatures over bytes.
+
+/// Signs.
+pub struct Signer;
+/// Verifies.
+pub struct Verifier;

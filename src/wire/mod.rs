@@ -1,0 +1,183 @@
+//! Pure codecs, bytes <-> values: one folder per dialect. No IO, no clock, and no word of the core but
+//! [`Verdict`](crate::model::Verdict), inside a [`Reading`].
+//!
+//! A dialect is one folder (`columns`, `body`, `reply`, `codes`) and one line in [`DIALECTS`]. Each has both
+//! directions, so that the sandbox and the client share it and round trips are tests for free.
+
+// pub mod alipayhk_card;
+pub mod crypto;
+
+use std::borrow::Cow;
+
+use crate::model::{Delta, LocalTime, Reading, Reject, Status};
+use crypto::{Signer, Verifier};
+
+/// Every dialect; a fourth is one more line here.
+pub const DIALECTS: &[Entry] = &[];
+
+/// A dialect before its settings are known.
+pub struct Entry {
+    /// The word in the job file.
+    pub name: &'static str,
+    /// The keys of `[gateway]` that only this dialect has.
+    pub keys: &'static [&'static str],
+    /// Builds the dialect from the whole `[gateway]` table. Common keys (url, keys, timeouts) are in it too and are ignored.
+    pub build: fn(&toml::Table) -> Result<Box<dyn Dialect>, SettingFault>,
+}
+
+/// A fault of a `[gateway]` setting.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("gateway.{key}: {text}")]
+pub struct SettingFault {
+    /// The key, dotted below `gateway`.
+    pub key: String,
+    /// What was found, what was expected.
+    pub text: String,
+}
+
+/// One wire form, with its settings.
+pub trait Dialect: Send + Sync {
+    /// The word in the job file.
+    fn name(&self) -> &'static str;
+
+    /// What bills, quota stamps and ledgers are keyed by: the dialect and the client, as `alipayhk-card/2110...`.
+    fn scope(&self) -> String;
+
+    /// The path (with a query that is the same for every call, if any) below the gateway's URL.
+    fn path(&self) -> &str;
+
+    /// What is known of a canonical column; `None` where this dialect cannot send it.
+    fn column(&self, name: &str) -> Option<Column>;
+
+    /// The canonical columns, for "did you mean" and lists; patterns as `level.<locale>`.
+    fn columns(&self) -> &'static [&'static str];
+
+    /// A reader for rows whose cells are these canonical columns, in this order.
+    fn reader(&self, columns: &[String], rules: &RowRules) -> Result<Box<dyn RowReader>, ColumnFault>;
+
+    /// The frozen bytes of a revision; `drop` has a bit per member that it leaves out.
+    fn body(&self, delta: &Delta, drop: u64) -> Vec<u8>;
+
+    /// A freshly signed request around `body`. `now_ms`: wall clock, milliseconds since 1970.
+    fn request(&self, body: &[u8], now_ms: i64, signer: &Signer) -> Request;
+
+    /// What a reply means. Any of `keys` verifies.
+    fn reply(&self, reply: &Reply, keys: &[Verifier]) -> Reading;
+
+    /// The gateway's side of [`Dialect::request`]: verifies over the received bytes and reads the call.
+    fn read_call(&self, request: &Request, key: &Verifier) -> Result<Call, CallFault>;
+
+    /// The gateway's side of [`Dialect::reply`]; unsigned without a `signer`.
+    fn write_reply(&self, answer: &Answer, now_ms: i64, signer: Option<&Signer>) -> Reply;
+}
+
+/// What is known of a canonical column.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Column {
+    /// Every row needs it.
+    pub required: bool,
+    /// It names something: text always, never a number, and the gate for damaged ids looks at it.
+    pub id: bool,
+}
+
+/// What shapes rows beside the dialect's own settings.
+#[derive(Clone, Debug)]
+pub struct RowRules {
+    /// The columns of `bill_key`.
+    pub bill_key: Vec<String>,
+    /// Every row needs a bill.
+    pub require_bill_no: bool,
+    /// Points below zero are valid.
+    pub negative_points: bool,
+    /// How local times are read.
+    pub times: LocalTime,
+}
+
+/// A column that cannot be read as the job says.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("column `{column}`: {text}")]
+pub struct ColumnFault {
+    /// The canonical name.
+    pub column: String,
+    /// What was found, what was expected, what to do.
+    pub text: String,
+}
+
+/// Reads the cells of one row.
+pub trait RowReader: Send {
+    /// `cells` stand as the columns that the reader was made for; `None` is an absent cell.
+    fn read(&self, cells: &[Option<Cow<'_, str>>]) -> Result<Delta, Reject>;
+}
+
+/// An HTTP request, before the transport adds its own headers.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Request {
+    /// Path and query, percent-encoded.
+    pub target: String,
+    /// Header names in lower case.
+    pub headers: Vec<(String, String)>,
+    /// The bytes of the body.
+    pub body: Vec<u8>,
+}
+
+/// An HTTP reply, read whole (the transport caps it).
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Reply {
+    /// The HTTP status.
+    pub status: u16,
+    /// Header names in lower case.
+    pub headers: Vec<(String, String)>,
+    /// The bytes of the body.
+    pub body: Vec<u8>,
+}
+
+/// The first header of that (lower-case) name.
+pub fn header<'a>(headers: &'a [(String, String)], name: &str) -> Option<&'a str> {
+    headers.iter().find(|(key, _)| key.eq_ignore_ascii_case(name)).map(|(_, value)| value.as_str())
+}
+
+/// A call as the gateway reads it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Call {
+    /// The merchant, or the app.
+    pub merchant: String,
+    /// The card.
+    pub card: String,
+    /// The bill, where the wire form tells it.
+    pub bill_no: Option<String>,
+    /// What is asked of the card.
+    pub status: Status,
+    /// What the card shows afterwards: canonical column (locale in the name) and value.
+    pub members: Vec<(String, String)>,
+    /// The request's own time as it wrote it.
+    pub sent_at: String,
+    /// The plain body (decrypted, where it was encrypted): frozen bytes are compared by it.
+    pub body: Vec<u8>,
+}
+
+/// Why the gateway does not take a call.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum CallFault {
+    /// No signature, or one that does not verify.
+    #[error("signature: {0}")]
+    Signature(String),
+    /// Another client.
+    #[error("client: {0}")]
+    Client(String),
+    /// A form that the page does not allow.
+    #[error("parameter: {0}")]
+    Parameter(String),
+}
+
+/// What the gateway answers.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Answer {
+    /// The vendor's code, as the dialect's table lists it (`SUCCESS`; marketing-card `10000`, `40004/SYSTEM_ERROR`).
+    pub code: String,
+    /// The vendor's status (`S`, `F`, `U`), where the dialect has one.
+    pub status: String,
+    /// What it says.
+    pub message: String,
+    /// Its trace id.
+    pub trace_id: String,
+}
