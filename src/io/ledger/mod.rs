@@ -19,7 +19,7 @@ pub use bills::{Answer, BillRow, CardState, Confirmed, Unproved};
 pub use quota::QuotaStamp;
 pub use rows::{BillChange, CardChange, FoldError};
 pub use runs::{NewRun, RunRow, RunState};
-pub use writer::{Ack, Writer};
+pub use writer::{Ack, Part, Writer};
 
 /// A fault of the ledger.
 #[derive(Debug, thiserror::Error)]

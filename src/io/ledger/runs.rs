@@ -103,10 +103,14 @@ impl Ledger {
         let epoch = self.epoch()?;
         self.db
             .execute(
-                "INSERT INTO runs (ordinal, id, job, kind, state, started_ms, inputs, epoch, detail, first_seq) \
-                 VALUES (?1, ?2, ?3, ?4, 'interrupted', ?5, ?6, ?7, ?8, \
-                 (SELECT coalesce(max(seq), 0) + 1 FROM journal)) \
-                 ON CONFLICT (ordinal) DO UPDATE SET state = 'interrupted', epoch = ?7, detail = ?8, summary = NULL",
+                "INSERT INTO runs (ordinal, id, job, kind, state, started_ms, inputs, epoch, detail, \
+                 first_seq, journal_from, intents_from) \
+                 SELECT ?1, ?2, ?3, ?4, 'interrupted', ?5, ?6, ?7, ?8, next.journal, next.journal, next.intents FROM \
+                 (SELECT (SELECT coalesce(max(seq), 0) + 1 FROM journal) AS journal, \
+                 (SELECT coalesce(max(seq), 0) + 1 FROM intents) AS intents) AS next WHERE true \
+                 ON CONFLICT (ordinal) DO UPDATE SET state = 'interrupted', epoch = ?7, detail = ?8, summary = NULL, \
+                 exit = NULL, closed_ms = NULL, journal_from = excluded.journal_from, \
+                 intents_from = excluded.intents_from",
                 params![run.ordinal, run.id, run.job, run.kind, run.started_ms, run.inputs, epoch, run.detail],
             )
             .map(drop)

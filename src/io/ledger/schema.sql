@@ -14,6 +14,8 @@ CREATE TABLE runs (
     exit INTEGER,
     inputs TEXT NOT NULL,             -- one digest over the inputs' digests
     first_seq INTEGER NOT NULL,       -- its records in `journal` begin here
+    journal_from INTEGER NOT NULL,    -- what its present plan knows of begins here,
+    intents_from INTEGER NOT NULL,    -- and here: earlier parts were folded before it was made
     epoch INTEGER NOT NULL,           -- folds that the plan knew of: a later fold makes it stale
     detail TEXT NOT NULL,             -- JSON: inputs, settings in force, flags
     summary TEXT                      -- JSON: the manifest

@@ -7,7 +7,7 @@ use std::thread::JoinHandle;
 use rusqlite::{Connection, params};
 
 use super::{Ledger, LedgerError};
-use crate::model::Record;
+use crate::model::{Intent, Record};
 
 /// What became durable.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -120,58 +120,74 @@ fn journal(db: &Connection, run: u32, row: u64, settled: bool, data: &[u8]) -> r
         .map(drop)
 }
 
+/// Which part of a run's records is asked for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Part {
+    /// Everything that the run learnt.
+    Whole,
+    /// What its present plan does not know of: what came after it was made.
+    SincePlan,
+}
+
 impl Ledger {
-    /// The records of a run in the order of their commits: intents first, then attempts and ends.
-    /// `each` gets them one by one.
-    pub fn records<E: From<LedgerError>>(
+    /// Hands over the bodies that a run made durable since its plan, oldest first.
+    pub fn intents<E: From<LedgerError>>(
         &self,
         run: u32,
-        mut each: impl FnMut(Record) -> Result<(), E>,
+        mut each: impl FnMut(Intent) -> Result<(), E>,
     ) -> Result<(), E> {
-        let fault = |error| self.fault("read the journal", error);
-        let mut intents = self
+        let fault = |error| self.fault("read the intents", error);
+        let mut statement = self
             .db
-            .prepare("SELECT row, dropped, body FROM intents WHERE run = ?1 ORDER BY seq")
+            .prepare(
+                "SELECT row, dropped, body FROM intents WHERE run = ?1 \
+                 AND seq >= (SELECT intents_from FROM runs WHERE ordinal = ?1) ORDER BY seq",
+            )
             .map_err(fault)?;
-        let mut rows = intents.query([run]).map_err(fault)?;
+        let mut rows = statement.query([run]).map_err(fault)?;
         while let Some(row) = rows.next().map_err(fault)? {
-            let intent = (|| -> rusqlite::Result<_> {
-                let drop: i64 = row.get(1)?;
-                Ok(crate::model::Intent { row: row.get(0)?, drop: drop.cast_unsigned(), body: row.get(2)? })
-            })();
-            each(Record::Intent(intent.map_err(fault)?))?;
-        }
-        let mut journal = self
-            .db
-            .prepare("SELECT row, settled, data FROM journal WHERE run = ?1 \
-                 AND seq >= (SELECT first_seq FROM runs WHERE ordinal = ?1) ORDER BY seq")
-            .map_err(fault)?;
-        let mut rows = journal.query([run]).map_err(fault)?;
-        while let Some(row) = rows.next().map_err(fault)? {
-            let (id, settled, data): (u64, bool, Vec<u8>) =
-                (|| Ok((row.get(0)?, row.get(1)?, row.get(2)?)))().map_err(fault)?;
-            let damaged = |_| {
-                fault(rusqlite::Error::FromSqlConversionFailure(2, rusqlite::types::Type::Blob, "a damaged record".into()))
+            let read = || -> rusqlite::Result<Intent> {
+                Ok(Intent { row: row.get(0)?, drop: row.get::<_, i64>(1)?.cast_unsigned(), body: row.get(2)? })
             };
-            let record = if settled {
-                Record::Settled(id, postcard::from_bytes(&data).map_err(damaged)?)
-            } else {
-                Record::Attempt(postcard::from_bytes(&data).map_err(damaged)?)
-            };
-            each(record)?;
+            each(read().map_err(fault)?)?;
         }
         Ok(())
     }
 
-    /// Everything that the journal has of one row of a run.
-    pub fn records_of(&self, run: u32, id: u64) -> Result<Vec<Record>, LedgerError> {
-        let mut found = Vec::new();
-        self.records(run, |record| {
-            if record.row() == id {
-                found.push(record);
-            }
-            Ok::<_, LedgerError>(())
-        })?;
-        Ok(found)
+    /// Hands over the attempts and ends of a run, oldest first.
+    pub fn journal<E: From<LedgerError>>(
+        &self,
+        run: u32,
+        part: Part,
+        mut each: impl FnMut(Record) -> Result<(), E>,
+    ) -> Result<(), E> {
+        let fault = |error| self.fault("read the journal", error);
+        let from = if part == Part::Whole { "first_seq" } else { "journal_from" };
+        let mut statement = self
+            .db
+            .prepare(&format!(
+                "SELECT row, settled, data FROM journal WHERE run = ?1 \
+                 AND seq >= (SELECT {from} FROM runs WHERE ordinal = ?1) ORDER BY seq"
+            ))
+            .map_err(fault)?;
+        let mut rows = statement.query([run]).map_err(fault)?;
+        while let Some(row) = rows.next().map_err(fault)? {
+            let record = read_record(row).map_err(fault)?;
+            each(record)?;
+        }
+        Ok(())
     }
+}
+
+fn read_record(row: &rusqlite::Row<'_>) -> rusqlite::Result<Record> {
+    let (id, settled, data): (u64, bool, Vec<u8>) = (row.get(0)?, row.get(1)?, row.get(2)?);
+    let damaged = |_| {
+        let kind = rusqlite::types::Type::Blob;
+        rusqlite::Error::FromSqlConversionFailure(2, kind, "a damaged record".into())
+    };
+    Ok(if settled {
+        Record::Settled(id, postcard::from_bytes(&data).map_err(damaged)?)
+    } else {
+        Record::Attempt(postcard::from_bytes(&data).map_err(damaged)?)
+    })
 }
