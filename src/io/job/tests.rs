@@ -296,7 +296,11 @@ fn values_out_of_their_range_say_what_was_expected() {
         ("client_id = \"2110200000000044\"\n", "", "gateway.client_id: missing; the client that signs"),
         ("private_key = \"file:keys/merchant.pem\"", "", "gateway.private_key: missing"),
         ("https://", "http://", "http:// is refused: calls carry personal ids"),
-        ("https://open.alipay.hk", "http://127.0.0.1:80", "set gateway.allow_insecure_loopback = true"),
+        (
+            "https://open.alipay.hk",
+            "http://127.0.0.1:80",
+            "for a test gateway set gateway.allow_insecure_loopback = true",
+        ),
         ("alipay.hk", "alipay.hk/api", "leave the path away"),
         ("https://", "https://me:pass@", "calls are signed, not logged in"),
     ] {

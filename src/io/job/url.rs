@@ -26,9 +26,7 @@ pub fn gateway(insecure_loopback: bool) -> impl Fn(&Node) -> Parsed<GatewayUrl> 
         }
         match url.scheme() {
             "http" if !is_loopback(&url) => refuse("http:// is refused: calls carry personal ids"),
-            "http" if !insecure_loopback => {
-                refuse("for a test gateway, set gateway.allow_insecure_loopback = true");
-            }
+            "http" if !insecure_loopback => refuse("for a test gateway set gateway.allow_insecure_loopback = true"),
             "https" | "http" => Ok(GatewayUrl::Url(url.as_str().trim_end_matches('/').to_owned())),
             _ => refuse("the scheme is https"),
         }
