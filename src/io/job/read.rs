@@ -305,13 +305,13 @@ impl Layers<'_> {
 
     /// A key that is not there is missed at the head of its section, or at the head of the file.
     fn missing(&mut self, path: &str, help: &str) {
-        let section = path.rsplit_once('.').and_then(|(section, _)| self.root.at(section)).map(|section| section.spot);
-        let spot = section.filter(|spot| !spot.is_default()).unwrap_or(self.root.spot.part(0..0));
-        let label = format!("`{}` is missing", path.rsplit('.').next().unwrap_or(path));
+        let (section, key) = path.rsplit_once('.').unwrap_or(("", path));
+        let head = self.root.at(section).map(|section| section.spot).filter(|spot| !spot.is_default());
+        let missed = if head.is_none() && !section.is_empty() { format!("[{section}] {key}") } else { key.to_owned() };
         self.faults.push(Fault {
-            spot: Some(spot),
+            spot: Some(head.unwrap_or(self.root.spot.part(0..0))),
             title: format!("{path}: missing"),
-            label,
+            label: format!("`{missed}` is missing"),
             help: Some(help.to_owned()),
         });
     }
