@@ -176,6 +176,7 @@ pub struct Retry {
 
 /// `[run]`.
 #[derive(Clone, Debug)]
+#[expect(clippy::struct_excessive_bools, reason = "each is a key of the job file")]
 pub struct Run {
     /// Local time of the next such instant at which all is finished.
     pub finish_by: Option<Time>,
