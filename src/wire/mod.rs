@@ -4,16 +4,26 @@
 //! A dialect is one folder (`columns`, `body`, `reply`, `codes`) and one line in [`DIALECTS`]. Each has both
 //! directions, so that the sandbox and the client share it and round trips are tests for free.
 
-// pub mod alipayhk_card;
+pub mod alipayhk_card;
 pub mod crypto;
+pub mod json;
+pub mod pass;
+pub mod retry_after;
+pub mod row;
+pub mod setting;
 
 use std::borrow::Cow;
 
-use crate::model::{Delta, LocalTime, Reading, Reject, Status};
+use crate::model::{Delta, LocalTime, Reading, Reject, Status, Verdict};
 use crypto::{Signer, Verifier};
 
 /// Every dialect; a fourth is one more line here.
-pub const DIALECTS: &[Entry] = &[];
+pub const DIALECTS: &[Entry] = &[alipayhk_card::ENTRY];
+
+/// The dialect of that word.
+pub fn entry(name: &str) -> Option<&'static Entry> {
+    DIALECTS.iter().find(|entry| entry.name == name)
+}
 
 /// A dialect before its settings are known.
 pub struct Entry {
@@ -21,8 +31,28 @@ pub struct Entry {
     pub name: &'static str,
     /// The keys of `[gateway]` that only this dialect has.
     pub keys: &'static [&'static str],
-    /// Builds the dialect from the whole `[gateway]` table. Common keys (url, keys, timeouts) are in it too and are ignored.
+    /// What its gateway's codes mean.
+    pub codes: &'static [Code],
+    /// Builds the dialect from the whole `[gateway]` table. Common keys (url, keys, timeouts) are in it too and are
+    /// ignored.
     pub build: fn(&toml::Table) -> Result<Box<dyn Dialect>, SettingFault>,
+}
+
+/// One line of a dialect's table of codes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Code {
+    /// The vendor's code.
+    pub code: &'static str,
+    /// The status that the vendor's pages print beside it, empty where they print none.
+    pub status: &'static str,
+    /// What a verified reply with it means.
+    pub verdict: Verdict,
+    /// What happened.
+    pub meaning: &'static str,
+    /// What a person can do.
+    pub advice: &'static str,
+    /// The page that says so.
+    pub source: &'static str,
 }
 
 /// A fault of a `[gateway]` setting.

@@ -1,0 +1,3 @@
+//! One integration binary: a second one would link everything again.
+
+mod wire;
