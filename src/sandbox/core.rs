@@ -9,66 +9,34 @@ use sha2::{Digest as _, Sha256};
 use crate::model::{Digest, Status, Tick};
 use crate::wire::{Call, CallFault, Said};
 
+use super::config::{Config, Delay};
 use super::dice::Dice;
-use super::faults::{Fault, Faults};
-use super::judge::{Breach, Judgement, Judgements, Order, Window};
+use super::faults::Fault;
+use super::judge::{Breach, Judgement, Judgements, Window};
 use super::plan::{Delivery, Plan, Seal, Transfer, effect};
 use super::summary::Summary;
-
-/// How the gateway behaves.
-#[derive(Clone, Debug)]
-pub struct Config {
-    /// Faults and delays follow from it, the key and the attempt alone.
-    pub seed: u64,
-    /// What goes wrong, and how often.
-    pub faults: Faults,
-    /// Calls permitted in any window; `None`: no limit.
-    pub quota: Option<u32>,
-    /// The window of the quota, and of the peak.
-    pub window: Duration,
-    /// Whether calls over the quota are throttled (not applied), or only judged.
-    pub enforce_quota: bool,
-    /// The shortest time to a reply.
-    pub delay_min: Duration,
-    /// The longest time to a reply.
-    pub delay_max: Duration,
-    /// How long [`Fault::Slow`] and [`Fault::Hang`] take: longer than the caller's patience.
-    pub slow: Duration,
-    /// How older states are told from newer ones.
-    pub order: Order,
-}
-
-impl Default for Config {
-    fn default() -> Self {
-        Config {
-            seed: 1,
-            faults: Faults::default(),
-            quota: None,
-            window: Duration::from_secs(1),
-            enforce_quota: true,
-            delay_min: Duration::from_millis(1),
-            delay_max: Duration::from_millis(30),
-            slow: Duration::from_secs(20),
-            order: Order::default(),
-        }
-    }
-}
 
 /// What the gateway knows of one card.
 #[derive(Clone, Debug, Default)]
 pub struct Card {
-    /// What it shows: canonical column and value.
-    pub members: BTreeMap<String, String>,
+    /// What it shows, by canonical column.
+    pub members: BTreeMap<String, Shown>,
     /// How it ended, if it did.
     pub ended: Option<Status>,
     /// Every state it was given, oldest first.
     pub history: Vec<Applied>,
     /// Exchanges whose reply is not out yet.
     open: Vec<u64>,
-    /// The highest rank among the states applied.
+}
+
+/// What a card shows in one member. Order is judged member by member: an older bill may come late with those members
+/// that no newer one has given.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Shown {
+    /// The value.
+    pub value: String,
+    /// The highest rank of a state that gave it.
     rank: Option<Decimal>,
-    /// The latest first arrival among the bills applied.
-    newest: Option<u64>,
 }
 
 /// One state that a card was given.
@@ -138,7 +106,7 @@ impl Gateway {
     /// A gateway whose cards show nothing yet.
     pub fn new(config: Config) -> Gateway {
         Gateway {
-            arrivals: Window::new(config.window),
+            arrivals: Window::new(config.window()),
             config,
             cards: HashMap::new(),
             known: HashMap::new(),
@@ -156,7 +124,7 @@ impl Gateway {
         let body_sha256: [u8; 32] = Sha256::digest(&call.body).into();
         let card = card_key(&call.merchant, &call.card);
         let key = bill_key(&call.merchant, call.bill_no.as_deref(), &body_sha256);
-        let attempt = self.judge(now, call, card, key, &body_sha256);
+        let (attempt, rank) = self.judge(now, call, card, key, &body_sha256);
 
         let mut dice = Dice::new(self.config.seed, key, attempt);
         let fault =
@@ -167,7 +135,7 @@ impl Gateway {
             None => (wanted, delivery),
         };
         if applied {
-            self.apply(now, call, card, key, body_sha256);
+            self.apply(now, call, card, rank, body_sha256);
         }
         let wait = self.wait(fault.as_ref(), &mut dice);
         let exchange = Exchange {
@@ -211,7 +179,7 @@ impl Gateway {
             delivery: Delivery::Reply { said, seal, transfer: Transfer::Whole },
             delivered: false,
         };
-        self.begin(Digest::default(), exchange, self.config.delay_min)
+        self.begin(Digest::default(), exchange, self.config.delay.min)
     }
 
     /// The exchange is over: its reply went out whole as planned (`delivered`), or the connection is closed.
@@ -252,8 +220,8 @@ impl Gateway {
     /// The sums so far.
     pub fn summary(&self) -> Summary {
         Summary {
-            quota: self.config.quota,
-            window_ms: self.config.window.as_millis() as u64,
+            quota: self.config.quota.map(|quota| quota.permits),
+            window_ms: self.config.window().as_millis() as u64,
             peak: self.arrivals.peak() as u64,
             breaches: self.judgements.counts().clone(),
             judgements: self.judgements.kept().to_vec(),
@@ -265,17 +233,24 @@ impl Gateway {
     fn count_arrival(&mut self, now: Tick, card: &str, bill_no: Option<&str>) -> bool {
         self.last_exchange += 1;
         let inside = self.arrivals.arrive(now);
-        let Some(quota) = self.config.quota.filter(|quota| inside > *quota as usize) else { return false };
-        let text = format!("arrival {inside} in a window of {:?}, the quota is {quota}", self.config.window);
+        let Some(quota) = self.config.quota.filter(|quota| inside > quota.permits as usize) else { return false };
+        let text = format!("arrival {inside} in one window, the quota is {quota}");
         self.book(now, Breach::OverQuota, card, bill_no, text);
         self.config.enforce_quota
     }
 
-    /// Judges an arrival and says the how-manieth of its key it is.
-    fn judge(&mut self, now: Tick, call: &Call, card: Digest, key: Digest, body_sha256: &[u8; 32]) -> u32 {
+    /// Judges an arrival; says the how-manieth of its key it is, and its rank among the states of its card.
+    fn judge(
+        &mut self,
+        now: Tick,
+        call: &Call,
+        card: Digest,
+        key: Digest,
+        body_sha256: &[u8; 32],
+    ) -> (u32, Option<Decimal>) {
         let mut found = Vec::new();
-        let shown = self.cards.entry(card).or_default();
-        if let Some(open) = shown.open.first() {
+        let card = self.cards.entry(card).or_default();
+        if let Some(open) = card.open.first() {
             found.push((Breach::Overlap, format!("exchange {open} of the card is still open")));
         }
         let known = self.known.entry(key).or_insert_with(|| Known {
@@ -300,17 +275,16 @@ impl Gateway {
                 None => self.summary.bodies_repeated += 1,
             }
         }
-        let rank = self.config.order.rank(call, body_sha256);
-        if shown.rank.is_some() && rank.is_some() && rank < shown.rank {
-            found.push((Breach::Inversion, "the card was given a state of a higher rank before".to_owned()));
-        } else if self.config.order == Order::ByArrival && call.bill_no.is_some() && Some(known.first) < shown.newest {
-            found.push((Breach::Inversion, "a bill that came later was applied to the card before".to_owned()));
+        let rank = self.config.order.rank(call, body_sha256, known.first);
+        let newer = |name: &String| card.members.get(name).is_some_and(|shown| rank.is_some() && rank < shown.rank);
+        if let Some((name, _)) = call.members.iter().find(|(name, _)| newer(name)) {
+            found.push((Breach::Inversion, format!("the card was given a newer `{name}` before")));
         }
-        let attempts = known.attempts;
+        let attempt = known.attempts;
         for (breach, text) in found {
             self.book(now, breach, &call.card, call.bill_no.as_deref(), text);
         }
-        attempts
+        (attempt, rank)
     }
 
     /// Why the card takes no such call any more.
@@ -319,24 +293,23 @@ impl Gateway {
         Some(if status.is_final() { Said::AlreadyEnded } else { Said::NotActive })
     }
 
-    fn apply(&mut self, now: Tick, call: &Call, card: Digest, key: Digest, body_sha256: [u8; 32]) {
-        let rank = self.config.order.rank(call, &body_sha256);
-        let shown = self.cards.entry(card).or_default();
-        shown.members.extend(call.members.iter().cloned());
-        shown.ended = call.status.is_final().then_some(call.status);
-        shown.rank = shown.rank.max(rank);
-        if call.bill_no.is_some() {
-            shown.newest = shown.newest.max(self.known.get(&key).map(|known| known.first));
+    fn apply(&mut self, now: Tick, call: &Call, card: Digest, rank: Option<Decimal>, body_sha256: [u8; 32]) {
+        let card = self.cards.entry(card).or_default();
+        for (name, value) in &call.members {
+            let shown = card.members.entry(name.clone()).or_default();
+            *shown = Shown { value: value.clone(), rank: shown.rank.max(rank) };
         }
-        shown.history.push(Applied { at: now, bill_no: call.bill_no.clone(), body_sha256 });
+        card.ended = call.status.is_final().then_some(call.status);
+        card.history.push(Applied { at: now, bill_no: call.bill_no.clone(), body_sha256 });
     }
 
     fn wait(&self, fault: Option<&Fault>, dice: &mut Dice) -> Duration {
         if matches!(fault, Some(Fault::Slow | Fault::Hang)) {
             return self.config.slow;
         }
-        let spread = self.config.delay_max.saturating_sub(self.config.delay_min).as_nanos() as u64;
-        self.config.delay_min + Duration::from_nanos(dice.below(spread.saturating_add(1)))
+        let Delay { min, max } = self.config.delay;
+        let spread = max.saturating_sub(min).as_nanos() as u64;
+        min + Duration::from_nanos(dice.below(spread.saturating_add(1)))
     }
 
     fn begin(&mut self, card: Digest, exchange: Exchange, wait: Duration) -> Plan {

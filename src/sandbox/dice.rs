@@ -18,12 +18,12 @@ impl Dice {
         dice
     }
 
-    /// A number below `end`; 0 where `end` is 0. The bias of the remainder is below 2^-40 for every `end` used here.
+    /// A number below `end`; 0 where `end` is 0. The bias of the remainder is at most `end` / 2^64.
     pub fn below(&mut self, end: u64) -> u64 {
         self.next().checked_rem(end).unwrap_or(0)
     }
 
-    /// SplitMix64 (Steele, Lea, Flood 2014): passes `BigCrush`, and each step is a bijection, so that keys stay apart.
+    /// `SplitMix64` (Steele, Lea, Flood 2014): passes `BigCrush`, and each step is a bijection, so that keys stay apart.
     fn next(&mut self) -> u64 {
         self.0 = self.0.wrapping_add(0x9E37_79B9_7F4A_7C15);
         let mut mixed = self.0;

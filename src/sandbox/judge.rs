@@ -45,6 +45,7 @@ pub struct Judgement {
     pub text: String,
 }
 
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde asks for a reference")]
 fn ticks<S: serde::Serializer>(at: &Tick, serializer: S) -> Result<S::Ok, S::Error> {
     serializer.serialize_u64(at.0)
 }
@@ -92,10 +93,11 @@ pub enum Order {
 }
 
 impl Order {
-    /// Where a call stands in the history of its card; `None` where that is not known.
-    pub(super) fn rank(&self, call: &Call, body_sha256: &[u8; 32]) -> Option<Decimal> {
+    /// Where a call stands in the history of its card; `None` where that is not known. `first`: the number of the first
+    /// arrival of its bill.
+    pub(super) fn rank(&self, call: &Call, body_sha256: &[u8; 32], first: u64) -> Option<Decimal> {
         match self {
-            Order::ByArrival => None,
+            Order::ByArrival => call.bill_no.as_ref().map(|_| Decimal::from(first)),
             Order::Listed(ranks) => {
                 let by_bill = call.bill_no.as_ref().and_then(|bill_no| ranks.get(bill_no));
                 by_bill.or_else(|| ranks.get(&hex(body_sha256))).map(|rank| Decimal::from(*rank))

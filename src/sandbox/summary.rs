@@ -32,6 +32,8 @@ pub struct Summary {
     pub breaches: BTreeMap<Breach, u64>,
     /// The first [`KEPT`](super::Judgements::KEPT) breaches.
     pub judgements: Vec<Judgement>,
+    /// Why the request log is not complete.
+    pub log_fault: Option<String>,
 }
 
 impl Summary {
@@ -57,6 +59,9 @@ impl fmt::Display for Summary {
         writeln!(f, "breaches   {}", listed(self.breaches.iter().map(|(kind, count)| format!("{kind:?} {count}"))))?;
         if self.bodies_repeated > 0 {
             writeln!(f, "repeated   {} calls without a bill were confirmed before", self.bodies_repeated)?;
+        }
+        if let Some(fault) = &self.log_fault {
+            writeln!(f, "log        {fault}")?;
         }
         for judgement in self.judgements.iter().take(10) {
             let bill = judgement.bill_no.as_deref().unwrap_or("-");

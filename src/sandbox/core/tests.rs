@@ -1,4 +1,5 @@
 use super::*;
+use crate::sandbox::judge::{Order, hex};
 use crate::sandbox::plan::Page;
 
 const MS: u64 = 1_000_000;
@@ -38,7 +39,7 @@ fn a_healthy_call_changes_its_card_and_is_confirmed() {
     assert!(ended.applied && ended.delivered && ended.delivery.confirms());
     assert_eq!((ended.arrived, ended.finished, ended.attempt, ended.fault), (Tick(5 * MS), Tick(9 * MS), 1, None));
     let card = gateway.card("M1", "C1").unwrap();
-    assert_eq!(card.members["points"], "10");
+    assert_eq!(card.members["points"].value, "10");
     assert_eq!(card.history.len(), 1);
     assert_eq!(card.history[0].bill_no.as_deref(), Some("B1"));
     assert!(gateway.card("M2", "C1").is_none(), "a card belongs to its merchant");
@@ -159,9 +160,23 @@ fn a_bill_that_came_first_must_not_come_after_a_later_one_was_applied() {
 }
 
 #[test]
+fn an_older_bill_may_bring_what_no_newer_one_gave() {
+    let mut gateway = gateway("drop-before=100%,heal=1");
+    let older = call("C1", Some("B1"), "1");
+    let newer = Call { members: older.members[..1].to_vec(), ..call("C1", Some("B2"), "2") };
+    let rest = Call { members: older.members[1..].to_vec(), body: b"trimmed".to_vec(), ..older.clone() };
+    for (at, call) in [&older, &newer, &newer, &rest].into_iter().enumerate() {
+        exchange(&mut gateway, 100 * at as u64, call);
+    }
+    assert_eq!(breaches(&gateway), []);
+    exchange(&mut gateway, 500, &Call { members: newer.members.clone(), ..rest });
+    assert!(breaches(&gateway).contains(&(Breach::Inversion, 1)));
+}
+
+#[test]
 fn the_judge_can_be_told_the_order() {
     let (older, newer) = (call("C1", None, "1"), call("C1", Some("B2"), "2"));
-    let ranks = HashMap::from([(crate::sandbox::judge::hex(&Sha256::digest(&older.body)), 1), ("B2".to_owned(), 2)]);
+    let ranks = HashMap::from([(hex(&Sha256::digest(&older.body)), 1), ("B2".to_owned(), 2)]);
     for order in [Order::Listed(ranks), Order::Rising("points".into())] {
         let mut gateway = Gateway::new(Config { order, ..Config::default() });
         exchange(&mut gateway, 0, &newer);
@@ -207,7 +222,7 @@ fn a_second_send_is_judged_by_bill_and_counted_by_body() {
 #[test]
 fn arrivals_over_the_quota_are_judged_and_throttled() {
     for (enforce_quota, applied) in [(true, 3), (false, 5)] {
-        let mut gateway = Gateway::new(Config { quota: Some(3), enforce_quota, ..Config::default() });
+        let mut gateway = Gateway::new(Config { quota: "3/1s".parse().ok(), enforce_quota, ..Config::default() });
         for n in 0..5 {
             exchange(&mut gateway, 10 * n, &call(&format!("C{n}"), None, "1"));
         }
@@ -223,7 +238,7 @@ fn arrivals_over_the_quota_are_judged_and_throttled() {
 
 #[test]
 fn calls_that_cannot_be_read_are_judged_and_pay_the_quota() {
-    let mut gateway = Gateway::new(Config { quota: Some(2), ..Config::default() });
+    let mut gateway = Gateway::new(Config { quota: "2/1s".parse().ok(), ..Config::default() });
     for (fault, said, seal) in [
         (CallFault::Signature("none".into()), Said::BadSignature, Seal::Missing),
         (CallFault::Client("2110".into()), Said::WrongClient, Seal::True),
