@@ -99,6 +99,49 @@ pub trait Dialect: Send + Sync {
 
     /// The gateway's side of [`Dialect::reply`]; unsigned without a `signer`.
     fn write_reply(&self, answer: &Answer, now_ms: i64, signer: Option<&Signer>) -> Reply;
+
+    /// The vendor's code and status for what a gateway has to say. The default is what Ant's international gateways
+    /// share (docs.alipay.hk `codeConsult`, `error_handling`); a dialect with other codes has its own.
+    fn phrase(&self, said: &Said) -> (String, String) {
+        let (code, status) = match said {
+            Said::Applied => ("SUCCESS", "S"),
+            Said::Unknown => ("UNKNOWN_EXCEPTION", "U"),
+            Said::SystemError => ("SYSTEM_ERROR", "U"),
+            Said::Throttled => ("REQUEST_TRAFFIC_EXCEED_LIMIT", "U"),
+            Said::Refused(code) => (code.as_str(), "F"),
+            Said::NotActive => ("PASS_UPDATE_FAIL", "F"),
+            Said::AlreadyEnded => ("PASS_USED_OCCUPIED", "F"),
+            Said::BadSignature => ("INVALID_SIGNATURE", "F"),
+            Said::WrongClient => ("INVALID_CLIENT", "F"),
+            Said::BadParameter => ("PARAM_ILLEGAL", "F"),
+        };
+        (code.to_owned(), status.to_owned())
+    }
+}
+
+/// What a gateway has to say, before a dialect finds its code for it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Said {
+    /// The card shows it.
+    Applied,
+    /// The result is unknown.
+    Unknown,
+    /// An internal error; the result is unknown.
+    SystemError,
+    /// Too many calls; not applied.
+    Throttled,
+    /// A final no, with its code.
+    Refused(String),
+    /// A final no: the card has ended, and only an active one can be updated.
+    NotActive,
+    /// A final no: the card had ended before.
+    AlreadyEnded,
+    /// The signature is missing or wrong.
+    BadSignature,
+    /// Another client than the key's.
+    WrongClient,
+    /// The call has a form that the page does not allow.
+    BadParameter,
 }
 
 /// What is known of a canonical column.
