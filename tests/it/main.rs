@@ -1,3 +1,4 @@
 //! One integration binary: a second one would link everything again.
 
+mod sandbox;
 mod wire;
