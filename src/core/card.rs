@@ -182,7 +182,8 @@ fn defer(rows: &[Candidate], verdicts: &mut [Stand]) {
             .filter_map(|other| match &verdicts[other] {
                 Stand::Send { drop: other_drop, .. } => {
                     let carried = rows[other].members & !other_drop;
-                    let shared = if rows[other].closing { rows[at].members & !drop } else { carried & rows[at].members };
+                    let shared =
+                        if rows[other].closing { rows[at].members & !drop } else { carried & rows[at].members };
                     (shared != 0).then_some(Gate { id: rows[other].id, shared })
                 }
                 Stand::End(..) => None,

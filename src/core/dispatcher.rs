@@ -18,8 +18,8 @@
 //! After a crash the same rows come through the same door, each with what the ledger knows of it
 //! ([`Recovered`]): resume is a refold, not a second program.
 
-use std::collections::{BinaryHeap, HashMap, VecDeque};
 use std::cmp::Reverse;
+use std::collections::{BinaryHeap, HashMap, VecDeque};
 use std::time::Duration;
 
 use super::breaker::Breaker;
@@ -587,14 +587,11 @@ impl Dispatcher {
         self.settling += 1;
         // What may have been applied in an earlier run cannot become "never applied" by waiting.
         let outcome = if outcome.is_open() && row.doubt > 0 { Outcome::Unknown } else { outcome };
-        let settlement =
-            Settlement { id, outcome, cause, attempts: row.attempts, in_doubt: row.doubt, drop: row.drop };
+        let settlement = Settlement { id, outcome, cause, attempts: row.attempts, in_doubt: row.doubt, drop: row.drop };
         let was_sent = row.attempts > 0;
         self.out.push_back(Action::Settle(settlement));
         self.consequences(id, outcome);
-        if was_sent
-            && self.watch.settled(matches!(outcome, Outcome::Refused | Outcome::Unknown))
-            && self.stop.is_none()
+        if was_sent && self.watch.settled(matches!(outcome, Outcome::Refused | Outcome::Unknown)) && self.stop.is_none()
         {
             self.stop(Stop::Errors);
         }

@@ -81,10 +81,7 @@ pub fn again(past: Past, same_content: bool, include_refused: bool) -> Again {
         (Past::Refused | Past::RefusedAfterDoubt, true) => Again::End(Outcome::Refused, "REFUSED_BEFORE"),
         (Past::Superseded, true) => Again::End(Outcome::Superseded, "SUPERSEDED_BEFORE"),
         (Past::Coalesced, true) => Again::End(Outcome::Coalesced, "COALESCED_BEFORE"),
-        (
-            Past::Applied | Past::Doubtful | Past::RefusedAfterDoubt | Past::Superseded | Past::Coalesced,
-            false,
-        ) => CLASH,
+        (Past::Applied | Past::Doubtful | Past::RefusedAfterDoubt | Past::Superseded | Past::Coalesced, false) => CLASH,
     }
 }
 

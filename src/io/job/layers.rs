@@ -12,7 +12,7 @@ use crate::wire::Entry;
 /// What the command line and the environment say about a job, beside its file.
 #[derive(Clone, Debug, Default)]
 pub struct Overrides {
-    /// The environment's variables; those not named `PASSYNC_...` are passed over.
+    /// The environment's variables named `PASSYNC_...`.
     pub environment: Vec<(String, String)>,
     /// `--set section.key=value`, as given.
     pub set: Vec<String>,
@@ -90,7 +90,7 @@ impl<'a> Layers<'a> {
     /// `PASSYNC_SECTION_KEY=value` as a layer of its own; `None` where the variable is not ours.
     fn variable(&mut self, name: &str, value: &str, referred: &[String]) -> Option<Node> {
         const NOT_SETTINGS: [&str; 2] = ["PASSYNC_FAULT", "PASSYNC_LOG"];
-        if !name.starts_with("PASSYNC_") || NOT_SETTINGS.contains(&name) || referred.iter().any(|known| known == name) {
+        if NOT_SETTINGS.contains(&name) || referred.iter().any(|known| known == name) {
             return None;
         }
         let paths = self.paths();

@@ -8,7 +8,7 @@ use toml::Value as Leaf;
 
 use super::fault::Fault;
 use super::layers::Layers;
-use super::settings::{FormatChoice, Gateway, GatewayUrl, Guard, Input, Limits, Output, Retry, Run, Settings};
+use super::settings::{FormatChoice, Gateway, GatewayUrl, Guard, Input, Limits, Output, Retry, Run, Sandbox, Settings};
 use super::tree::Node;
 use super::url;
 use super::values::{self as v, Parsed, Wrong, wrong, wrong_so};
@@ -42,6 +42,11 @@ pub(super) fn settings(layers: &mut Layers<'_>, base: &Path) -> Settings {
         metrics_otlp: layers.get("metrics.otlp", v::unless("", url::web)),
         notify_url: layers.get("notify.url", v::unless("", url::web)),
         notify_on: layers.get("notify.on", v::list(exit_code)),
+        sandbox: Sandbox {
+            seed: layers.get("sandbox.seed", v::whole(0..=i64::MAX)),
+            faults: layers.get("sandbox.faults", v::text),
+            quota: layers.get("sandbox.quota", v::unless("", v::quota)),
+        },
         in_force: in_force(&layers.root),
     }
 }

@@ -330,7 +330,7 @@ fn secrets_are_refused_and_not_shown() {
 #[test]
 fn a_variable_that_holds_a_secret_of_the_job_is_no_setting() {
     let file = MINIMAL.replace("env:PLATFORM_KEY", "env:PASSYNC_PLATFORM");
-    let environment = [("PASSYNC_PLATFORM", "-----BEGIN"), ("PASSYNC_LOG", "debug"), ("HOME", "/")];
+    let environment = [("PASSYNC_PLATFORM", "-----BEGIN"), ("PASSYNC_LOG", "debug")];
     assert!(job(&file, &with(&[], &environment)).is_ok());
     let fault = job(MINIMAL, &with(&[], &environment)).unwrap_err();
     assert!(fault.to_string().contains("PASSYNC_PLATFORM: no setting has this variable"), "{fault}");

@@ -125,11 +125,8 @@ impl Ledger {
                 "UPDATE runs SET state = 'closed', exit = ?2, closed_ms = ?3, summary = ?4 WHERE ordinal = ?1",
                 params![ordinal, exit, closed_ms, summary],
             )?;
-            let others: i64 = transaction.query_row(
-                "SELECT count(*) FROM runs WHERE state <> 'closed'",
-                [],
-                |row| row.get(0),
-            )?;
+            let others: i64 =
+                transaction.query_row("SELECT count(*) FROM runs WHERE state <> 'closed'", [], |row| row.get(0))?;
             if others == 0 {
                 transaction.execute("DELETE FROM intents", [])?; // without WHERE: pages are freed, not rows
             } else {

@@ -96,9 +96,8 @@ fn write(
 fn append(db: &Connection, run: u32, record: &Record) -> rusqlite::Result<Option<Ack>> {
     match record {
         Record::Intent(intent) => {
-            db.prepare_cached("INSERT INTO intents (run, row, dropped, body) VALUES (?1, ?2, ?3, ?4)")?.execute(
-                params![run, intent.row, intent.drop.cast_signed(), intent.body],
-            )?;
+            db.prepare_cached("INSERT INTO intents (run, row, dropped, body) VALUES (?1, ?2, ?3, ?4)")?
+                .execute(params![run, intent.row, intent.drop.cast_signed(), intent.body])?;
             Ok(Some(Ack::Intent(intent.row)))
         }
         Record::Attempt(attempt) => {
