@@ -3,3 +3,4 @@
 
 mod jobs;
 mod tidy;
+mod wire;

@@ -13,9 +13,10 @@ const DIALECTS: &[Entry] = &[
     Entry {
         name: "plain-card",
         keys: &["merchant_id", "client_id", "key_version", "locales", "extra", "aes_key"],
+        codes: &[],
         build: check_plain,
     },
-    Entry { name: "other-card", keys: &["field_names"], build: check_plain },
+    Entry { name: "other-card", keys: &["field_names"], codes: &[], build: check_plain },
 ];
 
 fn check_plain(table: &toml::Table) -> Result<Box<dyn Dialect>, SettingFault> {

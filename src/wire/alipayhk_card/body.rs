@@ -1,0 +1,199 @@
+//! The body, in the order of CONTRACT section 5: out of a delta, and into a call as a gateway reads it.
+
+use super::columns::{PROVIDERS, code_info};
+use super::{AlipayHkCard, value_key};
+use crate::model::{Amount, Delta, Field, Status, Value};
+use crate::wire::json::{Json, Member, Object};
+use crate::wire::pass::{Members, card, extra, parameter};
+use crate::wire::{Call, CallFault};
+
+/// The members of the body that the page's table has.
+pub const MEMBERS: [&str; 10] = [
+    "merchantId",
+    "userId",
+    "openId",
+    "templateCode",
+    "passId",
+    "status",
+    "updateDetailType",
+    "endDate",
+    "dataInfo",
+    "codeInfo",
+];
+
+/// The only kind of update that the page allows.
+const UPDATE_TYPE: &str = "UPDATE_MEMBER_CARD";
+
+/// The bytes of a revision.
+pub fn write(dialect: &AlipayHkCard, delta: &Delta, drop: u64) -> Vec<u8> {
+    let mut body = card::begin_body(delta, "templateCode");
+    body.text("status", delta.status.as_str());
+    // CLOSED sends ids and status only.
+    if delta.status == Status::Update {
+        body.text("updateDetailType", UPDATE_TYPE);
+        let carried: Vec<&Field> = delta.carried(drop).collect();
+        if let Some(end_date) = find(&carried, "end_date") {
+            let ms = end_date.text();
+            if dialect.end_date_as_number {
+                body.raw("endDate", ms.as_bytes())
+            } else {
+                body.text("endDate", &ms)
+            };
+        }
+        body.object("dataInfo", data_info(dialect, delta, &carried));
+        if let Some(code) = find(&carried, "code") {
+            body.value("codeInfo", code);
+        }
+        extra::write(&dialect.extras, delta, &mut body);
+    }
+    body.finish()
+}
+
+fn find<'a>(fields: &[&'a Field], name: &str) -> Option<&'a Value> {
+    fields.iter().find(|field| field.name == name).map(|field| &field.value)
+}
+
+fn data_info(dialect: &AlipayHkCard, delta: &Delta, carried: &[&Field]) -> Object {
+    let mut data = Object::new();
+    let points = find(carried, "points");
+    if let Some(points) = points {
+        for locale in dialect.locales.iter() {
+            data.value(&value_key(&format!("points_{locale}")), points);
+        }
+    }
+    for locale in dialect.locales.iter() {
+        if let Some(level) = find(carried, &format!("level.{locale}")) {
+            data.value(&value_key(&format!("level_{locale}")), level);
+        }
+    }
+    for field in carried {
+        if let Some(name) = field.name.strip_prefix("data.") {
+            data.value(&value_key(name), &field.value);
+        }
+    }
+    if points.is_some() {
+        write_bill(dialect, delta, &mut data);
+    }
+    data
+}
+
+/// What tells the gateway of the bill: it rides with the points, and leaves with them.
+fn write_bill(dialect: &AlipayHkCard, delta: &Delta, data: &mut Object) {
+    let Some(provider) = delta.riders.iter().find(|rider| rider.name == "points_provider") else {
+        if dialect.null_bill_fields {
+            data.raw("billNo", b"null").raw("lastChangedPoints", b"null").raw("pointsProvider", b"null");
+        }
+        return;
+    };
+    if let Some(bill_no) = &delta.bill_no {
+        data.text("billNo", bill_no);
+    }
+    if let Some(change) = delta.last_changed_points {
+        data.text("lastChangedPoints", &change.to_string());
+    }
+    data.value("pointsProvider", &provider.value);
+}
+
+/// A call as a gateway that goes by the page's table reads it.
+pub fn read(dialect: &AlipayHkCard, bytes: &[u8], sent_at: String) -> Result<Call, CallFault> {
+    let json = Json::parse(bytes).map_err(|fault| CallFault::Parameter(fault.to_string()))?;
+    let body = Members(&json);
+    let (merchant, card) = card::read_body(body, "templateCode")?;
+    let status = match body.needed("status")? {
+        "UPDATE" => Status::Update,
+        "CLOSED" => Status::Closed,
+        _ => return Err(parameter("status", "is neither UPDATE nor CLOSED")),
+    };
+    let mut call = Call {
+        merchant: merchant.to_owned(),
+        card: card.to_owned(),
+        bill_no: None,
+        status,
+        members: Vec::new(),
+        sent_at,
+        body: bytes.to_vec(),
+    };
+    if status.is_final() {
+        for key in ["updateDetailType", "endDate", "dataInfo", "codeInfo"] {
+            if body.get(key)?.is_some() {
+                return Err(parameter(key, "does not go with CLOSED"));
+            }
+        }
+        call.members.push(("status".into(), status.as_str().into()));
+        return Ok(call);
+    }
+    if body.needed("updateDetailType")? != UPDATE_TYPE {
+        return Err(parameter("updateDetailType", "is not UPDATE_MEMBER_CARD"));
+    }
+    if let Some(end_date) = body.get("endDate")? {
+        let ms = end_date.scalar().filter(|text| text.parse::<i64>().is_ok());
+        let ms = ms.ok_or_else(|| parameter("endDate", "is not a millisecond timestamp"))?;
+        call.members.push(("end_date".into(), ms.to_owned()));
+    }
+    if let Some(data) = body.object("dataInfo")? {
+        read_data_info(dialect, data, &mut call)?;
+        call.bill_no = read_bill(Members(body.get("dataInfo")?.expect("it was read above")))?;
+    }
+    if let Some(code) = body.get("codeInfo")? {
+        let code = Members(code);
+        let json = code_info(code.needed("$codemsg$")?, code.needed("$codevalue$")?);
+        call.members.push(("code".into(), String::from_utf8(json).expect("JSON made of text is text")));
+    }
+    if call.members.is_empty() {
+        return Err(parameter("dataInfo", "and all else that could change is missing"));
+    }
+    Ok(call)
+}
+
+/// Each `$name$` of `dataInfo`.
+fn read_data_info(dialect: &AlipayHkCard, data: &[Member<'_>], call: &mut Call) -> Result<(), CallFault> {
+    for (at, (key, value)) in data.iter().enumerate() {
+        if data[..at].iter().any(|(earlier, _)| earlier == key) {
+            return Err(parameter(key, "stands twice"));
+        }
+        let Some(name) = key.strip_prefix('$').and_then(|rest| rest.strip_suffix('$')) else { continue };
+        let localised = |word: &str| {
+            name.strip_prefix(word).and_then(|rest| rest.strip_prefix('_')).filter(|locale| dialect.locales.has(locale))
+        };
+        if localised("points").is_some() {
+            let Json::Number(digits) = value else { return Err(parameter(key, "is not a number")) };
+            let points = Amount::parse(digits).map_err(|fault| parameter(key, &format!("is not {fault}")))?;
+            read_points(points.to_string(), call)?;
+            continue;
+        }
+        let member = match localised("level") {
+            Some(locale) => format!("level.{locale}"),
+            None => format!("data.{name}"),
+        };
+        let text = value.scalar().ok_or_else(|| parameter(key, "is neither a string nor a number"))?;
+        call.members.push((member, text.to_owned()));
+    }
+    Ok(())
+}
+
+/// Points are one member in every language.
+fn read_points(points: String, call: &mut Call) -> Result<(), CallFault> {
+    match call.members.iter().find(|(name, _)| name == "points") {
+        Some((_, other)) if *other != points => Err(parameter("dataInfo", "has other points in another language")),
+        Some(_) => Ok(()),
+        None => {
+            call.members.push(("points".into(), points));
+            Ok(())
+        }
+    }
+}
+
+/// The bill, where an Alipay transaction tells it.
+fn read_bill(data: Members<'_>) -> Result<Option<String>, CallFault> {
+    let bill_no = data.text("billNo")?;
+    if let Some(change) = data.text("lastChangedPoints")? {
+        Amount::parse(change).map_err(|fault| parameter("lastChangedPoints", &format!("is not {fault}")))?;
+    }
+    match data.text("pointsProvider")? {
+        Some(provider) if !PROVIDERS.iter().any(|(word, _)| *word == provider) => {
+            Err(parameter("pointsProvider", "is neither ALIPAYHK nor ALIPAYCN"))
+        }
+        Some(_) if bill_no.is_none() => Err(parameter("billNo", "is missing beside pointsProvider")),
+        _ => Ok(bill_no.map(str::to_owned)),
+    }
+}
