@@ -6,7 +6,7 @@ use std::path::{Path, absolute};
 use toml::Value as Leaf;
 
 use super::fault::{Fault, JobFault, Spot, Texts};
-use super::tree::{Node, Value, join};
+use super::tree::{Member, Node, Value, join};
 use crate::wire::Entry;
 
 /// What the command line and the environment say about a job, beside its file.
@@ -160,7 +160,7 @@ impl<'a> Layers<'a> {
                             known.key = member.key;
                             self.lay_node(&mut known.node, member.node, &inner);
                         }
-                        None if self.exists(path, &key) => drop(below.insert(key, member)),
+                        None if self.exists(path, &key) => drop(below.insert(key, self.as_id(member))),
                         None => self.faults.push(self.unknown(path, &key, member.key, below.keys())),
                     }
                 }
@@ -196,6 +196,15 @@ impl<'a> Layers<'a> {
             }
             (value, _) => value,
         }
+    }
+
+    /// An override of a key without a default has no shape to take. But no number among the settings has ten digits,
+    /// and ids do.
+    fn as_id(&self, member: Member) -> Member {
+        let Member { key, node: Node { spot, value } } = member;
+        let text = self.texts.slice(spot);
+        let id = spot.is_override() && matches!(value, Value::Leaf(Leaf::Integer(_))) && text.len() >= 10;
+        Member { key, node: if id { Node::of_text(text, spot) } else { Node { spot, value } } }
     }
 
     /// Whether a key that has no default exists: a column, or a key of the dialect and all below it.

@@ -308,16 +308,20 @@ impl Layers<'_> {
         }
     }
 
-    /// A key that is not there is missed at the head of its section, or at the head of the file.
     fn missing(&mut self, path: &str, help: &str) {
+        self.absent(path, "missing", Some(help));
+    }
+
+    /// A key that is not there is missed at the head of its section, or at the head of the file.
+    fn absent(&mut self, path: &str, text: &str, help: Option<&str>) {
         let (section, key) = path.rsplit_once('.').unwrap_or(("", path));
         let head = self.root.at(section).map(|section| section.spot).filter(|spot| !spot.is_default());
         let missed = if head.is_none() && !section.is_empty() { format!("[{section}] {key}") } else { key.to_owned() };
         self.faults.push(Fault {
             spot: Some(head.unwrap_or(self.root.spot.part(0..0))),
-            title: format!("{path}: missing"),
+            title: format!("{path}: {text}"),
             label: format!("`{missed}` is missing"),
-            help: Some(help.to_owned()),
+            help: help.map(str::to_owned),
         });
     }
 
@@ -332,10 +336,11 @@ impl Layers<'_> {
             return;
         };
         let Err(SettingFault { key, text }) = (dialect.build)(table) else { return };
-        if self.root.at(&format!("gateway.{key}")).is_some() {
-            self.fault(&format!("gateway.{key}"), &text, "here", None);
+        let path = format!("gateway.{key}");
+        if self.root.at(&path).is_some() {
+            self.fault(&path, &text, "here", None);
         } else {
-            self.missing(&format!("gateway.{key}"), &text);
+            self.absent(&path, &text, None);
         }
     }
 }
