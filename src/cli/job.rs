@@ -119,7 +119,9 @@ pub fn duration(text: &str) -> Result<Duration, String> {
     job::parse_duration(text).ok_or_else(|| "expected a duration such as 500ms, 5s, 10m, 2h or 90d".to_owned())
 }
 
+/// Our own variables; nobody else's are carried around.
 fn environment() -> Vec<(String, String)> {
     let text = |text: std::ffi::OsString| text.to_string_lossy().into_owned();
-    std::env::vars_os().map(|(name, value)| (text(name), text(value))).collect()
+    let pairs = std::env::vars_os().map(|(name, value)| (text(name), text(value)));
+    pairs.filter(|(name, _)| name.starts_with("PASSYNC_")).collect()
 }

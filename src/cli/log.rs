@@ -8,18 +8,23 @@ use tracing_subscriber::fmt::{format::Writer, layer};
 use tracing_subscriber::layer::SubscriberExt;
 use tracing_subscriber::util::SubscriberInitExt;
 
-use super::{Global, LogFormat, Screen};
+use super::{CliError, Global, LogFormat, Screen};
 
 /// Begins the log. Libraries are heard from warnings on, and only with -vv below that: their debug lines would show
 /// requests.
-pub fn begin(global: &Global, screen: Screen) {
+pub fn begin(global: &Global, screen: Screen) -> Result<(), CliError> {
     let words = match (global.quiet, global.verbose) {
         (true, _) => "error",
         (false, 0) => "warn,passync=info",
         (false, 1) => "warn,passync=debug",
         (false, _) => "info,passync=trace",
     };
-    let filter = EnvFilter::try_from_env("PASSYNC_LOG").unwrap_or_else(|_| EnvFilter::new(words));
+    let asked = std::env::var("PASSYNC_LOG").unwrap_or_default();
+    let words = if asked.is_empty() { words } else { &asked };
+    let filter = EnvFilter::try_new(words).map_err(|error| {
+        CliError::usage(format!("PASSYNC_LOG={words}: {error}"))
+            .help("for example PASSYNC_LOG=passync=debug,hyper=info")
+    })?;
     let registry = tracing_subscriber::registry().with(filter);
     let done = match global.log_format {
         LogFormat::Json => registry.with(layer().json().flatten_event(true).with_writer(stderr)).try_init(),
@@ -30,6 +35,7 @@ pub fn begin(global: &Global, screen: Screen) {
         }
     };
     done.expect("the log begins once");
+    Ok(())
 }
 
 /// The time in UTC where lines go to a file; on a terminal a person has a clock of their own.

@@ -99,15 +99,14 @@ enum Command {
 }
 
 impl Cli {
-    /// What the terminal and the global flags permit; sets the log up.
+    /// What the terminal and the global flags permit.
     pub fn screen(&self) -> Screen {
-        let screen = Screen::new(&self.global);
-        log::begin(&self.global, screen);
-        screen
+        Screen::new(&self.global)
     }
 
     /// Carries the command out.
     pub fn execute(self, screen: Screen) -> Result<Exit, CliError> {
+        log::begin(&self.global, screen)?;
         match self.command {
             Command::Run(command) => command.execute(screen),
             Command::Check(command) => command.execute(screen),

@@ -1,9 +1,12 @@
 //! What may be written where: colours, progress, personal ids.
-#![expect(clippy::print_stderr, reason = "the one place for errors")]
+#![expect(clippy::print_stderr, reason = "the one place for what is not data")]
 
-use std::io::{IsTerminal, stderr};
+use std::io::{ErrorKind, IsTerminal, Write, stderr, stdout};
+
+use serde::Serialize;
 
 use super::{CliError, Color, Global, LogFormat};
+use crate::model::Exit;
 
 /// What the terminal and the global flags permit.
 #[derive(Clone, Copy, Debug)]
@@ -36,6 +39,30 @@ impl Screen {
             quiet: global.quiet,
             log_pii: global.log_pii,
             json: global.log_format == LogFormat::Json,
+        }
+    }
+
+    /// Data: text to stdout. A reader that has read enough (`| head`) is no fault.
+    pub fn print(self, text: &str) -> Result<(), CliError> {
+        let mut out = stdout().lock();
+        match out.write_all(text.as_bytes()).and_then(|()| out.flush()) {
+            Err(error) if error.kind() != ErrorKind::BrokenPipe => {
+                Err(CliError::new(Exit::Storage, format!("stdout cannot be written: {error}")))
+            }
+            _ => Ok(()),
+        }
+    }
+
+    /// Data: one JSON value, for people to read as well.
+    pub fn print_json(self, value: &impl Serialize) -> Result<(), CliError> {
+        let text = serde_json::to_string_pretty(value).expect("what is reported has text for keys");
+        self.print(&(text + "\n"))
+    }
+
+    /// A line to the person at the terminal, unless -q wants none.
+    pub fn say(self, line: &str) {
+        if !self.quiet {
+            eprintln!("{line}");
         }
     }
 

@@ -1,4 +1,6 @@
-//! One integration binary: a second one would link everything again.
+//! The tests that need more than one room of the house: one binary, so that it links once.
 
+mod jobs;
 mod sandbox;
+mod tidy;
 mod wire;

@@ -6,13 +6,13 @@ use std::path::{Path, absolute};
 use toml::Value as Leaf;
 
 use super::fault::{Fault, JobFault, Spot, Texts};
-use super::tree::{Node, Value, join};
+use super::tree::{Member, Node, Value, join};
 use crate::wire::Entry;
 
 /// What the command line and the environment say about a job, beside its file.
 #[derive(Clone, Debug, Default)]
 pub struct Overrides {
-    /// The environment's variables; those not named `PASSYNC_...` are passed over.
+    /// The environment's variables named `PASSYNC_...`.
     pub environment: Vec<(String, String)>,
     /// `--set section.key=value`, as given.
     pub set: Vec<String>,
@@ -90,7 +90,7 @@ impl<'a> Layers<'a> {
     /// `PASSYNC_SECTION_KEY=value` as a layer of its own; `None` where the variable is not ours.
     fn variable(&mut self, name: &str, value: &str, referred: &[String]) -> Option<Node> {
         const NOT_SETTINGS: [&str; 2] = ["PASSYNC_FAULT", "PASSYNC_LOG"];
-        if !name.starts_with("PASSYNC_") || NOT_SETTINGS.contains(&name) || referred.iter().any(|known| known == name) {
+        if NOT_SETTINGS.contains(&name) || referred.iter().any(|known| known == name) {
             return None;
         }
         let paths = self.paths();
@@ -160,7 +160,7 @@ impl<'a> Layers<'a> {
                             known.key = member.key;
                             self.lay_node(&mut known.node, member.node, &inner);
                         }
-                        None if self.exists(path, &key) => drop(below.insert(key, member)),
+                        None if self.exists(path, &key) => drop(below.insert(key, self.as_id(member))),
                         None => self.faults.push(self.unknown(path, &key, member.key, below.keys())),
                     }
                 }
@@ -196,6 +196,15 @@ impl<'a> Layers<'a> {
             }
             (value, _) => value,
         }
+    }
+
+    /// An override of a key without a default has no shape to take. But no number among the settings has ten digits,
+    /// and ids do.
+    fn as_id(&self, member: Member) -> Member {
+        let Member { key, node: Node { spot, value } } = member;
+        let text = self.texts.slice(spot);
+        let id = spot.is_override() && matches!(value, Value::Leaf(Leaf::Integer(_))) && text.len() >= 10;
+        Member { key, node: if id { Node::of_text(text, spot) } else { Node { spot, value } } }
     }
 
     /// Whether a key that has no default exists: a column, or a key of the dialect and all below it.

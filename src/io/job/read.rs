@@ -8,7 +8,7 @@ use toml::Value as Leaf;
 
 use super::fault::Fault;
 use super::layers::Layers;
-use super::settings::{FormatChoice, Gateway, GatewayUrl, Guard, Input, Limits, Output, Retry, Run, Settings};
+use super::settings::{FormatChoice, Gateway, GatewayUrl, Guard, Input, Limits, Output, Retry, Run, Sandbox, Settings};
 use super::tree::Node;
 use super::url;
 use super::values::{self as v, Parsed, Wrong, wrong, wrong_so};
@@ -42,6 +42,11 @@ pub(super) fn settings(layers: &mut Layers<'_>, base: &Path) -> Settings {
         metrics_otlp: layers.get("metrics.otlp", v::unless("", url::web)),
         notify_url: layers.get("notify.url", v::unless("", url::web)),
         notify_on: layers.get("notify.on", v::list(exit_code)),
+        sandbox: Sandbox {
+            seed: layers.get("sandbox.seed", v::whole(0..=i64::MAX)),
+            faults: layers.get("sandbox.faults", v::text),
+            quota: layers.get("sandbox.quota", v::unless("", v::quota)),
+        },
         in_force: in_force(&layers.root),
     }
 }
@@ -303,16 +308,20 @@ impl Layers<'_> {
         }
     }
 
-    /// A key that is not there is missed at the head of its section, or at the head of the file.
     fn missing(&mut self, path: &str, help: &str) {
+        self.absent(path, "missing", Some(help));
+    }
+
+    /// A key that is not there is missed at the head of its section, or at the head of the file.
+    fn absent(&mut self, path: &str, text: &str, help: Option<&str>) {
         let (section, key) = path.rsplit_once('.').unwrap_or(("", path));
         let head = self.root.at(section).map(|section| section.spot).filter(|spot| !spot.is_default());
         let missed = if head.is_none() && !section.is_empty() { format!("[{section}] {key}") } else { key.to_owned() };
         self.faults.push(Fault {
             spot: Some(head.unwrap_or(self.root.spot.part(0..0))),
-            title: format!("{path}: missing"),
+            title: format!("{path}: {text}"),
             label: format!("`{missed}` is missing"),
-            help: Some(help.to_owned()),
+            help: help.map(str::to_owned),
         });
     }
 
@@ -327,10 +336,11 @@ impl Layers<'_> {
             return;
         };
         let Err(SettingFault { key, text }) = (dialect.build)(table) else { return };
-        if self.root.at(&format!("gateway.{key}")).is_some() {
-            self.fault(&format!("gateway.{key}"), &text, "here", None);
+        let path = format!("gateway.{key}");
+        if self.root.at(&path).is_some() {
+            self.fault(&path, &text, "here", None);
         } else {
-            self.missing(&format!("gateway.{key}"), &text);
+            self.absent(&path, &text, None);
         }
     }
 }
