@@ -6,6 +6,7 @@
 
 pub mod alipayhk_card;
 pub mod crypto;
+pub mod intl_pass;
 pub mod json;
 pub mod pass;
 pub mod retry_after;
@@ -18,7 +19,7 @@ use crate::model::{Delta, LocalTime, Reading, Reject, Status, Verdict};
 use crypto::{Signer, Verifier};
 
 /// Every dialect; a fourth is one more line here.
-pub const DIALECTS: &[Entry] = &[alipayhk_card::ENTRY];
+pub const DIALECTS: &[Entry] = &[alipayhk_card::ENTRY, intl_pass::ENTRY];
 
 /// The dialect of that word.
 pub fn entry(name: &str) -> Option<&'static Entry> {

@@ -211,29 +211,18 @@ impl Common {
         })
     }
 
-    /// A delta of `card` that has the common columns and changes nothing yet. `canonical`: values that stand in a
-    /// bill's key in place of the cell (a default, or one that was derived).
-    pub fn begin(
-        &self,
-        cells: &Cells<'_>,
-        card: &str,
-        status: Status,
-        canonical: &[(&str, &str)],
-    ) -> Result<Delta, Reject> {
+    /// A delta of `card` that has the common columns and changes nothing yet.
+    pub fn begin(&self, cells: &Cells<'_>, card: &str, status: Status) -> Result<Delta, Reject> {
         let bill_no = self.bill_no.cell(cells);
         if bill_no.is_none() && self.require_bill_no {
             return Err(self.missing_bill("a bill number in every row, as `input.require_bill_no` wants it"));
         }
-        let bill_key = self.bill_key.iter().map(|column| {
-            let canonical = canonical.iter().find(|(name, _)| *name == column.name).map(|(_, value)| *value);
-            canonical.or_else(|| column.cell(cells)).unwrap_or_default().to_owned()
-        });
         Ok(Delta {
             merchant: self.merchants.of(&self.merchant_id, cells)?.to_owned(),
             card: card.to_owned(),
             status,
             bill_no: bill_no.map(str::to_owned),
-            bill_key: bill_key.collect(),
+            bill_key: Vec::new(),
             ids: Vec::new(),
             members: Vec::new(),
             riders: Vec::new(),
@@ -243,14 +232,24 @@ impl Common {
         })
     }
 
+    /// Completes the bill's key once the delta has all else: values that were defaulted or derived stand in it as
+    /// they are meant, others as the cell has them.
+    pub fn finish(&self, cells: &Cells<'_>, delta: &mut Delta) {
+        let part = |column: &Col| {
+            let fields = delta.ids.iter().chain(&delta.members);
+            match fields.into_iter().find(|field| field.name == column.name) {
+                Some(field) => field.value.text(),
+                None if column.name == "status" => delta.status.as_str().to_owned(),
+                None => column.cell(cells).unwrap_or_default().to_owned(),
+            }
+        };
+        let key = self.bill_key.iter().map(part).collect();
+        delta.bill_key = key;
+    }
+
     /// A reject for a row that lacks its bill.
     pub fn missing_bill(&self, expected: &str) -> Reject {
         self.bill_no.reject(Rule::MissingBill, "", expected)
-    }
-
-    /// How the rows' times are read.
-    pub fn times(&self) -> &LocalTime {
-        &self.times
     }
 
     fn sequence(&self, cells: &Cells<'_>) -> Result<i64, Reject> {
@@ -265,6 +264,7 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
+    use crate::model::{Field, Value};
 
     fn rules(bill_key: &[&str]) -> RowRules {
         RowRules {
@@ -285,7 +285,7 @@ mod tests {
 
     fn begin(columns: &[&str], cells: &[&str]) -> Result<Delta, Reject> {
         let cells: Vec<_> = cells.iter().map(|cell| (!cell.is_empty()).then_some(Cow::Borrowed(*cell))).collect();
-        common(columns, &rules(&["bill_no"])).unwrap().begin(&cells, "card", Status::Update, &[])
+        common(columns, &rules(&["bill_no"])).unwrap().begin(&cells, "card", Status::Update)
     }
 
     #[test]
@@ -318,16 +318,21 @@ mod tests {
         }
         let mut strict = rules(&["bill_no"]);
         strict.require_bill_no = true;
-        let reject = common(&[], &strict).unwrap().begin(&[], "card", Status::Update, &[]).unwrap_err();
+        let reject = common(&[], &strict).unwrap().begin(&[], "card", Status::Update).unwrap_err();
         assert_eq!(reject.rule, Rule::MissingBill);
     }
 
     #[test]
-    fn a_bill_key_takes_canonical_values_first() {
-        let cells = [Some(Cow::Borrowed("b")), Some(Cow::Borrowed("shop 9")), None];
-        let common = common(&["bill_no", "shop", "merchant_id"], &rules(&["shop", "bill_no", "sequence"])).unwrap();
-        let delta = common.begin(&cells, "card", Status::Update, &[("sequence", "0")]).unwrap();
-        assert_eq!(delta.bill_key, ["shop 9", "0"]);
+    fn a_bill_key_takes_what_is_meant_before_what_is_written() {
+        let cells = ["b", "shop 9", "7.50"].map(|cell| Some(Cow::Borrowed(cell)));
+        let rules = rules(&["shop", "points", "bill_no", "status", "sequence"]);
+        let known = |name: &str| (name != "shop").then_some(Column { required: false, id: false });
+        let columns = names(&["bill_no", "shop", "points"]);
+        let common = Common::new(&columns, &rules, &Merchants::new("m1", &[]), known).unwrap();
+        let mut delta = common.begin(&cells, "card", Status::Update).unwrap();
+        delta.members.push(Field { name: "points".into(), value: Value::Number(Amount::parse("7.50").unwrap()) });
+        common.finish(&cells, &mut delta);
+        assert_eq!(delta.bill_key, ["shop 9", "7.5", "UPDATE", ""]);
     }
 
     #[test]

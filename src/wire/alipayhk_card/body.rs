@@ -1,10 +1,10 @@
 //! The body, in the order of CONTRACT section 5: out of a delta, and into a call as a gateway reads it.
 
+use super::AlipayHkCard;
 use super::columns::{PROVIDERS, code_info};
-use super::{AlipayHkCard, value_key};
 use crate::model::{Amount, Delta, Field, Status, Value};
-use crate::wire::json::{Json, Member, Object};
-use crate::wire::pass::{Members, card, extra, parameter};
+use crate::wire::json::{Json, Object};
+use crate::wire::pass::{Members, card, extra, member, parameter, value_key};
 use crate::wire::{Call, CallFault};
 
 /// The members of the body that the page's table has.
@@ -130,9 +130,9 @@ pub fn read(dialect: &AlipayHkCard, bytes: &[u8], sent_at: String) -> Result<Cal
         let ms = ms.ok_or_else(|| parameter("endDate", "is not a millisecond timestamp"))?;
         call.members.push(("end_date".into(), ms.to_owned()));
     }
-    if let Some(data) = body.object("dataInfo")? {
+    if let Some(data) = body.get("dataInfo")?.map(Members) {
         read_data_info(dialect, data, &mut call)?;
-        call.bill_no = read_bill(Members(body.get("dataInfo")?.expect("it was read above")))?;
+        call.bill_no = read_bill(data)?;
     }
     if let Some(code) = body.get("codeInfo")? {
         let code = Members(code);
@@ -146,41 +146,21 @@ pub fn read(dialect: &AlipayHkCard, bytes: &[u8], sent_at: String) -> Result<Cal
 }
 
 /// Each `$name$` of `dataInfo`.
-fn read_data_info(dialect: &AlipayHkCard, data: &[Member<'_>], call: &mut Call) -> Result<(), CallFault> {
-    for (at, (key, value)) in data.iter().enumerate() {
-        if data[..at].iter().any(|(earlier, _)| earlier == key) {
-            return Err(parameter(key, "stands twice"));
-        }
-        let Some(name) = key.strip_prefix('$').and_then(|rest| rest.strip_suffix('$')) else { continue };
+fn read_data_info(dialect: &AlipayHkCard, data: Members<'_>, call: &mut Call) -> Result<(), CallFault> {
+    for (name, value) in data.values("dataInfo")? {
         let localised = |word: &str| {
             name.strip_prefix(word).and_then(|rest| rest.strip_prefix('_')).filter(|locale| dialect.locales.has(locale))
         };
         if localised("points").is_some() {
-            let Json::Number(digits) = value else { return Err(parameter(key, "is not a number")) };
-            let points = Amount::parse(digits).map_err(|fault| parameter(key, &format!("is not {fault}")))?;
-            read_points(points.to_string(), call)?;
+            let Json::Number(digits) = value else { return Err(parameter(name, "is not a number")) };
+            member::read_points(digits, &mut call.members)?;
             continue;
         }
-        let member = match localised("level") {
-            Some(locale) => format!("level.{locale}"),
-            None => format!("data.{name}"),
-        };
-        let text = value.scalar().ok_or_else(|| parameter(key, "is neither a string nor a number"))?;
+        let member = localised("level").map_or(format!("data.{name}"), |locale| format!("level.{locale}"));
+        let text = value.scalar().ok_or_else(|| parameter(name, "is neither a string nor a number"))?;
         call.members.push((member, text.to_owned()));
     }
     Ok(())
-}
-
-/// Points are one member in every language.
-fn read_points(points: String, call: &mut Call) -> Result<(), CallFault> {
-    match call.members.iter().find(|(name, _)| name == "points") {
-        Some((_, other)) if *other != points => Err(parameter("dataInfo", "has other points in another language")),
-        Some(_) => Ok(()),
-        None => {
-            call.members.push(("points".into(), points));
-            Ok(())
-        }
-    }
 }
 
 /// The bill, where an Alipay transaction tells it.
