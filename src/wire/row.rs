@@ -10,6 +10,9 @@ use crate::model::{Amount, Delta, LocalTime, Moment, Reject, Rule, Status};
 /// The cells of one row; `None` is an absent cell.
 pub type Cells<'c> = [Option<Cow<'c, str>>];
 
+/// Enough to find a row by, too little to know the person by: ids of one wallet begin alike.
+const SHOWN_OF_PERSONAL: usize = 4;
+
 /// The columns that every dialect has.
 pub const COMMON_COLUMNS: [&str; 5] = ["bill_no", "occurred_at", "sequence", "last_changed_points", "merchant_id"];
 
@@ -23,12 +26,18 @@ pub fn common_column(name: &str) -> Option<Column> {
 pub struct Col {
     name: String,
     at: Option<usize>,
+    personal: bool,
 }
 
 impl Col {
     /// Looks `name` up.
     pub fn of(columns: &[String], name: &str) -> Col {
-        Col { name: name.to_owned(), at: columns.iter().position(|column| column == name) }
+        Col { name: name.to_owned(), at: columns.iter().position(|column| column == name), personal: false }
+    }
+
+    /// Looks `name` up, which names a person's account, card or code: no reject shows it whole.
+    pub fn personal(columns: &[String], name: &str) -> Col {
+        Col { personal: true, ..Col::of(columns, name) }
     }
 
     /// The canonical name.
@@ -48,6 +57,11 @@ impl Col {
 
     /// A reject for what was found in this column.
     pub fn reject(&self, rule: Rule, found: &str, expected: impl Into<String>) -> Reject {
+        if self.personal && !found.is_empty() {
+            let shown: String = found.chars().take(SHOWN_OF_PERSONAL).collect();
+            let masked = format!("{shown}… ({} characters)", found.chars().count());
+            return Reject::new(rule, &self.name, &masked, expected);
+        }
         Reject::new(rule, &self.name, found, expected)
     }
 
@@ -123,6 +137,13 @@ impl Col {
             let words: Vec<_> = words.iter().map(|(word, _)| *word).collect();
             self.reject(Rule::NotAWord, found, words.join(" or "))
         })
+    }
+
+    /// One of a few words that mean themselves.
+    pub fn one_of(&self, cells: &Cells<'_>, words: &[&'static str]) -> Result<Option<&'static str>, Reject> {
+        let Some(found) = self.cell(cells) else { return Ok(None) };
+        let word = words.iter().find(|word| **word == found);
+        word.map(|word| Some(*word)).ok_or_else(|| self.reject(Rule::NotAWord, found, words.join(" or ")))
     }
 }
 
@@ -345,6 +366,13 @@ mod tests {
         ] {
             assert_eq!(common(columns, &rules(key)).err().unwrap().column, column);
         }
+    }
+
+    #[test]
+    fn a_reject_shows_no_personal_id() {
+        let column = Col::personal(&names(&["user_id"]), "user_id");
+        let reject = column.text(&[Some(Cow::Borrowed("2160220037090534"))], 8).unwrap_err();
+        assert_eq!(reject.found, "\"2160… (16 characters)\"");
     }
 
     proptest! {

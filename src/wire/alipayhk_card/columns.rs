@@ -34,10 +34,10 @@ pub const COLUMNS: &[&str] = &[
 ];
 
 /// The statuses that the page lists; `USED` is not among them.
-const STATUSES: [(&str, Status); 2] = [("UPDATE", Status::Update), ("CLOSED", Status::Closed)];
+pub const STATUSES: [(&str, Status); 2] = [("UPDATE", Status::Update), ("CLOSED", Status::Closed)];
 
 /// Who gave the points in an Alipay transaction.
-pub const PROVIDERS: [(&str, &str); 2] = [("ALIPAYHK", "ALIPAYHK"), ("ALIPAYCN", "ALIPAYCN")];
+pub const PROVIDERS: [&str; 2] = ["ALIPAYHK", "ALIPAYCN"];
 
 /// What is known of a canonical column.
 pub fn column(name: &str) -> Option<Column> {
@@ -77,8 +77,8 @@ impl Reader {
             // One more: the code.
             members: MemberReader::new(columns, rules, locales, data, 1)?,
             points_provider: Col::of(columns, "points_provider"),
-            code_msg: Col::of(columns, "code_msg"),
-            code_value: Col::of(columns, "code_value"),
+            code_msg: Col::personal(columns, "code_msg"),
+            code_value: Col::personal(columns, "code_value"),
             code_info: dialect.code_info,
         })
     }
@@ -110,7 +110,7 @@ impl Reader {
 
     /// The provider makes the row an Alipay transaction. It rides with points and tells the bill.
     fn read_provider(&self, cells: &Cells<'_>, delta: &mut Delta) -> Result<(), Reject> {
-        let Some(provider) = self.points_provider.word(cells, &PROVIDERS)? else { return Ok(()) };
+        let Some(provider) = self.points_provider.one_of(cells, &PROVIDERS)? else { return Ok(()) };
         if delta.bill_no.is_none() {
             return Err(self.common.missing_bill("AlipayHK's bill number, as the row has a `points_provider`"));
         }

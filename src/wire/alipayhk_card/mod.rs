@@ -45,9 +45,9 @@ pub const ENTRY: Entry = Entry {
 struct AlipayHkCard {
     endpoint: Endpoint,
     locales: Locales,
-    /// Rows that are no Alipay transactions send their three bill fields as null, and not not at all.
+    /// Rows that are no Alipay transactions send their three bill fields as null, instead of leaving them out.
     null_bill_fields: bool,
-    /// `endDate` goes out as a JSON number, as the page's samples have it, and not as a string, as its table has it.
+    /// `endDate` goes out as a JSON number, as in the page's samples; its table says string.
     end_date_as_number: bool,
     code_info: bool,
     data_names_number: Vec<String>,

@@ -93,40 +93,20 @@ pub fn read(dialect: &IntlPass, bytes: &[u8], sent_at: String) -> Result<Call, C
     let json = Json::parse(bytes).map_err(|fault| CallFault::Parameter(fault.to_string()))?;
     let body = Members(&json);
     let names = dialect.names;
-    let (merchant, card) = card::read_body(body, names.template)?;
-    let word = body.needed("status")?;
-    let status = STATUSES.into_iter().find(|(known, _)| *known == word).map(|(_, status)| status);
-    let status = status.ok_or_else(|| parameter("status", "is none of USED, CLOSED and UPDATE"))?;
-    let members = match status {
-        Status::Update => read_update(dialect, body)?,
-        Status::Used | Status::Closed => read_end(names, body, status)?,
-    };
-    Ok(Call {
-        merchant: merchant.to_owned(),
-        card: card.to_owned(),
-        bill_no: None,
-        status,
-        members,
-        sent_at,
-        body: bytes.to_vec(),
-    })
-}
-
-fn read_end(names: &Names, body: Members<'_>, status: Status) -> Result<Vec<(String, String)>, CallFault> {
-    for key in [names.update_type, "endDate", "dataInfo"] {
-        if body.get(key)?.is_some() {
-            return Err(parameter(key, "goes with UPDATE alone"));
-        }
+    let mut call = card::begin_call(body, bytes, names.template, &STATUSES, sent_at)?;
+    match call.status {
+        Status::Update => call.members = read_update(dialect, body)?,
+        Status::Used | Status::Closed => card::end_call(body, &mut call, &[names.update_type, "endDate", "dataInfo"])?,
     }
-    if status == Status::Used {
+    if call.status == Status::Used {
         body.needed(names.verify_code)?;
     }
-    Ok(vec![("status".into(), status.as_str().into())])
+    Ok(call)
 }
 
 fn read_update(dialect: &IntlPass, body: Members<'_>) -> Result<Vec<(String, String)>, CallFault> {
     let kind = body.needed(dialect.names.update_type)?;
-    if !UPDATE_TYPES.iter().any(|(known, _)| *known == kind) {
+    if !UPDATE_TYPES.contains(&kind) {
         return Err(parameter(dialect.names.update_type, "is no kind of update"));
     }
     let mut members = Vec::new();

@@ -36,7 +36,7 @@ pub const STATUSES: [(&str, Status); 3] =
     [("USED", Status::Used), ("CLOSED", Status::Closed), ("UPDATE", Status::Update)];
 
 /// The kinds of update. A call has one.
-pub const UPDATE_TYPES: [(&str, &str); 3] = [(LEVEL, LEVEL), (SCORE, SCORE), (VALIDITY, VALIDITY)];
+pub const UPDATE_TYPES: [&str; 3] = [LEVEL, SCORE, VALIDITY];
 const LEVEL: &str = "UPDATE_LEVEL";
 const SCORE: &str = "UPDATE_SCORE";
 const VALIDITY: &str = "UPDATE_VALIDITY";
@@ -85,7 +85,7 @@ impl Reader {
             extra: ExtraReader::new(&dialect.extras, columns),
             status,
             update_type: Col::of(columns, "update_type"),
-            verify_code: Col::of(columns, "verify_code"),
+            verify_code: Col::personal(columns, "verify_code"),
             verify_type: Col::of(columns, "verify_type"),
             members: MemberReader::new(columns, rules, &dialect.locales, data, 0)?,
             allow_update: dialect.allow_update,
@@ -121,34 +121,26 @@ impl Reader {
         if delta.members.is_empty() {
             return Err(member::no_change());
         }
-        let kinds = UPDATE_TYPES.map(|(kind, _)| kind);
-        let mut found =
-            kinds.into_iter().filter(|kind| delta.members.iter().any(|field| kind_of(&field.name) == Some(*kind)));
-        let stated = self.update_type.word(cells, &UPDATE_TYPES)?;
-        let kind = match (stated, found.next(), found.next()) {
-            (_, Some(one), Some(other)) => {
-                let found = format!("{one} and {other}");
-                return Err(self.update_type.reject(
-                    Rule::Combination,
-                    &found,
-                    "one kind of change a row; split the row",
-                ));
-            }
-            (Some(stated), Some(kind), None) if stated != kind => {
-                return Err(self.update_type.reject(
-                    Rule::Combination,
-                    stated,
-                    format!("{kind}, as the row's changes are"),
-                ));
-            }
-            (Some(kind), _, None) | (None, Some(kind), None) => kind,
-            (stated, None, _) => {
-                let expected = "a kind of update: `data` alone does not tell it";
-                return Err(self.update_type.reject(Rule::Missing, stated.unwrap_or_default(), expected));
-            }
-        };
+        let kind = self.update_type(cells, delta)?;
         delta.ids.push(Field::text(self.update_type.name(), kind));
         Ok(())
+    }
+
+    /// The one kind of the row's changes, stated or not.
+    fn update_type(&self, cells: &Cells<'_>, delta: &Delta) -> Result<&'static str, Reject> {
+        let stated = self.update_type.one_of(cells, &UPDATE_TYPES)?;
+        let makes = |kind: &str| delta.members.iter().any(|field| kind_of(&field.name) == Some(kind));
+        let made: Vec<&'static str> = UPDATE_TYPES.into_iter().filter(|kind| makes(kind)).collect();
+        let clash = |found: &str, expected: String| Err(self.update_type.reject(Rule::Combination, found, expected));
+        match (stated.as_ref(), made.as_slice()) {
+            (Some(kind), []) | (None, [kind]) => Ok(kind),
+            (Some(stated), [kind]) if stated == kind => Ok(kind),
+            (Some(stated), [kind]) => clash(stated, format!("{kind}, as the row's changes are")),
+            (None, []) => {
+                Err(self.update_type.reject(Rule::Missing, "", "a kind of update: `data` alone does not tell it"))
+            }
+            (_, several) => clash(&several.join(" and "), "one kind of change a row: split the row".into()),
+        }
     }
 }
 
