@@ -1,11 +1,13 @@
 //! Pure codecs, bytes <-> values: one folder per dialect. No IO, no clock, and no word of the core but
-//! [`Verdict`](crate::model::Verdict), inside a [`Reading`].
+//! [`Verdict`], inside a [`Reading`].
 //!
-//! A dialect is one folder (`columns`, `body`, `reply`, `codes`) and one line in [`DIALECTS`]. Each has both
-//! directions, so that the sandbox and the client share it and round trips are tests for free.
+//! A dialect is one folder (`columns`, `body`) and one line in [`DIALECTS`]; those of `updatePass` share their
+//! endpoint, replies and code table in [`pass`]. Each has both directions, so that the sandbox and the client share
+//! it and round trips are tests for free.
 
 pub mod alipayhk_card;
 pub mod crypto;
+pub mod intl_pass;
 pub mod json;
 pub mod pass;
 pub mod retry_after;
@@ -18,7 +20,7 @@ use crate::model::{Delta, LocalTime, Reading, Reject, Status, Verdict};
 use crypto::{Signer, Verifier};
 
 /// Every dialect; a fourth is one more line here.
-pub const DIALECTS: &[Entry] = &[alipayhk_card::ENTRY];
+pub const DIALECTS: &[Entry] = &[alipayhk_card::ENTRY, intl_pass::ENTRY];
 
 /// The dialect of that word.
 pub fn entry(name: &str) -> Option<&'static Entry> {

@@ -10,6 +10,9 @@ use crate::model::{Amount, Delta, LocalTime, Moment, Reject, Rule, Status};
 /// The cells of one row; `None` is an absent cell.
 pub type Cells<'c> = [Option<Cow<'c, str>>];
 
+/// Enough to find a row by, too little to know the person by: ids of one wallet begin alike.
+const SHOWN_OF_PERSONAL: usize = 4;
+
 /// The columns that every dialect has.
 pub const COMMON_COLUMNS: [&str; 5] = ["bill_no", "occurred_at", "sequence", "last_changed_points", "merchant_id"];
 
@@ -23,12 +26,18 @@ pub fn common_column(name: &str) -> Option<Column> {
 pub struct Col {
     name: String,
     at: Option<usize>,
+    personal: bool,
 }
 
 impl Col {
     /// Looks `name` up.
     pub fn of(columns: &[String], name: &str) -> Col {
-        Col { name: name.to_owned(), at: columns.iter().position(|column| column == name) }
+        Col { name: name.to_owned(), at: columns.iter().position(|column| column == name), personal: false }
+    }
+
+    /// Looks `name` up, which names a person's account, card or code: no reject shows it whole.
+    pub fn personal(columns: &[String], name: &str) -> Col {
+        Col { personal: true, ..Col::of(columns, name) }
     }
 
     /// The canonical name.
@@ -48,6 +57,11 @@ impl Col {
 
     /// A reject for what was found in this column.
     pub fn reject(&self, rule: Rule, found: &str, expected: impl Into<String>) -> Reject {
+        if self.personal && !found.is_empty() {
+            let shown: String = found.chars().take(SHOWN_OF_PERSONAL).collect();
+            let masked = format!("{shown}… ({} characters)", found.chars().count());
+            return Reject::new(rule, &self.name, &masked, expected);
+        }
         Reject::new(rule, &self.name, found, expected)
     }
 
@@ -123,6 +137,13 @@ impl Col {
             let words: Vec<_> = words.iter().map(|(word, _)| *word).collect();
             self.reject(Rule::NotAWord, found, words.join(" or "))
         })
+    }
+
+    /// One of a few words that mean themselves.
+    pub fn one_of(&self, cells: &Cells<'_>, words: &[&'static str]) -> Result<Option<&'static str>, Reject> {
+        let Some(found) = self.cell(cells) else { return Ok(None) };
+        let word = words.iter().find(|word| **word == found);
+        word.map(|word| Some(*word)).ok_or_else(|| self.reject(Rule::NotAWord, found, words.join(" or ")))
     }
 }
 
@@ -211,29 +232,18 @@ impl Common {
         })
     }
 
-    /// A delta of `card` that has the common columns and changes nothing yet. `canonical`: values that stand in a
-    /// bill's key in place of the cell (a default, or one that was derived).
-    pub fn begin(
-        &self,
-        cells: &Cells<'_>,
-        card: &str,
-        status: Status,
-        canonical: &[(&str, &str)],
-    ) -> Result<Delta, Reject> {
+    /// A delta of `card` that has the common columns and changes nothing yet.
+    pub fn begin(&self, cells: &Cells<'_>, card: &str, status: Status) -> Result<Delta, Reject> {
         let bill_no = self.bill_no.cell(cells);
         if bill_no.is_none() && self.require_bill_no {
             return Err(self.missing_bill("a bill number in every row, as `input.require_bill_no` wants it"));
         }
-        let bill_key = self.bill_key.iter().map(|column| {
-            let canonical = canonical.iter().find(|(name, _)| *name == column.name).map(|(_, value)| *value);
-            canonical.or_else(|| column.cell(cells)).unwrap_or_default().to_owned()
-        });
         Ok(Delta {
             merchant: self.merchants.of(&self.merchant_id, cells)?.to_owned(),
             card: card.to_owned(),
             status,
             bill_no: bill_no.map(str::to_owned),
-            bill_key: bill_key.collect(),
+            bill_key: Vec::new(),
             ids: Vec::new(),
             members: Vec::new(),
             riders: Vec::new(),
@@ -243,14 +253,24 @@ impl Common {
         })
     }
 
+    /// Completes the bill's key once the delta has all else: values that were defaulted or derived stand in it as
+    /// they are meant, others as the cell has them.
+    pub fn finish(&self, cells: &Cells<'_>, delta: &mut Delta) {
+        let part = |column: &Col| {
+            let fields = delta.ids.iter().chain(&delta.members);
+            match fields.into_iter().find(|field| field.name == column.name) {
+                Some(field) => field.value.text(),
+                None if column.name == "status" => delta.status.as_str().to_owned(),
+                None => column.cell(cells).unwrap_or_default().to_owned(),
+            }
+        };
+        let key = self.bill_key.iter().map(part).collect();
+        delta.bill_key = key;
+    }
+
     /// A reject for a row that lacks its bill.
     pub fn missing_bill(&self, expected: &str) -> Reject {
         self.bill_no.reject(Rule::MissingBill, "", expected)
-    }
-
-    /// How the rows' times are read.
-    pub fn times(&self) -> &LocalTime {
-        &self.times
     }
 
     fn sequence(&self, cells: &Cells<'_>) -> Result<i64, Reject> {
@@ -265,6 +285,7 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
+    use crate::model::{Field, Value};
 
     fn rules(bill_key: &[&str]) -> RowRules {
         RowRules {
@@ -285,7 +306,7 @@ mod tests {
 
     fn begin(columns: &[&str], cells: &[&str]) -> Result<Delta, Reject> {
         let cells: Vec<_> = cells.iter().map(|cell| (!cell.is_empty()).then_some(Cow::Borrowed(*cell))).collect();
-        common(columns, &rules(&["bill_no"])).unwrap().begin(&cells, "card", Status::Update, &[])
+        common(columns, &rules(&["bill_no"])).unwrap().begin(&cells, "card", Status::Update)
     }
 
     #[test]
@@ -318,16 +339,21 @@ mod tests {
         }
         let mut strict = rules(&["bill_no"]);
         strict.require_bill_no = true;
-        let reject = common(&[], &strict).unwrap().begin(&[], "card", Status::Update, &[]).unwrap_err();
+        let reject = common(&[], &strict).unwrap().begin(&[], "card", Status::Update).unwrap_err();
         assert_eq!(reject.rule, Rule::MissingBill);
     }
 
     #[test]
-    fn a_bill_key_takes_canonical_values_first() {
-        let cells = [Some(Cow::Borrowed("b")), Some(Cow::Borrowed("shop 9")), None];
-        let common = common(&["bill_no", "shop", "merchant_id"], &rules(&["shop", "bill_no", "sequence"])).unwrap();
-        let delta = common.begin(&cells, "card", Status::Update, &[("sequence", "0")]).unwrap();
-        assert_eq!(delta.bill_key, ["shop 9", "0"]);
+    fn a_bill_key_takes_what_is_meant_before_what_is_written() {
+        let cells = ["b", "shop 9", "7.50"].map(|cell| Some(Cow::Borrowed(cell)));
+        let rules = rules(&["shop", "points", "bill_no", "status", "sequence"]);
+        let known = |name: &str| (name != "shop").then_some(Column { required: false, id: false });
+        let columns = names(&["bill_no", "shop", "points"]);
+        let common = Common::new(&columns, &rules, &Merchants::new("m1", &[]), known).unwrap();
+        let mut delta = common.begin(&cells, "card", Status::Update).unwrap();
+        delta.members.push(Field { name: "points".into(), value: Value::Number(Amount::parse("7.50").unwrap()) });
+        common.finish(&cells, &mut delta);
+        assert_eq!(delta.bill_key, ["shop 9", "7.5", "UPDATE", ""]);
     }
 
     #[test]
@@ -340,6 +366,13 @@ mod tests {
         ] {
             assert_eq!(common(columns, &rules(key)).err().unwrap().column, column);
         }
+    }
+
+    #[test]
+    fn a_reject_shows_no_personal_id() {
+        let column = Col::personal(&names(&["user_id"]), "user_id");
+        let reject = column.text(&[Some(Cow::Borrowed("2160220037090534"))], 8).unwrap_err();
+        assert_eq!(reject.found, "\"2160… (16 characters)\"");
     }
 
     proptest! {

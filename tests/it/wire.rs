@@ -5,7 +5,7 @@ use std::borrow::Cow;
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use passync::model::{Delta, LocalTime, Verdict};
+use passync::model::{Delta, Field, LocalTime, Value, Verdict};
 use passync::wire::crypto::{Signer, Verifier};
 use passync::wire::json::Json;
 use passync::wire::pass::head;
@@ -185,6 +185,37 @@ fn bodies_made_of_cells_are_the_vectors_bodies() {
         let dialect = hk(settings);
         let body = dialect.body(&delta(&*dialect, row), 0);
         assert_eq!(String::from_utf8(body).unwrap(), String::from_utf8(case.body).unwrap(), "{name}");
+    }
+}
+
+#[test]
+fn intl_pass_bodies_and_signatures_are_the_vectors() {
+    let Some(signer) = merchant() else { return };
+    let merchant = "merchant_id = '6228480402564890018'\nrequest_time_format = 'offset'\nallow_update = true";
+    let intl = dialect("intl-pass", merchant);
+    let ids = [
+        ("user_id", "2160400000000135"),
+        ("template_code", "5228480402564890018"),
+        ("pass_id", "2995228480402564890018"),
+    ];
+    let used =
+        [("status", "USED"), ("verify_code", "52284804025648900182995228480402564890018"), ("verify_type", "qrcode")];
+    let mut level = delta(
+        &*intl,
+        &[&ids[..], &[("status", "UPDATE"), ("level.zh_HK", "金卡"), ("level.en_US", "gold card")]].concat(),
+    );
+    // The vector has what no row can say: an end beside a level, and an empty value.
+    level.members.push(Field { name: "end_date".into(), value: Value::Time(1_610_294_400_000) });
+    level.members.extend([Field::text("data.en_US.orther", "orther"), Field::text("data.zh_HK.orther", "")]);
+    for (name, delta) in [("b01_level_nested", level), ("b03_used", delta(&*intl, &[&ids[..], &used].concat()))] {
+        let Some(case) = Case::read(name) else { continue };
+        let body = intl.body(&delta, 0);
+        assert_eq!(String::from_utf8_lossy(&body), String::from_utf8_lossy(&case.body), "{name}: body");
+        let request = intl.request(&body, case.time_ms(), &signer);
+        assert_eq!(header(&request.headers, "request-time"), Some(case.time.as_str()), "{name}: request-time");
+        assert_eq!(header(&request.headers, "signature"), case.signature_header.as_deref(), "{name}: header");
+        let call = intl.read_call(&request, &signer.public()).unwrap();
+        assert_eq!((call.status, call.sent_at), (delta.status, case.time), "{name}: call");
     }
 }
 

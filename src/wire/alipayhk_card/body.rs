@@ -1,10 +1,10 @@
 //! The body, in the order of CONTRACT section 5: out of a delta, and into a call as a gateway reads it.
 
-use super::columns::{PROVIDERS, code_info};
-use super::{AlipayHkCard, value_key};
+use super::AlipayHkCard;
+use super::columns::{PROVIDERS, STATUSES, code_info};
 use crate::model::{Amount, Delta, Field, Status, Value};
-use crate::wire::json::{Json, Member, Object};
-use crate::wire::pass::{Members, card, extra, parameter};
+use crate::wire::json::{Json, Object};
+use crate::wire::pass::{Members, card, extra, member, parameter, value_key};
 use crate::wire::{Call, CallFault};
 
 /// The members of the body that the page's table has.
@@ -31,22 +31,22 @@ pub fn write(dialect: &AlipayHkCard, delta: &Delta, drop: u64) -> Vec<u8> {
     // CLOSED sends ids and status only.
     if delta.status == Status::Update {
         body.text("updateDetailType", UPDATE_TYPE);
-        let carried: Vec<&Field> = delta.carried(drop).collect();
-        if let Some(end_date) = find(&carried, "end_date") {
-            let ms = end_date.text();
-            if dialect.end_date_as_number {
-                body.raw("endDate", ms.as_bytes())
-            } else {
-                body.text("endDate", &ms)
-            };
-        }
-        body.object("dataInfo", data_info(dialect, delta, &carried));
-        if let Some(code) = find(&carried, "code") {
-            body.value("codeInfo", code);
-        }
-        extra::write(&dialect.extras, delta, &mut body);
+        write_changes(dialect, delta, &delta.carried(drop).collect::<Vec<_>>(), &mut body);
     }
     body.finish()
+}
+
+fn write_changes(dialect: &AlipayHkCard, delta: &Delta, carried: &[&Field], body: &mut Object) {
+    match find(carried, "end_date") {
+        Some(end_date) if dialect.end_date_as_number => body.raw("endDate", end_date.text().as_bytes()),
+        Some(end_date) => body.value("endDate", end_date),
+        None => body,
+    };
+    body.object("dataInfo", data_info(dialect, delta, carried));
+    if let Some(code) = find(carried, "code") {
+        body.value("codeInfo", code);
+    }
+    extra::write(&dialect.extras, delta, body);
 }
 
 fn find<'a>(fields: &[&'a Field], name: &str) -> Option<&'a Value> {
@@ -98,30 +98,15 @@ fn write_bill(dialect: &AlipayHkCard, delta: &Delta, data: &mut Object) {
 pub fn read(dialect: &AlipayHkCard, bytes: &[u8], sent_at: String) -> Result<Call, CallFault> {
     let json = Json::parse(bytes).map_err(|fault| CallFault::Parameter(fault.to_string()))?;
     let body = Members(&json);
-    let (merchant, card) = card::read_body(body, "templateCode")?;
-    let status = match body.needed("status")? {
-        "UPDATE" => Status::Update,
-        "CLOSED" => Status::Closed,
-        _ => return Err(parameter("status", "is neither UPDATE nor CLOSED")),
-    };
-    let mut call = Call {
-        merchant: merchant.to_owned(),
-        card: card.to_owned(),
-        bill_no: None,
-        status,
-        members: Vec::new(),
-        sent_at,
-        body: bytes.to_vec(),
-    };
-    if status.is_final() {
-        for key in ["updateDetailType", "endDate", "dataInfo", "codeInfo"] {
-            if body.get(key)?.is_some() {
-                return Err(parameter(key, "does not go with CLOSED"));
-            }
-        }
-        call.members.push(("status".into(), status.as_str().into()));
-        return Ok(call);
+    let mut call = card::begin_call(body, bytes, "templateCode", &STATUSES, sent_at)?;
+    match call.status {
+        Status::Update => read_update(dialect, body, &mut call)?,
+        _ => card::end_call(body, &mut call, &["updateDetailType", "endDate", "dataInfo", "codeInfo"])?,
     }
+    Ok(call)
+}
+
+fn read_update(dialect: &AlipayHkCard, body: Members<'_>, call: &mut Call) -> Result<(), CallFault> {
     if body.needed("updateDetailType")? != UPDATE_TYPE {
         return Err(parameter("updateDetailType", "is not UPDATE_MEMBER_CARD"));
     }
@@ -130,57 +115,36 @@ pub fn read(dialect: &AlipayHkCard, bytes: &[u8], sent_at: String) -> Result<Cal
         let ms = ms.ok_or_else(|| parameter("endDate", "is not a millisecond timestamp"))?;
         call.members.push(("end_date".into(), ms.to_owned()));
     }
-    if let Some(data) = body.object("dataInfo")? {
-        read_data_info(dialect, data, &mut call)?;
-        call.bill_no = read_bill(Members(body.get("dataInfo")?.expect("it was read above")))?;
+    if let Some(data) = body.get("dataInfo")?.map(Members) {
+        read_data_info(dialect, data, call)?;
+        call.bill_no = read_bill(data)?;
     }
-    if let Some(code) = body.get("codeInfo")? {
-        let code = Members(code);
+    if let Some(code) = body.get("codeInfo")?.map(Members) {
         let json = code_info(code.needed("$codemsg$")?, code.needed("$codevalue$")?);
         call.members.push(("code".into(), String::from_utf8(json).expect("JSON made of text is text")));
     }
     if call.members.is_empty() {
         return Err(parameter("dataInfo", "and all else that could change is missing"));
     }
-    Ok(call)
+    Ok(())
 }
 
 /// Each `$name$` of `dataInfo`.
-fn read_data_info(dialect: &AlipayHkCard, data: &[Member<'_>], call: &mut Call) -> Result<(), CallFault> {
-    for (at, (key, value)) in data.iter().enumerate() {
-        if data[..at].iter().any(|(earlier, _)| earlier == key) {
-            return Err(parameter(key, "stands twice"));
-        }
-        let Some(name) = key.strip_prefix('$').and_then(|rest| rest.strip_suffix('$')) else { continue };
+fn read_data_info(dialect: &AlipayHkCard, data: Members<'_>, call: &mut Call) -> Result<(), CallFault> {
+    for (name, value) in data.values("dataInfo")? {
         let localised = |word: &str| {
             name.strip_prefix(word).and_then(|rest| rest.strip_prefix('_')).filter(|locale| dialect.locales.has(locale))
         };
         if localised("points").is_some() {
-            let Json::Number(digits) = value else { return Err(parameter(key, "is not a number")) };
-            let points = Amount::parse(digits).map_err(|fault| parameter(key, &format!("is not {fault}")))?;
-            read_points(points.to_string(), call)?;
+            let Json::Number(digits) = value else { return Err(parameter(name, "is not a number")) };
+            member::read_points(digits, &mut call.members)?;
             continue;
         }
-        let member = match localised("level") {
-            Some(locale) => format!("level.{locale}"),
-            None => format!("data.{name}"),
-        };
-        let text = value.scalar().ok_or_else(|| parameter(key, "is neither a string nor a number"))?;
+        let member = localised("level").map_or(format!("data.{name}"), |locale| format!("level.{locale}"));
+        let text = value.scalar().ok_or_else(|| parameter(name, "is neither a string nor a number"))?;
         call.members.push((member, text.to_owned()));
     }
     Ok(())
-}
-
-/// Points are one member in every language.
-fn read_points(points: String, call: &mut Call) -> Result<(), CallFault> {
-    match call.members.iter().find(|(name, _)| name == "points") {
-        Some((_, other)) if *other != points => Err(parameter("dataInfo", "has other points in another language")),
-        Some(_) => Ok(()),
-        None => {
-            call.members.push(("points".into(), points));
-            Ok(())
-        }
-    }
 }
 
 /// The bill, where an Alipay transaction tells it.
@@ -190,7 +154,7 @@ fn read_bill(data: Members<'_>) -> Result<Option<String>, CallFault> {
         Amount::parse(change).map_err(|fault| parameter("lastChangedPoints", &format!("is not {fault}")))?;
     }
     match data.text("pointsProvider")? {
-        Some(provider) if !PROVIDERS.iter().any(|(word, _)| *word == provider) => {
+        Some(provider) if !PROVIDERS.contains(&provider) => {
             Err(parameter("pointsProvider", "is neither ALIPAYHK nor ALIPAYCN"))
         }
         Some(_) if bill_no.is_none() => Err(parameter("billNo", "is missing beside pointsProvider")),

@@ -9,7 +9,7 @@ mod tests;
 use super::crypto::{Signer, Verifier};
 use super::pass::extra::{self, Extra};
 use super::pass::locale::Locales;
-use super::pass::{Endpoint, codes};
+use super::pass::{Endpoint, codes, data};
 use super::setting::Keys;
 use super::{
     Answer, Call, CallFault, Column, ColumnFault, Dialect, Entry, Reply, Request, RowReader, RowRules, SettingFault,
@@ -45,9 +45,9 @@ pub const ENTRY: Entry = Entry {
 struct AlipayHkCard {
     endpoint: Endpoint,
     locales: Locales,
-    /// Rows that are no Alipay transactions send their three bill fields as null, and not not at all.
+    /// Rows that are no Alipay transactions send their three bill fields as null, instead of leaving them out.
     null_bill_fields: bool,
-    /// `endDate` goes out as a JSON number, as the page's samples have it, and not as a string, as its table has it.
+    /// `endDate` goes out as a JSON number, as in the page's samples; its table says string.
     end_date_as_number: bool,
     code_info: bool,
     data_names_number: Vec<String>,
@@ -63,7 +63,7 @@ impl AlipayHkCard {
             null_bill_fields: keys.word("bill_fields", &[("omit", false), ("null", true)], false)?,
             end_date_as_number: keys.word("end_date_as", &[("string", false), ("number", true)], false)?,
             code_info: keys.flag("code_info", false)?,
-            data_names_number: keys.texts("data_names_number", &[])?.into_iter().map(str::to_owned).collect(),
+            data_names_number: data::numbers_from_settings(&keys)?,
             extras: extra::from_settings(&keys, &body::MEMBERS, |name| columns::column(name).is_some())?,
         })
     }
@@ -114,9 +114,4 @@ impl Dialect for AlipayHkCard {
     fn write_reply(&self, answer: &Answer, now_ms: i64, signer: Option<&Signer>) -> Reply {
         self.endpoint.write_reply(answer, now_ms, signer)
     }
-}
-
-/// The key of a value of the card: `$name$`.
-fn value_key(name: &str) -> String {
-    format!("${name}$")
 }

@@ -1,10 +1,10 @@
 //! The columns that name a card and its user, on their way into a body and out of one.
 
 use super::{Members, parameter};
-use crate::model::{Delta, Field, Reject, Rule};
+use crate::model::{Delta, Field, Reject, Rule, Status};
 use crate::wire::json::Object;
 use crate::wire::row::{Cells, Col};
-use crate::wire::{CallFault, Column, ColumnFault};
+use crate::wire::{Call, CallFault, Column, ColumnFault};
 
 /// The vendor's pages give 32 for each of these ids.
 const ID_CHARS_MAX: usize = 32;
@@ -28,7 +28,8 @@ pub struct CardReader {
 impl CardReader {
     /// Looks them up.
     pub fn new(columns: &[String]) -> Result<CardReader, ColumnFault> {
-        let [pass_id, user_id, open_id, template_code] = COLUMNS.map(|name| Col::of(columns, name));
+        let [pass_id, user_id, open_id] = ["pass_id", "user_id", "open_id"].map(|name| Col::personal(columns, name));
+        let template_code = Col::of(columns, "template_code");
         let fault = |column: &Col, text: &str| ColumnFault { column: column.name().into(), text: text.into() };
         if !pass_id.exists() {
             return Err(fault(&pass_id, "is missing; name the input's own column for it under [input.columns]"));
@@ -70,18 +71,43 @@ pub fn begin_body(delta: &Delta, template: &str) -> Object {
     body
 }
 
-/// Reads merchant and card from a body that a gateway received.
-pub fn read_body<'a>(body: Members<'a>, template: &str) -> Result<(&'a str, &'a str), CallFault> {
-    let merchant = body.needed("merchantId")?;
+/// Begins a call with merchant, card and status, as a gateway that goes by the page's table reads them.
+pub fn begin_call(
+    body: Members<'_>,
+    bytes: &[u8],
+    template: &str,
+    statuses: &[(&str, Status)],
+    sent_at: String,
+) -> Result<Call, CallFault> {
+    let (merchant, card) = (body.needed("merchantId")?, body.needed("passId")?);
     let ids = [body.text("userId")?, body.text("openId")?];
     if ids.iter().flatten().all(|id| id.is_empty()) {
         return Err(parameter("userId", "is missing, and so is openId"));
     }
-    let card = body.needed("passId")?;
-    for id in ids.into_iter().flatten().chain(body.text(template)?).chain([card]) {
-        if id.chars().count() > ID_CHARS_MAX {
-            return Err(CallFault::Parameter(format!("an id has more than {ID_CHARS_MAX} characters")));
+    if ids.into_iter().flatten().chain(body.text(template)?).chain([card]).any(|id| id.chars().count() > ID_CHARS_MAX) {
+        return Err(CallFault::Parameter(format!("an id has more than {ID_CHARS_MAX} characters")));
+    }
+    let word = body.needed("status")?;
+    let status = statuses.iter().find(|(known, _)| *known == word).map(|(_, status)| *status);
+    Ok(Call {
+        merchant: merchant.to_owned(),
+        card: card.to_owned(),
+        bill_no: None,
+        status: status.ok_or_else(|| parameter("status", "is none that the page lists"))?,
+        members: Vec::new(),
+        sent_at,
+        body: bytes.to_vec(),
+    })
+}
+
+/// What a call that ends its card does to it. `changes`: members of the body that do not go with that.
+pub fn end_call(body: Members<'_>, call: &mut Call, changes: &[&str]) -> Result<(), CallFault> {
+    let status = call.status.as_str();
+    for key in changes {
+        if body.get(key)?.is_some() {
+            return Err(parameter(key, &format!("does not go with {status}")));
         }
     }
-    Ok((merchant, card))
+    call.members.push(("status".to_owned(), status.to_owned()));
+    Ok(())
 }

@@ -3,15 +3,17 @@
 
 pub mod card;
 pub mod codes;
+pub mod data;
 pub mod extra;
 pub mod head;
 pub mod locale;
+pub mod member;
 pub mod reply;
 
 use jiff::tz::{Offset, TimeZone};
 
 use super::crypto::{Signer, Verifier};
-use super::json::{Json, Member, Object};
+use super::json::{Json, Object};
 use super::row::Merchants;
 use super::setting::Keys;
 use super::{Answer, CallFault, Reply, Request, SettingFault, header};
@@ -194,14 +196,25 @@ impl<'a> Members<'a> {
         self.text(key)?.filter(|text| !text.is_empty()).ok_or_else(|| parameter(key, "is missing"))
     }
 
-    /// An object.
-    pub fn object(self, key: &str) -> Result<Option<&'a [Member<'a>]>, CallFault> {
-        match self.get(key)? {
-            None => Ok(None),
-            Some(Json::Object(members)) => Ok(Some(members)),
-            Some(_) => Err(parameter(key, "is not an object")),
+    /// The `$name$` values of the object itself, which stands under `key`; each may stand once. Other members of it
+    /// are passed over.
+    pub fn values(self, key: &str) -> Result<Vec<(&'a str, &'a Json<'a>)>, CallFault> {
+        let Json::Object(members) = self.0 else { return Err(parameter(key, "is not an object")) };
+        let mut values: Vec<(&str, &Json<'_>)> = Vec::new();
+        for (key, value) in members {
+            let Some(name) = key.strip_prefix('$').and_then(|rest| rest.strip_suffix('$')) else { continue };
+            if values.iter().any(|(earlier, _)| *earlier == name) {
+                return Err(parameter(key, "stands twice"));
+            }
+            values.push((name, value));
         }
+        Ok(values)
     }
+}
+
+/// The key of a value of the card: `$name$`.
+pub fn value_key(name: &str) -> String {
+    format!("${name}$")
 }
 
 /// A parameter that the gateway does not take.
