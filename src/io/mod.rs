@@ -1,12 +1,18 @@
 //! The edges: everything that touches the world. It decides nothing.
 #![expect(clippy::disallowed_methods, reason = "files, variables and the clock are this floor's business")]
 
+pub mod atomic;
+pub mod boot;
+pub mod failures;
 pub mod frames;
+pub mod gateway;
 pub mod job;
 pub mod keys;
 pub mod ledger;
 pub mod lock;
+pub mod outcomes;
 pub mod sort;
+pub mod source;
 
 use std::io;
 use std::path::{Path, PathBuf};

@@ -27,6 +27,46 @@ pub fn entry(name: &str) -> Option<&'static Entry> {
     DIALECTS.iter().find(|entry| entry.name == name)
 }
 
+/// Every canonical column of every dialect (CONTRACT section 5), patterns as `level.<locale>`: a file column of
+/// such a name that the job's dialect cannot send is a mistake worth stopping for.
+pub const CANONICAL: &[&str] = &[
+    "bill_no",
+    "occurred_at",
+    "sequence",
+    "last_changed_points",
+    "merchant_id",
+    "pass_id",
+    "user_id",
+    "open_id",
+    "template_code",
+    "status",
+    "points",
+    "level",
+    "level.<locale>",
+    "data.<name>",
+    "points_provider",
+    "end_date",
+    "code_msg",
+    "code_value",
+    "verify_code",
+    "verify_type",
+    "update_type",
+    "card_no",
+    "open_date",
+    "valid_date",
+    "balance",
+    "template_id",
+    "front_image_id",
+    "mdcode_info",
+    "front_text_list",
+    "mcard_style_info",
+    "merchant_card_msg_info",
+    "notify_messages",
+    "notify",
+    "change_reason",
+    "ext_info",
+];
+
 /// A dialect before its settings are known.
 pub struct Entry {
     /// The word in the job file.

@@ -1,0 +1,122 @@
+//! Files that are either whole or absent: written beside their place, synced, renamed, and the folder synced.
+//!
+//! A reader never meets half a file, and after a power loss the name leads to the old bytes or to the new ones.
+
+use std::fs::File;
+use std::io::{self, BufWriter, Write};
+use std::path::{Path, PathBuf};
+
+use tempfile::NamedTempFile;
+
+/// An output that could not be written.
+#[derive(Debug, thiserror::Error)]
+#[error("cannot {doing} {}: {source}; {}", .path.display(), remedy(.source))]
+pub struct OutputError {
+    /// What was tried, as "write" or "rename".
+    pub doing: &'static str,
+    /// The file, or its folder.
+    pub path: PathBuf,
+    /// What the system said.
+    pub source: io::Error,
+}
+
+impl OutputError {
+    /// An error about `path`.
+    pub fn new(doing: &'static str, path: &Path, source: io::Error) -> OutputError {
+        OutputError { doing, path: path.to_owned(), source }
+    }
+}
+
+fn remedy(error: &io::Error) -> &'static str {
+    match error.kind() {
+        io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded => "free some space and start again: nothing is lost",
+        io::ErrorKind::PermissionDenied | io::ErrorKind::ReadOnlyFilesystem => {
+            "let the user of the job write to this folder, or set another [output] dir"
+        }
+        io::ErrorKind::NotFound => "make the folder, or set another [output] dir",
+        _ => "see that the disk is well and start again: nothing is lost",
+    }
+}
+
+/// A file being written. It has its name only after [`AtomicFile::commit`]; dropped before, it leaves nothing.
+#[derive(Debug)]
+pub struct AtomicFile {
+    path: PathBuf,
+    file: BufWriter<NamedTempFile>,
+}
+
+impl AtomicFile {
+    /// Begins a file (mode 0600) that will stand at `path`. The temporary file lies in the same folder, since
+    /// a rename across file systems would be a copy.
+    pub fn create(path: &Path) -> Result<AtomicFile, OutputError> {
+        let file = tempfile::Builder::new()
+            .prefix(".passync-")
+            .suffix(".tmp")
+            .tempfile_in(folder_of(path))
+            .map_err(|error| OutputError::new("begin", path, error))?;
+        Ok(AtomicFile { path: path.to_owned(), file: BufWriter::with_capacity(64 * 1024, file) })
+    }
+
+    /// Where the file will stand.
+    pub fn path(&self) -> &Path {
+        &self.path
+    }
+
+    /// Makes the bytes durable, gives the file its name, and makes the name durable.
+    pub fn commit(self) -> Result<(), OutputError> {
+        let path = self.path;
+        let at = |doing| move |error| (doing, error);
+        let placed = || -> Result<(), (&'static str, io::Error)> {
+            let temporary = self.file.into_inner().map_err(|error| ("write", error.into_error()))?;
+            temporary.as_file().sync_all().map_err(at("sync"))?;
+            temporary.persist(&path).map_err(|error| ("rename", error.error))?;
+            File::open(folder_of(&path)).and_then(|folder| folder.sync_all()).map_err(at("sync the folder of"))
+        };
+        placed().map_err(|(doing, error)| OutputError::new(doing, &path, error))
+    }
+}
+
+impl Write for AtomicFile {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        self.file.write(bytes)
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        self.file.flush()
+    }
+}
+
+fn folder_of(path: &Path) -> &Path {
+    path.parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or(Path::new("."))
+}
+
+#[cfg(test)]
+mod tests {
+    use std::os::unix::fs::PermissionsExt;
+
+    use super::*;
+
+    #[test]
+    fn a_file_is_whole_or_absent() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("outcomes.csv");
+        let mut dropped = AtomicFile::create(&path).unwrap();
+        dropped.write_all(b"half").unwrap();
+        drop(dropped);
+        assert_eq!(std::fs::read_dir(dir.path()).unwrap().count(), 0);
+
+        let mut kept = AtomicFile::create(&path).unwrap();
+        kept.write_all(b"whole").unwrap();
+        assert!(!path.exists());
+        kept.commit().unwrap();
+        assert_eq!(std::fs::read(&path).unwrap(), b"whole");
+        assert_eq!(std::fs::metadata(&path).unwrap().permissions().mode() & 0o777, 0o600);
+        assert_eq!(std::fs::read_dir(dir.path()).unwrap().count(), 1);
+    }
+
+    #[test]
+    fn an_error_names_the_file_and_the_remedy() {
+        let error = AtomicFile::create(Path::new("/nowhere/at/all/x.csv")).unwrap_err().to_string();
+        assert!(error.contains("/nowhere/at/all/x.csv") && error.contains("make the folder"), "{error}");
+    }
+}

@@ -1,0 +1,80 @@
+//! Failing rows of Parquet inputs: all of the input's columns with their types, ours behind them.
+
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use arrow::array::{ArrayRef, Int32Array, Int64Array, RecordBatch, StringArray, UInt32Array};
+use arrow::compute::take;
+use arrow::datatypes::{DataType, Field, FieldRef, Schema, SchemaRef};
+use parquet::arrow::ArrowWriter;
+use parquet::arrow::arrow_writer::ArrowWriterOptions;
+use parquet::errors::ParquetError;
+
+use super::Tail;
+use crate::io::atomic::{AtomicFile, OutputError};
+use crate::io::outcomes::{from_parquet, parquet_properties};
+use crate::io::source::TailColumn;
+
+/// A failure file in Parquet, being written.
+pub(super) struct ParquetFailures {
+    path: PathBuf,
+    schema: SchemaRef,
+    writer: ArrowWriter<AtomicFile>,
+}
+
+impl ParquetFailures {
+    pub fn begin(file: AtomicFile, own: &[FieldRef]) -> Result<ParquetFailures, OutputError> {
+        let tail = TailColumn::ALL.map(|column| {
+            let kind = match column {
+                TailColumn::Attempts => DataType::Int32,
+                TailColumn::Line => DataType::Int64,
+                _ => DataType::Utf8,
+            };
+            Arc::new(Field::new(column.name(), kind, column == TailColumn::Raw))
+        });
+        let schema = Arc::new(Schema::new(own.iter().cloned().chain(tail).collect::<Vec<_>>()));
+        let path = file.path().to_owned();
+        // Our way of holding the columns (views) is no business of the file's readers.
+        let options = ArrowWriterOptions::new().with_skip_arrow_metadata(true).with_properties(parquet_properties());
+        let writer = ArrowWriter::try_new_with_options(file, Arc::clone(&schema), options)
+            .map_err(|error| from_parquet(&path, error))?;
+        Ok(ParquetFailures { path, schema, writer })
+    }
+
+    /// Adds the rows of `batch` at the given places, each with its tail. `own` are the input's own columns.
+    pub fn write(&mut self, batch: &RecordBatch, own: &[usize], failing: &[(u32, Tail)]) -> Result<(), OutputError> {
+        let places = UInt32Array::from_iter_values(failing.iter().map(|(place, _)| *place));
+        let text = |of: fn(&Tail) -> String| -> ArrayRef {
+            Arc::new(StringArray::from_iter_values(failing.iter().map(|(_, tail)| of(tail))))
+        };
+        let copied = || -> Result<RecordBatch, ParquetError> {
+            let mut columns = Vec::with_capacity(self.schema.fields().len());
+            for at in own {
+                columns.push(take(batch.column(*at), &places, None)?);
+            }
+            columns.extend(TailColumn::ALL.map(|column| match column {
+                TailColumn::Outcome => text(|tail| tail.outcome.to_owned()),
+                TailColumn::Code => text(|tail| tail.code.clone()),
+                TailColumn::Message => text(Tail::written_message),
+                TailColumn::Run => text(|tail| tail.run.clone()),
+                TailColumn::Source => text(|tail| tail.source.clone()),
+                TailColumn::Attempts => {
+                    Arc::new(Int32Array::from_iter_values(failing.iter().map(|(_, tail)| tail.attempts as i32)))
+                }
+                TailColumn::Line => {
+                    Arc::new(Int64Array::from_iter_values(failing.iter().map(|(_, tail)| tail.line as i64)))
+                }
+                TailColumn::Raw => Arc::new(StringArray::new_null(failing.len())),
+            }));
+            Ok(RecordBatch::try_new(Arc::clone(&self.schema), columns)?)
+        };
+        let rows = copied().map_err(|error| from_parquet(&self.path, error))?;
+        self.writer.write(&rows).map_err(|error| from_parquet(&self.path, error))
+    }
+
+    pub fn finish(self) -> Result<PathBuf, OutputError> {
+        let file = self.writer.into_inner().map_err(|error| from_parquet(&self.path, error))?;
+        file.commit()?;
+        Ok(self.path)
+    }
+}

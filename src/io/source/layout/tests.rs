@@ -1,0 +1,172 @@
+use std::borrow::Cow;
+
+use super::super::tests::{put, rules, settings};
+use super::super::{Kind, Reader};
+use super::*;
+use crate::model::Delta;
+use crate::wire::crypto::{Signer, Verifier};
+use crate::wire::{Answer, Call, CallFault, Column, ColumnFault, Reply, Request, RowReader, RowRules};
+
+/// A dialect of columns alone.
+struct Columns;
+
+impl Dialect for Columns {
+    fn name(&self) -> &'static str {
+        "alipayhk-card"
+    }
+    fn column(&self, name: &str) -> Option<Column> {
+        let known = self.columns().contains(&name)
+            || matches!(name, "level.zh_HK" | "level.en_US")
+            || name.starts_with("data.");
+        known.then(|| Column { required: name == "pass_id", id: name.ends_with("_id") || name == "bill_no" })
+    }
+    fn columns(&self) -> &'static [&'static str] {
+        &["bill_no", "occurred_at", "pass_id", "user_id", "status", "points", "level", "level.<locale>", "data.<name>"]
+    }
+    fn scope(&self) -> String {
+        unimplemented!()
+    }
+    fn path(&self) -> &str {
+        unimplemented!()
+    }
+    fn reader(&self, _: &[String], _: &RowRules) -> Result<Box<dyn RowReader>, ColumnFault> {
+        unimplemented!()
+    }
+    fn body(&self, _: &Delta, _: u64) -> Vec<u8> {
+        unimplemented!()
+    }
+    fn request(&self, _: &[u8], _: i64, _: &Signer) -> Request {
+        unimplemented!()
+    }
+    fn reply(&self, _: &Reply, _: &[Verifier]) -> crate::model::Reading {
+        unimplemented!()
+    }
+    fn read_call(&self, _: &Request, _: &Verifier) -> Result<Call, CallFault> {
+        unimplemented!()
+    }
+    fn write_reply(&self, _: &Answer, _: i64, _: Option<&Signer>) -> Reply {
+        unimplemented!()
+    }
+}
+
+fn owned(names: &[&str]) -> Vec<String> {
+    names.iter().map(|name| (*name).to_owned()).collect()
+}
+
+fn lay(header: &[&str], settings: &settings::Input) -> Result<Layout, LayoutFault> {
+    Layout::new(&owned(header), &vec![Kind::Text; header.len()], settings, &Columns)
+}
+
+fn pairs(pairs: &[(&str, &str)]) -> Vec<(String, String)> {
+    pairs.iter().map(|(a, b)| ((*a).to_owned(), (*b).to_owned())).collect()
+}
+
+#[test]
+fn columns_come_by_name_by_mapping_and_by_default() {
+    let mut settings = settings();
+    settings.columns = pairs(&[("bill_no", "BILL_NO"), ("points", "score")]);
+    settings.defaults = pairs(&[("user_id", "2088"), ("status", "UPDATE")]);
+    settings.ignore = owned(&["balance"]);
+    let header = ["pass_id", "note", "BILL_NO", "status", "level.zh_HK", "score", "balance", "_line", "_run", "_mine"];
+    let layout = lay(&header, &settings).unwrap();
+    assert_eq!(layout.columns(), ["pass_id", "bill_no", "status", "level.zh_HK", "points", "user_id"]);
+    assert_eq!((layout.kept.clone(), layout.ignored.clone()), (owned(&["note"]), owned(&["balance"])));
+    assert_eq!(layout.defaulted, ["user_id"]);
+    assert_eq!(layout.sent[1], ("bill_no".to_owned(), "BILL_NO".to_owned()));
+    assert_eq!(layout.meta(), Meta { outcome: None, run: Some(8), source: None, line: Some(7) });
+    assert_eq!(layout.needed(), [0, 2, 3, 4, 5, 8, 7]);
+}
+
+#[test]
+fn defaults_fill_empty_cells_only_when_asked() {
+    let dir = tempfile::tempdir().unwrap();
+    let input = put(dir.path(), "a.csv", "pass_id,status\n7,\n");
+    let mut settings = settings();
+    settings.defaults = pairs(&[("status", "CLOSED"), ("user_id", "2088")]);
+    for (fill, expected) in
+        [(false, [Some("7"), None, Some("2088")]), (true, [Some("7"), Some("CLOSED"), Some("2088")])]
+    {
+        settings.defaults_fill_empty = fill;
+        let mut reader = Reader::open(&input, &rules()).unwrap();
+        let layout = Layout::new(reader.header(), &reader.kinds(), &settings, &Columns).unwrap();
+        let mut out = Vec::new();
+        layout.project(reader.next().unwrap().unwrap().cells.unwrap(), &mut out);
+        assert_eq!(out, expected.map(|cell| cell.map(Cow::Borrowed)), "{fill}");
+    }
+}
+
+#[test]
+fn names_that_nearly_fit_stop_the_job() {
+    for (name, near) in [
+        ("Points", "points"),
+        ("point", "points"),
+        ("piont", "points"),
+        ("bill no", "bill_no"),
+        ("BillNo", "bill_no"),
+        ("passid", "pass_id"),
+        ("level_zh_HK", "level.<locale>"),
+        ("Level.en_US", "level.<locale>"),
+        ("levl.zh_HK", "level.<locale>"),
+        ("data-x", "data.<name>"),
+    ] {
+        let fault = lay(&["pass_id", name], &settings()).unwrap_err();
+        assert!(fault.to_string().contains(&format!("`{name}` is nearly `{near}`")), "{fault}");
+        let mut settings = settings();
+        settings.ignore = owned(&[name]);
+        lay(&["pass_id", name], &settings).unwrap();
+    }
+    for name in ["note", "store", "amount", "customer_name", "level2text", "created", "db_date"] {
+        assert_eq!(lay(&["pass_id", name], &settings()).unwrap().kept, [name]);
+    }
+}
+
+#[test]
+fn columns_that_only_other_dialects_send_stop_the_job() {
+    for name in ["balance", "card_no", "level.fr_FR", "verify_code"] {
+        let fault = lay(&["pass_id", name], &settings()).unwrap_err();
+        assert!(fault.to_string().contains(&format!("alipayhk-card cannot send the column `{name}`")), "{fault}");
+    }
+}
+
+#[test]
+fn all_faults_are_told_together() {
+    let mut settings = settings();
+    settings.columns = pairs(&[("points", "score"), ("poins", "x")]);
+    settings.defaults = pairs(&[("statsu", "UPDATE")]);
+    let fault = lay(&["passid", "", "x", "x", "Status"], &settings).unwrap_err();
+    let text = fault.to_string();
+    for part in [
+        "column 2 of the header has no name",
+        "`x` twice, as columns 3 and 4",
+        "points = \"score\": the file has no such column",
+        "[input.columns] poins: alipayhk-card has no such column; did you mean `points`?",
+        "[input.defaults] statsu",
+        "`passid` is nearly `pass_id`",
+        "`Status` is nearly `status`",
+        "the required column `pass_id` is missing",
+        "the nearest is `passid`",
+    ] {
+        assert!(text.contains(part), "{part}\nin\n{text}");
+    }
+}
+
+#[test]
+fn two_columns_for_one_name_are_a_fault() {
+    let mut settings = settings();
+    settings.columns = pairs(&[("points", "score")]);
+    let fault = lay(&["pass_id", "points", "score"], &settings).unwrap_err();
+    assert!(fault.to_string().contains("`points` is mapped to the column `score`"), "{fault}");
+    settings.ignore = owned(&["score"]);
+    assert!(lay(&["pass_id", "score"], &settings).unwrap_err().to_string().contains("take one away"));
+}
+
+#[test]
+fn kinds_that_cannot_be_read_or_are_no_ids_are_a_fault_where_they_are_needed() {
+    let nested = Kind::Unreadable("a list".to_owned());
+    let with =
+        |kind: Kind, name: &str| Layout::new(&owned(&["pass_id", name]), &[Kind::Text, kind], &settings(), &Columns);
+    assert!(with(Kind::Float, "bill_no").unwrap_err().to_string().contains("digits are already lost"));
+    assert!(with(Kind::Float, "points").is_ok());
+    assert!(with(nested.clone(), "points").unwrap_err().to_string().contains("it is a list"));
+    assert_eq!(with(nested, "note").unwrap().kept, ["note"]);
+}
