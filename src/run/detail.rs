@@ -19,6 +19,8 @@ pub struct RunDetail {
     pub passed_over: u64,
     /// Their sum of `last_changed_points`.
     pub passed_over_points: Total,
+    /// The sum of `last_changed_points` of all rows read, those passed over included.
+    pub points: Total,
     /// Rows that may be sent.
     pub planned: u64,
     /// The canonical members of the inputs: bit 0 is the first.

@@ -95,6 +95,11 @@ impl Recovery {
         (open.drop == drop).then_some((open.body, open.first_sent_ms))
     }
 
+    /// What the durable revision of a row leaves out.
+    pub fn drop_of(&self, row: u64) -> u64 {
+        self.open.get(&row).map_or(0, |open| open.drop)
+    }
+
     /// Rows cut off between intent and end, with their attempts in doubt and the first one's begin.
     pub fn open_rows(&self) -> impl Iterator<Item = (u64, u32, u32, Option<i64>)> {
         self.open.iter().map(|(row, open)| (*row, open.attempts, open.doubt, open.first_sent_ms))

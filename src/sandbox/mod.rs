@@ -25,6 +25,7 @@ mod body;
 mod config;
 mod core;
 mod dice;
+mod end;
 mod faults;
 mod judge;
 mod keys;
@@ -39,6 +40,7 @@ mod testing;
 
 pub use self::core::{Applied, Card, Exchange, Gateway, Shown};
 pub use config::{Config, ConfigFault, Delay, Quota};
+pub use end::AskedToEnd;
 pub use faults::{Fault, Faults, FaultsError};
 pub use judge::{Breach, Judgement, Judgements, Order, Window};
 pub use keys::{Keys, KeysFault};
