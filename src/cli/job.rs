@@ -120,7 +120,7 @@ pub fn duration(text: &str) -> Result<Duration, String> {
 }
 
 /// Our own variables; nobody else's are carried around.
-fn environment() -> Vec<(String, String)> {
+pub fn environment() -> Vec<(String, String)> {
     let text = |text: std::ffi::OsString| text.to_string_lossy().into_owned();
     let pairs = std::env::vars_os().map(|(name, value)| (text(name), text(value)));
     pairs.filter(|(name, _)| name.starts_with("PASSYNC_")).collect()

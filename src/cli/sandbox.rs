@@ -1,5 +1,4 @@
 //! `passync sandbox`.
-#![expect(clippy::print_stdout, clippy::print_stderr, reason = "the command line prints")]
 
 use std::net::SocketAddr;
 use std::path::PathBuf;
@@ -10,7 +9,7 @@ use clap::Args;
 use super::job::duration;
 use super::{CliError, Screen};
 use crate::model::Exit;
-use crate::sandbox::{self, AskedToEnd, Config, Delay, Faults, OpenFault, Options, Order, Quota, Server, Summary};
+use crate::sandbox::{self, AskedToEnd, Config, Delay, Faults, OpenFault, Options, Order, Quota};
 use crate::wire::{self, Dialect};
 
 /// A local gateway that verifies signatures, judges order and quota, and misbehaves on request
@@ -68,7 +67,7 @@ pub struct Sandbox {
     /// Write every exchange to this file, a line of JSON each
     #[arg(long, value_name = "FILE")]
     log: Option<PathBuf>,
-    /// Print the address and the summary as JSON, a line each
+    /// Print the address, on a line of its own, and the summary as JSON
     #[arg(long)]
     json: bool,
 }
@@ -79,13 +78,19 @@ impl Sandbox {
         let kept = (self.client_key.is_none() || self.platform_key.is_none()).then(|| self.keys_dir.clone());
         let end = AskedToEnd::listen().map_err(|error| CliError::new(Exit::Storage, error))?;
         let server = sandbox::open(self.options()?)?;
-        announce(&server, json);
-        if let Some(kept) = kept.filter(|_| !screen.quiet) {
-            eprintln!("sign calls with {0}/client.pem, verify replies with {0}/platform.pub.pem", kept.display());
+        let url = server.url();
+        screen.print(&if json { format!("{}\n", serde_json::json!({ "url": url })) } else { format!("{url}\n") })?;
+        if let Some(kept) = kept {
+            let kept = kept.display();
+            screen.say(&format!("sign calls with {kept}/client.pem, verify replies with {kept}/platform.pub.pem"));
         }
         end.wait();
         let summary = server.stop();
-        conclude(&summary, json);
+        if json {
+            screen.print_json(&summary)?;
+        } else {
+            screen.print(&summary.to_string())?;
+        }
         Ok(if summary.log_fault.is_some() { Exit::Storage } else { Exit::Clean })
     }
 
@@ -118,23 +123,6 @@ fn dialect(name: &str, client_id: &str) -> Result<Box<dyn Dialect>, CliError> {
     let table = [("merchant_id", "any"), ("client_id", client_id), ("app_id", client_id)];
     let table = table.into_iter().map(|(key, value)| (key.to_owned(), value.into())).collect();
     (entry.build)(&table).map_err(CliError::usage)
-}
-
-fn announce(server: &Server, json: bool) {
-    let url = server.url();
-    if json {
-        println!("{}", serde_json::json!({ "url": url }));
-    } else {
-        println!("{url}");
-    }
-}
-
-fn conclude(summary: &Summary, json: bool) {
-    if json {
-        println!("{}", serde_json::to_string(summary).expect("a summary has only texts and numbers"));
-    } else {
-        print!("{summary}");
-    }
 }
 
 impl From<OpenFault> for CliError {

@@ -1,9 +1,9 @@
 //! Reads secrets from where the job says they are. Bytes of keys are wiped when they are dropped.
 
-use std::fs::File;
-use std::io::{self, Read};
+use std::fs::{DirBuilder, File, OpenOptions};
+use std::io::{self, Read, Write};
 use std::os::unix::ffi::OsStringExt;
-use std::os::unix::fs::PermissionsExt;
+use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 
 use zeroize::Zeroizing;
@@ -46,6 +46,14 @@ pub enum KeyFault {
         /// Its permission bits.
         mode: u32,
     },
+    /// The file is there already, or cannot be written.
+    #[error("the key {path} cannot be written: {error}; a key that exists is never overwritten", path = path.display())]
+    Unwritable {
+        /// The file.
+        path: PathBuf,
+        /// What the system says.
+        error: io::Error,
+    },
     /// No such variable.
     #[error("the environment has no variable {name}, which the job names as `env:{name}`")]
     NoVariable {
@@ -82,6 +90,17 @@ pub fn load(secret: &Secret, kind: Kind) -> Result<Zeroizing<Vec<u8>>, KeyFault>
         return Err(KeyFault::NotAKey { place: place(secret), text: "it is empty".to_owned() });
     }
     Ok(bytes)
+}
+
+/// Writes a new key: a private one for its owner alone. Its folder is made where it is missing.
+pub fn keep(path: &Path, bytes: &[u8], kind: Kind) -> Result<(), KeyFault> {
+    let unwritable = |error| KeyFault::Unwritable { path: path.to_owned(), error };
+    if let Some(folder) = path.parent() {
+        DirBuilder::new().recursive(true).mode(0o700).create(folder).map_err(unwritable)?;
+    }
+    let mode = if kind == Kind::Private { 0o600 } else { 0o644 };
+    let mut file = OpenOptions::new().write(true).create_new(true).mode(mode).open(path).map_err(unwritable)?;
+    file.write_all(bytes).and_then(|()| file.sync_all()).map_err(unwritable)
 }
 
 /// Where a secret is, for messages: never its value.
@@ -144,6 +163,17 @@ mod tests {
             assert_eq!(fault, expected);
             assert!(load(&secret, Kind::Public).is_ok());
         }
+    }
+
+    #[test]
+    fn a_key_that_exists_is_not_overwritten() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("keys/merchant.pem");
+        keep(&path, b"first", Kind::Private).unwrap();
+        assert_eq!(fs::metadata(&path).unwrap().permissions().mode() & 0o777, 0o600);
+        let fault = keep(&path, b"second", Kind::Private).unwrap_err().to_string();
+        assert!(fault.ends_with("a key that exists is never overwritten"), "{fault}");
+        assert_eq!(load(&Secret::File(path), Kind::Private).unwrap().as_slice(), b"first");
     }
 
     #[test]

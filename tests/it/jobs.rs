@@ -22,13 +22,41 @@ fn load(name: &str) -> Settings {
     job::load(&path, &Overrides::default()).unwrap_or_else(|fault| panic!("{}", fault.render(false)))
 }
 
-/// Parses a command line as the program would.
+/// Parses a command line as a shell and then the program would.
 fn parses(line: &str) {
-    let words = line.split_whitespace().collect::<Vec<_>>();
+    let mut words = vec![String::new()];
+    for (at, part) in line.split('"').enumerate() {
+        let quoted = at % 2 == 1;
+        for (index, piece) in part.split(|c: char| !quoted && c == ' ').enumerate() {
+            if index > 0 {
+                words.push(String::new());
+            }
+            words.last_mut().expect("there is one from the start").push_str(piece);
+        }
+    }
+    words.retain(|word| !word.is_empty());
     assert_eq!(words[0].rsplit('/').next(), Some("passync"), "{line}");
     if let Err(error) = Cli::try_parse_from(&words) {
         panic!("{line}\n{error}");
     }
+}
+
+#[test]
+fn the_commands_in_the_readme_parse_and_their_jobs_exist() {
+    let readme = fs::read_to_string(folder().join("../README.md")).unwrap();
+    assert!(readme.lines().count() <= 150, "the README is one page");
+    let lines = readme.lines().map(|line| line.split(" #").next().unwrap().trim());
+    let commands =
+        lines.filter_map(|line| line.strip_prefix("cargo run --release -- ").or(line.strip_prefix("passync ")));
+    let mut count = 0;
+    for command in commands {
+        parses(&format!("passync {command}"));
+        for job in command.split(' ').filter_map(|word| word.strip_prefix("jobs/")) {
+            assert!(folder().join(job).exists(), "{command}");
+        }
+        count += 1;
+    }
+    assert!(count >= 12, "{count}");
 }
 
 #[test]
