@@ -22,6 +22,16 @@ enum Detail {
     Said { what: String, help: Option<String> },
 }
 
+impl From<crate::run::Fault> for CliError {
+    fn from(fault: crate::run::Fault) -> CliError {
+        let error = CliError::new(fault.exit(), &fault);
+        match fault.advice() {
+            Some(advice) => error.help(advice),
+            None => error,
+        }
+    }
+}
+
 impl CliError {
     /// An error in a sentence that says what was found where.
     pub fn new(exit: Exit, what: impl fmt::Display) -> CliError {

@@ -1,14 +1,16 @@
 //! Arguments that several commands share: the job, what overrides it, its days, and where a ledger is.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use clap::Args;
 
 use super::CliError;
 use crate::io::job::dates::Dates;
+use crate::io::job::settings::GatewayUrl;
 use crate::io::job::{self, Overrides, Settings};
-use crate::model::LocalTime;
+use crate::model::{Exit, LocalTime};
+use crate::run::{Job, Request, Signals};
 
 /// The job and its overrides.
 #[derive(Debug, Args)]
@@ -40,6 +42,35 @@ impl JobArgs {
     pub fn names_state(&self) -> bool {
         self.state.is_some()
     }
+}
+
+impl JobArgs {
+    /// The job, ready to do something. With the embedded sandbox the ledger is new for each run unless `--state` is
+    /// given: its gateway forgets, too.
+    pub fn open(&self, inputs: &[String], out: Option<&String>) -> Result<Job, CliError> {
+        let mut settings = self.load(inputs, out)?;
+        if settings.gateway.url == GatewayUrl::Sandbox && !self.names_state() {
+            let folder = settings.ledger.parent().map(Path::to_owned).unwrap_or_default();
+            settings.ledger = folder.join(format!("sandbox-{}", std::process::id())).join("ledger.db");
+        }
+        let signals = Signals::listen().map_err(|error| CliError::new(Exit::Storage, error))?;
+        Ok(Job::new(settings, &self.job, signals)?)
+    }
+}
+
+/// What a run is asked for.
+pub fn request(send: &SendArgs, input: Option<(&InputArgs, &Settings)>) -> Result<Request, CliError> {
+    let occurred_at_ms = match input {
+        Some((input, settings)) => input.occurred_ms(settings)?,
+        None => None,
+    };
+    Ok(Request {
+        dates: input.and_then(|(input, _)| input.date),
+        occurred_at_ms,
+        again: false,
+        allow_stale: send.allow_stale,
+        wait: send.wait,
+    })
 }
 
 /// What is read, and as of when.

@@ -3,6 +3,7 @@
 #![expect(clippy::disallowed_methods, reason = "the command line hands the environment to the floors below")]
 
 mod check;
+mod ending;
 mod error;
 mod job;
 mod keys;

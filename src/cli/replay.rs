@@ -4,8 +4,8 @@ use std::path::PathBuf;
 
 use clap::Args;
 
-use super::job::{JobArgs, SendArgs};
-use super::{CliError, Screen};
+use super::job::{JobArgs, SendArgs, request};
+use super::{CliError, Screen, ending};
 use crate::model::{Exit, Outcome};
 
 /// Send the rows of a failure file again
@@ -38,8 +38,10 @@ fn class(text: &str) -> Result<Outcome, String> {
 }
 
 impl Replay {
-    pub(super) fn execute(self, _screen: Screen) -> Result<Exit, CliError> {
-        let _settings = self.job.load(&[], self.send.out.as_ref())?;
-        Err(CliError::usage("replay: not built yet"))
+    pub(super) fn execute(self, screen: Screen) -> Result<Exit, CliError> {
+        let job = self.job.open(&[], self.send.out.as_ref())?;
+        let request = request(&self.send, None)?;
+        let finished = ending::watch(screen, &job, || job.replay(&self.failures, &self.include, &request))?;
+        ending::show(screen, &job, &finished, self.json)
     }
 }

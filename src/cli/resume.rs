@@ -1,11 +1,12 @@
 //! `passync resume`.
 
+use std::path::PathBuf;
 use std::time::Duration;
 
 use clap::Args;
 
 use super::job::{JobArgs, duration};
-use super::{CliError, Screen};
+use super::{CliError, Screen, ending};
 use crate::model::Exit;
 
 /// Finish the interrupted run, or close it
@@ -33,8 +34,12 @@ pub struct Resume {
 }
 
 impl Resume {
-    pub(super) fn execute(self, _screen: Screen) -> Result<Exit, CliError> {
-        let _settings = self.job.load(&self.inputs, None)?;
-        Err(CliError::usage("resume: not built yet"))
+    pub(super) fn execute(self, screen: Screen) -> Result<Exit, CliError> {
+        let job = self.job.open(&[], None)?;
+        let moved: Vec<PathBuf> = self.inputs.iter().map(PathBuf::from).collect();
+        let finished = ending::watch(screen, &job, || {
+            if self.abandon { job.abandon(&moved, self.wait) } else { job.resume(&moved, self.wait) }
+        })?;
+        ending::show(screen, &job, &finished, self.json)
     }
 }

@@ -2,8 +2,8 @@
 
 use clap::Args;
 
-use super::job::{InputArgs, JobArgs, SendArgs};
-use super::{CliError, Screen};
+use super::job::{InputArgs, JobArgs, SendArgs, request};
+use super::{CliError, Screen, ending};
 use crate::model::Exit;
 
 /// The main job: read, check, send, and write an outcome for every row
@@ -30,9 +30,11 @@ pub struct Run {
 }
 
 impl Run {
-    pub(super) fn execute(self, _screen: Screen) -> Result<Exit, CliError> {
-        let settings = self.job.load(&self.input.inputs, self.send.out.as_ref())?;
-        let _occurred_ms = self.input.occurred_ms(&settings)?;
-        Err(CliError::usage("run: not built yet"))
+    pub(super) fn execute(self, screen: Screen) -> Result<Exit, CliError> {
+        let job = self.job.open(&self.input.inputs, self.send.out.as_ref())?;
+        let mut request = request(&self.send, Some((&self.input, &job.settings)))?;
+        request.again = self.again;
+        let finished = ending::watch(screen, &job, || job.run(&request))?;
+        ending::show(screen, &job, &finished, self.json)
     }
 }

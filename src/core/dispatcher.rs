@@ -57,7 +57,7 @@ pub struct PlanRow {
 }
 
 /// A newer row in doubt that decides what is left of an older one.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, serde::Serialize, serde::Deserialize)]
 pub struct Gate {
     /// The newer row; it comes before this one.
     pub id: u64,

@@ -29,7 +29,7 @@ use crate::core::skew::Skew;
 use crate::io::frames::FrameReader;
 use crate::io::gateway::Gateway;
 use crate::io::ledger::{Ack, Ledger, LedgerError, Writer};
-use crate::model::{Attempt, Delta, Intent, Outcome, Reading, Record, Settled, Tick, Verdict};
+use crate::model::{Attempt, Delta, Intent, Reading, Record, Settled, Tick, Verdict};
 use crate::wire::Reply;
 
 /// What the driver works with.

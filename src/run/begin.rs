@@ -221,7 +221,14 @@ fn first_reject(surveyed: &Surveyed) -> Result<Option<String>, Fault> {
     Ok(None)
 }
 
-fn detail(job: &Job, surveyed: &Surveyed, flags: Flags, counts: &Counts, id: &str, again: Option<&RunRow>) -> RunDetail {
+fn detail(
+    job: &Job,
+    surveyed: &Surveyed,
+    flags: Flags,
+    counts: &Counts,
+    id: &str,
+    again: Option<&RunRow>,
+) -> RunDetail {
     let found = &surveyed.found;
     let mut points = found.points;
     points.merge(found.passed_over_points);
@@ -231,7 +238,10 @@ fn detail(job: &Job, surveyed: &Surveyed, flags: Flags, counts: &Counts, id: &st
     );
     let mut warnings = found.warnings.clone();
     let bare = surveyed.found.timed.iter().filter(|(_, timed)| timed.is_bare()).count();
-    if bare > 0 && flags.occurred_at_ms.is_none() && surveyed.facts.iter().any(|fact| fact.occurred_default_ms == surveyed.started_ms) {
+    if bare > 0
+        && flags.occurred_at_ms.is_none()
+        && surveyed.facts.iter().any(|fact| fact.occurred_default_ms == surveyed.started_ms)
+    {
         warnings.push(
             "rows without `occurred_at` take the start of the run as their time: a file read out of its order would roll cards back; \
              give --occurred-at, or a {date} in the file's name"

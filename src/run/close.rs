@@ -173,8 +173,7 @@ impl Writing {
             Some((inputs, rules)) => files.extend(failures::write(dir, inputs, rules, &mut tails)?),
             None => tracing::warn!("the inputs are gone: no failure file; `passync open` lists the open rows"),
         }
-        std::fs::remove_file(&self.tails_path)
-            .map_err(|error| StorageError::new("remove", &self.tails_path, error))?;
+        std::fs::remove_file(&self.tails_path).map_err(|error| StorageError::new("remove", &self.tails_path, error))?;
         Ok((self.tally, self.calls, files))
     }
 }

@@ -9,7 +9,7 @@ use crate::io::job::settings::{GatewayUrl, Settings};
 use crate::io::keys::{self, Kind};
 use crate::sandbox::{self, Embedded};
 use crate::wire::crypto::{Signer, Verifier};
-use crate::wire::{Dialect, DIALECTS};
+use crate::wire::{self, Dialect};
 
 /// Everything that a call needs.
 pub struct Endpoint {
@@ -25,9 +25,7 @@ pub struct Endpoint {
 
 /// The dialect of a job.
 pub fn dialect(settings: &Settings) -> Result<Arc<dyn Dialect>, Fault> {
-    let entry = DIALECTS
-        .iter()
-        .find(|entry| entry.name == settings.dialect)
+    let entry = wire::entry(&settings.dialect)
         .ok_or_else(|| Fault::usage(format!("dialect `{}` is not known", settings.dialect)))?;
     (entry.build)(&settings.gateway.table).map(Arc::from).map_err(Fault::usage)
 }
@@ -37,7 +35,7 @@ impl Endpoint {
     pub fn open(settings: &Settings, dialect: &Arc<dyn Dialect>) -> Result<Endpoint, Fault> {
         let (url, signer, verifiers, embedded) = match &settings.gateway.url {
             GatewayUrl::Sandbox => {
-                let embedded = Embedded::start(Arc::clone(dialect), sandbox_config(settings)).map_err(Fault::usage)?;
+                let embedded = Embedded::start(Arc::clone(dialect), sandbox_config(settings)?).map_err(Fault::usage)?;
                 let keys = (embedded.client.clone(), vec![embedded.platform.clone()]);
                 (embedded.url(), keys.0, keys.1, Some(embedded))
             }
@@ -72,7 +70,9 @@ pub fn load_keys(settings: &Settings) -> Result<(Signer, Vec<Verifier>), Fault> 
     let named = |secret, fault| Fault::usage(format!("{}: {fault}", keys::place(secret)));
     let signer = Signer::parse(&bytes).map_err(|fault| named(secret, fault))?;
     if settings.gateway.platform_keys.is_empty() {
-        return Err(Fault::usage("gateway.platform_keys is empty: without the platform's public key no success can be believed"));
+        return Err(Fault::usage(
+            "gateway.platform_keys is empty: without the platform's public key no success can be believed",
+        ));
     }
     let own = signer.public();
     let mut verifiers = Vec::new();
@@ -90,6 +90,12 @@ pub fn load_keys(settings: &Settings) -> Result<(Signer, Vec<Verifier>), Fault> 
     Ok((signer, verifiers))
 }
 
-fn sandbox_config(settings: &Settings) -> sandbox::Config {
-    settings.sandbox.clone()
+fn sandbox_config(settings: &Settings) -> Result<sandbox::Config, Fault> {
+    let told = &settings.sandbox;
+    Ok(sandbox::Config {
+        seed: told.seed,
+        faults: told.faults.parse().map_err(|fault| Fault::usage(format!("sandbox.faults: {fault}")))?,
+        quota: told.quota.map(|(permits, window)| sandbox::Quota { permits, window }),
+        ..sandbox::Config::default()
+    })
 }

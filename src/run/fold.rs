@@ -118,16 +118,13 @@ impl Fold {
             Ok(())
         })?;
         let recovery = super::recover::Recovery::fold(ledger, run, folder.path())?;
-        let cut_off = recovery.open_rows().map(|(row, attempts, doubt, first)| (row, (attempts, doubt, first))).collect();
+        let cut_off =
+            recovery.open_rows().map(|(row, attempts, doubt, first)| (row, (attempts, doubt, first))).collect();
         Ok(Fold { ends: sorter.finish()?.peekable(), cut_off, stop, now_ms })
     }
 
     /// Hands over every row.
-    pub fn each(
-        mut self,
-        folder: &RunFolder,
-        mut take: impl FnMut(Ended) -> Result<(), Fault>,
-    ) -> Result<(), Fault> {
+    pub fn each(mut self, folder: &RunFolder, mut take: impl FnMut(Ended) -> Result<(), Fault>) -> Result<(), Fault> {
         for item in rows_and_fates(folder)? {
             let (id, row, fate) = item?;
             let learnt = self.end_of(id)?;
@@ -159,7 +156,12 @@ impl Fold {
             }
             Fate::Keep(_) => {
                 let settled = learnt.unwrap_or_else(|| {
-                    Settled::local(Outcome::AlreadyApplied, "ALREADY_APPLIED", "settled by an earlier part of this run", self.now_ms)
+                    Settled::local(
+                        Outcome::AlreadyApplied,
+                        "ALREADY_APPLIED",
+                        "settled by an earlier part of this run",
+                        self.now_ms,
+                    )
                 });
                 Ended { id, row, settled, facts: None }
             }

@@ -123,12 +123,8 @@ fn absolute(path: &Path) -> String {
     std::path::absolute(path).unwrap_or_else(|_| path.to_owned()).display().to_string()
 }
 
-const FORMATS: [(Format, &str); 4] = [
-    (Format::Csv, "csv"),
-    (Format::CsvGz, "csv.gz"),
-    (Format::CsvZst, "csv.zst"),
-    (Format::Parquet, "parquet"),
-];
+const FORMATS: [(Format, &str); 4] =
+    [(Format::Csv, "csv"), (Format::CsvGz, "csv.gz"), (Format::CsvZst, "csv.zst"), (Format::Parquet, "parquet")];
 
 fn format_name(format: Format) -> &'static str {
     FORMATS.iter().find(|(known, _)| *known == format).expect("every format has a name").1

@@ -18,7 +18,7 @@ use super::store::RunFolder;
 use super::survey::Members;
 use super::{Fault, Signals, wall_ms};
 use crate::core::dispatcher::Config;
-use crate::core::halt::{ErrorLimit, Stop};
+use crate::core::halt::ErrorLimit;
 use crate::core::limits;
 use crate::core::quota::Quota;
 use crate::core::retry::Policy;
@@ -142,7 +142,8 @@ impl Job {
         let mut finished = Finished { manifest: None, interrupted: None, replayed: None, open_rows: 0 };
         finished.interrupted = self.finish_interrupted(&endpoint, &[])?;
         let mut ledger = Ledger::open(&self.settings.ledger)?;
-        finished.manifest = Some(self.replay_surveyed(surveyed, &files, include, request.allow_stale, &endpoint, &mut ledger)?);
+        finished.manifest =
+            Some(self.replay_surveyed(surveyed, &files, include, request.allow_stale, &endpoint, &mut ledger)?);
         finished.open_rows = ledger.open_count()?;
         Ok(finished)
     }
@@ -165,7 +166,8 @@ impl Job {
         let detail = parse_detail(&run)?;
         let files = inputs::recorded(&detail.inputs, moved, &self.file.display().to_string()).ok();
         let begun = Begun { run, detail, counts: Counts::default() };
-        let manifest = self.close(&begun, files.as_deref(), apply::Done::default(), Durations::default(), &mut ledger)?;
+        let manifest =
+            self.close(&begun, files.as_deref(), apply::Done::default(), Durations::default(), &mut ledger)?;
         let open_rows = ledger.open_count()?;
         Ok(Finished { manifest: None, interrupted: Some(manifest), replayed: None, open_rows })
     }
@@ -185,7 +187,8 @@ impl Job {
             begin::rehearse(self, &surveyed, &flags, &Ledger::open(&empty.path().join("ledger.db"))?)?
         };
         let found = surveyed.found();
-        let detail = RunDetailOfCheck { rows: found.rows, points: found.points.to_string(), inputs: surveyed.facts.clone() };
+        let detail =
+            RunDetailOfCheck { rows: found.rows, points: found.points.to_string(), inputs: surveyed.facts.clone() };
         Ok((detail, counts))
     }
 
@@ -204,7 +207,8 @@ impl Job {
     }
 
     fn spool(&self, files: &mut [Input], started_ms: i64) -> Result<(), Fault> {
-        let folder = super::store::state_dir(&self.settings.ledger).join(format!("stdin-{started_ms}-{}", std::process::id()));
+        let folder =
+            super::store::state_dir(&self.settings.ledger).join(format!("stdin-{started_ms}-{}", std::process::id()));
         if files.iter().any(|input| input.name == crate::io::source::STANDARD_INPUT) {
             std::fs::create_dir_all(&folder).map_err(|error| crate::io::StorageError::new("create", &folder, error))?;
             inputs::spool_standard_input(files, &folder)?;
@@ -238,7 +242,13 @@ impl Job {
     }
 
     /// Other runs changed the ledger since the plan was made: it is made again, over the same inputs.
-    fn plan_anew(&self, run: &RunRow, detail: &RunDetail, files: &[Input], ledger: &mut Ledger) -> Result<Begun, Fault> {
+    fn plan_anew(
+        &self,
+        run: &RunRow,
+        detail: &RunDetail,
+        files: &[Input],
+        ledger: &mut Ledger,
+    ) -> Result<Begun, Fault> {
         begin::fold_partly(self, run, ledger)?;
         let include = classes(&detail.flags);
         let reading = Reading {
@@ -269,12 +279,20 @@ impl Job {
     fn tell_open_rows(&self, ledger: &Ledger) -> Result<(), Fault> {
         let open = ledger.open_count()?;
         if open > 0 {
-            tracing::warn!("{open} rows of earlier runs are open; `passync open {}` lists them and how to close them", self.file.display());
+            tracing::warn!(
+                "{open} rows of earlier runs are open; `passync open {}` lists them and how to close them",
+                self.file.display()
+            );
         }
         Ok(())
     }
 
-    fn survey_replay(&self, files: &[Input], include: &[Outcome], occurred_at_ms: Option<i64>) -> Result<Surveyed, Fault> {
+    fn survey_replay(
+        &self,
+        files: &[Input],
+        include: &[Outcome],
+        occurred_at_ms: Option<i64>,
+    ) -> Result<Surveyed, Fault> {
         let reading = Reading { inputs: files, include: Some(include), occurred_at_ms, started_ms: wall_ms() };
         begin::survey(self, &reading)
     }
@@ -413,7 +431,10 @@ impl Job {
         let rules = ReadRules::new(&self.settings.input).map_err(Fault::usage)?;
         let mut warnings = Vec::new();
         if done.clock_difference_ms.abs() > CLOCK_TOLERANCE_MS {
-            warnings.push(format!("our clock differs from the gateway's by {} ms: see to the time service", done.clock_difference_ms));
+            warnings.push(format!(
+                "our clock differs from the gateway's by {} ms: see to the time service",
+                done.clock_difference_ms
+            ));
         }
         let order = close::Order {
             run: &begun.run,
@@ -440,7 +461,10 @@ impl Job {
     /// The surveys of the newest closed runs are kept, so that `report` can rebuild their files.
     fn forget_old_surveys(&self, ledger: &Ledger) -> Result<(), Fault> {
         let closed = ledger.closed_runs(&self.settings.name, 2 * SURVEYS_KEPT)?;
-        closed.iter().skip(SURVEYS_KEPT as usize).try_for_each(|run| Ok(RunFolder::new(&self.settings.ledger, &run.id).remove()?))
+        closed
+            .iter()
+            .skip(SURVEYS_KEPT as usize)
+            .try_for_each(|run| Ok(RunFolder::new(&self.settings.ledger, &run.id).remove()?))
     }
 
     /// Whether the gateway is the embedded sandbox.
@@ -467,8 +491,9 @@ const CLOCK_TOLERANCE_MS: i64 = 5_000;
 const SURVEYS_KEPT: u32 = 7;
 
 fn parse_detail(run: &RunRow) -> Result<RunDetail, Fault> {
-    RunDetail::parse(&run.detail)
-        .ok_or_else(|| Fault::storage(format!("the ledger's facts of run {} cannot be read: another version wrote them", run.id)))
+    RunDetail::parse(&run.detail).ok_or_else(|| {
+        Fault::storage(format!("the ledger's facts of run {} cannot be read: another version wrote them", run.id))
+    })
 }
 
 fn classes(flags: &Flags) -> Option<Vec<Outcome>> {

@@ -134,12 +134,7 @@ impl Planner<'_> {
             Some(origin) => self.origins.find(self.ledger, origin)?.unwrap_or(self.own_seat(row)),
             None => self.own_seat(row),
         };
-        let place = Place {
-            occurred_ms: delta.occurred_ms.unwrap_or(default_ms),
-            sequence: delta.sequence,
-            run,
-            seat,
-        };
+        let place = Place { occurred_ms: delta.occurred_ms.unwrap_or(default_ms), sequence: delta.sequence, run, seat };
         let candidate = self.candidate(id, delta, place, row.origin.as_ref(), source, row.seat.line);
         bills.push(BillRecord { key: candidate.bill, id, candidate, replayed: row.origin.is_some() })?;
         Ok(())
@@ -218,9 +213,8 @@ impl Planner<'_> {
         let past = self.ledger.bill(first.key)?;
         let id = first.id;
         let same = past.as_ref().is_some_and(|bill| bill.content == content);
-        let again = past.as_ref().map_or(Again::Afresh, |bill| {
-            history::again(bill.past, same, self.order.include_refused)
-        });
+        let again =
+            past.as_ref().map_or(Again::Afresh, |bill| history::again(bill.past, same, self.order.include_refused));
         let mut candidate = first.candidate;
         if let Some(bill) = &past
             && (same || first.replayed)
@@ -239,10 +233,8 @@ impl Planner<'_> {
                 self.fates.push((id, Fate::Keep(facts(bill.doubt))))?;
             }
             (Again::End(outcome, code), Some(bill)) => {
-                let message = format!(
-                    "the ledger has this bill as {} since run {} ({})",
-                    bill.outcome, bill.last_run, bill.code
-                );
+                let message =
+                    format!("the ledger has this bill as {} since run {} ({})", bill.outcome, bill.last_run, bill.code);
                 self.end(id, outcome, code, message.clone(), None, None)?;
                 if outcome == Outcome::Conflict {
                     for other in &others {
@@ -293,8 +285,7 @@ impl Planner<'_> {
         let planned = self.counts.planned;
         for (row, verdict) in rows.iter().zip(card::plan(rows, &past, rules)) {
             let doubt = row.adopted.map_or(0, |(_, doubt)| doubt);
-            let facts =
-                RowFacts { bill: row.bill, card: row.card, content: row.content, place: row.place, doubt };
+            let facts = RowFacts { bill: row.bill, card: row.card, content: row.content, place: row.place, doubt };
             match verdict {
                 Planned::End { outcome, code, by } => {
                     // What may have been applied stays unknown for as long as it cannot be asked again.

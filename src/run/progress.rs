@@ -1,6 +1,6 @@
 //! What a run tells while it runs: counters that anyone may read at any time.
 
-use std::sync::atomic::{AtomicU64, AtomicU8, Ordering};
+use std::sync::atomic::{AtomicU8, AtomicU64, Ordering};
 
 use crate::model::Outcome;
 

@@ -120,8 +120,8 @@ impl Ends {
     const PAGE: u64 = 1 << 16;
 
     fn new(folder: &Path) -> Result<Ends, Fault> {
-        let file = tempfile::tempfile_in(folder)
-            .map_err(|error| StorageError::new("create a file in", folder, error))?;
+        let file =
+            tempfile::tempfile_in(folder).map_err(|error| StorageError::new("create a file in", folder, error))?;
         Ok(Ends { file, folder: folder.to_owned(), page: vec![0; Self::PAGE as usize], page_at: 0, dirty: false })
     }
 

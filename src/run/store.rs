@@ -130,6 +130,11 @@ impl RunFolder {
         RunFolder(state_dir(ledger).join("runs").join(id))
     }
 
+    /// A folder that stands elsewhere.
+    pub fn at(path: &Path) -> RunFolder {
+        RunFolder(path.to_owned())
+    }
+
     /// Makes the folder, for its owner alone.
     pub fn create(&self) -> Result<(), StorageError> {
         std::fs::DirBuilder::new()

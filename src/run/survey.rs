@@ -103,12 +103,7 @@ impl Members {
 }
 
 /// Reads every input to its end and stores its rows.
-pub fn read(
-    order: &Order<'_>,
-    rows: &mut RowsWriter,
-    progress: &Progress,
-    signals: &Signals,
-) -> Result<Found, Fault> {
+pub fn read(order: &Order<'_>, rows: &mut RowsWriter, progress: &Progress, signals: &Signals) -> Result<Found, Fault> {
     let mut found = Found::default();
     let rules = ReadRules::new(order.input).map_err(Fault::usage)?;
     for (source, input) in order.inputs.iter().enumerate() {
@@ -195,12 +190,13 @@ impl File<'_> {
     }
 
     fn cell<'a>(&self, cells: &Cells<'a>, canonical: &str) -> Option<&'a str> {
-        self.layout.position(canonical).and_then(|at| cells.get(at))
+        self.layout.column_of(canonical).and_then(|at| cells.get(at))
     }
 
     fn judge(&self, cells: &Cells<'_>) -> Result<Delta, Reject> {
-        let cells: Vec<Option<Cow<'_, str>>> = self.layout.project(cells);
-        let delta = self.row_reader.read(&cells)?;
+        let mut canonical: Vec<Option<Cow<'_, str>>> = Vec::new();
+        self.layout.project(*cells, &mut canonical);
+        let delta = self.row_reader.read(&canonical)?;
         self.guard(&delta)?;
         Ok(delta)
     }
@@ -223,7 +219,12 @@ impl File<'_> {
         });
         for (rule, column, value, limit) in [
             (Rule::PointsGuard, "points", points, guard.points_max),
-            (Rule::ChangeGuard, "last_changed_points", delta.last_changed_points.map(|change| change.abs()), guard.change_max),
+            (
+                Rule::ChangeGuard,
+                "last_changed_points",
+                delta.last_changed_points.map(|change| change.abs()),
+                guard.change_max,
+            ),
         ] {
             if let (Some(value), Some(limit)) = (value, limit)
                 && value > limit

@@ -38,7 +38,8 @@ pub fn explain(settled: &mut Settled, cause: &Cause) {
         }
     }
     if !settled.trimmed.is_empty() && settled.outcome == Outcome::Applied {
-        settled.message = format!("TRIMMED, without {}: the card has newer values; {}", settled.trimmed.join(", "), settled.message);
+        settled.message =
+            format!("TRIMMED, without {}: the card has newer values; {}", settled.trimmed.join(", "), settled.message);
         settled.code = "TRIMMED".to_owned();
     }
 }

@@ -124,6 +124,9 @@ pub trait Dialect: Send + Sync {
     /// The canonical columns, for "did you mean" and lists; patterns as `level.<locale>`.
     fn columns(&self) -> &'static [&'static str];
 
+    /// The column that names the card.
+    fn card_column(&self) -> &'static str;
+
     /// A reader for rows whose cells are these canonical columns, in this order.
     fn reader(&self, columns: &[String], rules: &RowRules) -> Result<Box<dyn RowReader>, ColumnFault>;
 

@@ -138,6 +138,24 @@ impl Ledger {
         self.bills("past IN (1, 2) ORDER BY run, source, line", params![])
     }
 
+    /// How many bills are open.
+    pub fn open_count(&self) -> Result<u64, LedgerError> {
+        self.db
+            .query_row("SELECT count(*) FROM bills WHERE past IN (1, 2)", [], |row| row.get(0))
+            .map_err(|error| self.fault("count open bills", error))
+    }
+
+    /// The runs that left bills open, oldest first.
+    pub fn open_runs(&self) -> Result<Vec<u32>, LedgerError> {
+        let query = || -> rusqlite::Result<Vec<u32>> {
+            self.db
+                .prepare("SELECT DISTINCT last_run FROM bills WHERE past IN (1, 2) ORDER BY last_run")?
+                .query_map([], |row| row.get(0))?
+                .collect()
+        };
+        query().map_err(|error| self.fault("look open bills up", error))
+    }
+
     /// The bills of a card that are open or possible.
     pub fn card_bills(&self, card: Digest) -> Result<Vec<BillRow>, LedgerError> {
         self.bills("card = ?1 AND past IN (1, 2, 4)", params![card.0])

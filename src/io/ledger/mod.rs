@@ -18,7 +18,7 @@ use rusqlite::{Connection, OpenFlags};
 pub use bills::{Answer, BillRow, CardState, Confirmed, Unproved};
 pub use quota::QuotaStamp;
 pub use rows::{BillChange, CardChange, FoldError};
-pub use runs::{NewRun, RunRow, RunState};
+pub use runs::{AgreeError, NewRun, RunRow, RunState};
 pub use writer::{Ack, Part, Writer};
 
 /// A fault of the ledger.

@@ -61,6 +61,29 @@ pub struct RunRow {
     pub summary: Option<String>,
 }
 
+/// Why a ledger and a job do not go together.
+#[derive(Debug, thiserror::Error)]
+pub enum AgreeError {
+    /// The ledger's bills are keyed or compared otherwise.
+    #[error(
+        "the ledger was made with {fact} = `{known}` for {scope}, the job has `{value}`: its bills would not be known again; \
+         go back to the old value, or name another ledger"
+    )]
+    Differs {
+        /// What.
+        fact: String,
+        /// For which client.
+        scope: String,
+        /// In the ledger.
+        known: String,
+        /// In the job.
+        value: String,
+    },
+    /// A fault of the ledger.
+    #[error(transparent)]
+    Ledger(#[from] LedgerError),
+}
+
 const COLUMNS: &str = "ordinal, id, job, kind, state, started_ms, closed_ms, exit, inputs, epoch, detail, summary";
 
 fn read(row: &Row<'_>) -> rusqlite::Result<RunRow> {
@@ -168,6 +191,31 @@ impl Ledger {
     /// The job's newest closed runs, newest first.
     pub fn closed_runs(&self, job: &str, most: u32) -> Result<Vec<RunRow>, LedgerError> {
         self.runs("job = ?1 AND state = 'closed' ORDER BY ordinal DESC LIMIT ?2", params![job, most])
+    }
+
+    /// Makes sure that a fact that identities rest on is what it was, and keeps it when it is new. The error says
+    /// both.
+    pub fn agree(&mut self, fact: &str, scope: &str, value: &str) -> Result<(), AgreeError> {
+        let key = format!("{fact} {scope}");
+        let known: Option<String> = self
+            .db
+            .query_row("SELECT value FROM meta WHERE key = ?1", [&key], |row| row.get(0))
+            .optional()
+            .map_err(|error| self.fault("read what it was made with", error))?;
+        match known {
+            Some(known) if known == value => Ok(()),
+            Some(known) => Err(AgreeError::Differs {
+                fact: fact.to_owned(),
+                scope: scope.to_owned(),
+                known,
+                value: value.to_owned(),
+            }),
+            None => self
+                .db
+                .execute("INSERT INTO meta (key, value) VALUES (?1, ?2)", [&key, value])
+                .map(drop)
+                .map_err(|error| self.fault("keep what it is made with", error).into()),
+        }
     }
 
     fn one_run(&self, condition: &str, values: &[&dyn rusqlite::ToSql]) -> Result<Option<RunRow>, LedgerError> {

@@ -116,6 +116,10 @@ impl Dialect for IntlPass {
         columns::COLUMNS
     }
 
+    fn card_column(&self) -> &'static str {
+        "pass_id"
+    }
+
     fn reader(&self, columns: &[String], rules: &RowRules) -> Result<Box<dyn RowReader>, ColumnFault> {
         Ok(Box::new(columns::Reader::new(self, columns, rules)?))
     }
