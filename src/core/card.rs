@@ -9,6 +9,7 @@ use crate::model::{Digest, Outcome, Place};
 
 /// A valid row whose bill does not end it, as far as its card is concerned.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, serde::Serialize, serde::Deserialize)]
+#[expect(clippy::struct_excessive_bools, reason = "each is a fact of its own")]
 pub struct Candidate {
     /// Its card.
     pub card: Digest,

@@ -23,177 +23,13 @@ use std::collections::{BinaryHeap, HashMap, VecDeque};
 use std::time::Duration;
 
 use super::breaker::Breaker;
-use super::halt::{ErrorLimit, Stop, Watch};
+pub use super::door::{Action, Cause, Config, Event, Gate, PlanRow, Recovered, Settlement};
+use super::halt::{Stop, Watch};
 use super::lane::Lane;
 use super::limits;
 use super::quota::{Permit, Quota};
-use super::retry::{self, Decision, Policy, State};
+use super::retry::{self, Decision, State};
 use crate::model::{Digest, Outcome, Tick, Verdict};
-
-/// A row of the plan that may be sent.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct PlanRow {
-    /// Its index in the run's input order: its name everywhere below.
-    pub id: u64,
-    /// Its card.
-    pub card: Digest,
-    /// A bit per member that it carries.
-    pub members: u64,
-    /// Those already known to be stale.
-    pub drop: u64,
-    /// How many rows of its lane, directly before it, it may absorb.
-    pub cover: u32,
-    /// Whether a later row of its lane absorbs it.
-    pub absorbed: bool,
-    /// Doubtful newer rows of its card in this run, which stand before it in the plan: what each leaves of it
-    /// is known only when that one is settled.
-    pub gates: Vec<Gate>,
-    /// Whether a later row has a gate that names this one.
-    pub watched: bool,
-    /// Attempts in doubt of earlier runs.
-    pub doubt: u32,
-    /// What an interrupted part of this run left of it.
-    pub recovered: Option<Recovered>,
-}
-
-/// A newer row in doubt that decides what is left of an older one.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, serde::Serialize, serde::Deserialize)]
-pub struct Gate {
-    /// The newer row; it comes before this one.
-    pub id: u64,
-    /// The members of this row that the newer one carries.
-    pub shared: u64,
-}
-
-/// What the ledger knows of a row of an interrupted run.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Recovered {
-    /// How it ended, if it did.
-    pub settled: Option<Outcome>,
-    /// HTTP requests known to have been made.
-    pub attempts: u32,
-    /// Those in doubt; the one that the crash cut off is one of them.
-    pub doubt: u32,
-    /// The revision whose body is durable.
-    pub intent: Option<u64>,
-}
-
-/// What happened.
-#[derive(Clone, Debug)]
-pub enum Event {
-    /// Rows of the plan, as asked for.
-    Rows(Vec<PlanRow>),
-    /// The plan has no more rows.
-    EndOfPlan,
-    /// The row's intent is durable.
-    Durable(u64),
-    /// The row's exchange ended.
-    Reply {
-        /// The row.
-        id: u64,
-        /// What the reply means.
-        verdict: Verdict,
-        /// How long the gateway wants to be left alone.
-        retry_after: Option<Duration>,
-        /// Whether the reply's signature verified.
-        verified: bool,
-        /// The code, where it is one of configuration.
-        configuration: Option<String>,
-        /// Uniform, for the jitter of a wait.
-        random: u64,
-    },
-    /// The row's outcome is durable.
-    Committed(u64),
-    /// Nothing more is to be sent.
-    Stop(Stop),
-}
-
-/// What to do next.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Action {
-    /// Read so many rows of the plan; answer with [`Event::Rows`] or [`Event::EndOfPlan`].
-    Read(usize),
-    /// Make the body of this revision durable; answer with [`Event::Durable`].
-    Intend {
-        /// The row.
-        id: u64,
-        /// The members that the revision leaves out.
-        drop: u64,
-    },
-    /// Sign and send the row's revision; answer with [`Event::Reply`].
-    Send {
-        /// The row.
-        id: u64,
-    },
-    /// The row's last attempt did not settle it: record it.
-    Attempted {
-        /// The row.
-        id: u64,
-    },
-    /// Record the row's end; answer with [`Event::Committed`].
-    Settle(Settlement),
-    /// Nothing to do before this instant, or an event.
-    Sleep(Tick),
-    /// Nothing to do before an event.
-    Park,
-    /// Everything is settled, or nothing more will be.
-    Done,
-}
-
-/// How a row ended, as far as the core knows.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Settlement {
-    /// The row.
-    pub id: u64,
-    /// How it ended.
-    pub outcome: Outcome,
-    /// Why.
-    pub cause: Cause,
-    /// HTTP requests made in this run.
-    pub attempts: u32,
-    /// Attempts in doubt, of all runs.
-    pub in_doubt: u32,
-    /// The members that its last revision left out.
-    pub drop: u64,
-}
-
-/// Why a row ended as it did.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Cause {
-    /// The last reply says so.
-    Reply,
-    /// The run's budget for in-doubt retries is spent.
-    Budget,
-    /// This earlier row of its card is unknown or unsent.
-    HeldBy(u64),
-    /// This newer row of its card is in doubt.
-    NewerInDoubt(u64),
-    /// The newer row was applied and leaves nothing of it.
-    OvertakenBy(u64),
-    /// This row carried it.
-    CarriedBy(u64),
-    /// The run stops.
-    Stopped(Stop),
-}
-
-/// What shapes a run.
-#[derive(Clone, Debug)]
-pub struct Config {
-    /// Rows between intent and durable outcome.
-    pub concurrency: usize,
-    /// Attempts and waits.
-    pub policy: Policy,
-    /// In-doubt retries that the run may spend.
-    pub budget: u64,
-    /// Whether rows after a doubtful one of their card wait for a replay.
-    pub hold: bool,
-    /// When errors halt the run.
-    pub error_limit: ErrorLimit,
-    /// When rows that a crash left in doubt may be sent again.
-    pub doubt_not_before: Tick,
-    /// No attempt starts later.
-    pub deadline: Tick,
-}
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Phase {
@@ -205,6 +41,7 @@ enum Phase {
 }
 
 #[derive(Debug)]
+#[expect(clippy::struct_excessive_bools, reason = "each is a fact of its own")]
 struct Row {
     card: Digest,
     members: u64,
@@ -240,7 +77,7 @@ pub struct Dispatcher {
     /// Cards whose later rows wait for a replay, and the row that made them wait.
     held: HashMap<Digest, u64>,
     /// How the rows ended that other rows' gates name.
-    gate_ends: HashMap<u64, Outcome>,
+    gate_ends: HashMap<u64, (Outcome, bool)>,
     slots_used: usize,
     in_flight: usize,
     settling: usize,
@@ -305,14 +142,14 @@ impl Dispatcher {
                 self.replied(id, &reply, now);
             }
             Event::Committed(id) => self.committed(id),
-            Event::Stop(stop) => self.stop(stop),
+            Event::Stop(stop) => self.stop(&stop),
         }
     }
 
     /// The door out. Ask again until it says `Sleep`, `Park` or `Done`.
     pub fn poll(&mut self, now: Tick) -> Action {
         if self.stop.is_none() && now >= self.config.deadline && !self.is_finished() {
-            self.stop(Stop::Deadline);
+            self.stop(&Stop::Deadline);
         }
         if let Some(action) = self.out.pop_front() {
             return action;
@@ -420,9 +257,7 @@ impl Dispatcher {
         while let Some(id) = self.next_of(card) {
             if let Some(by) = self.held.get(&card).copied() {
                 self.settle(id, Outcome::Held, Cause::HeldBy(by));
-            } else if !self.pass_gates(id) {
-                continue;
-            } else {
+            } else if self.pass_gates(id) {
                 self.activate(card, id);
                 return;
             }
@@ -444,7 +279,7 @@ impl Dispatcher {
         let gates = std::mem::take(&mut self.rows.get_mut(&id).expect("in memory").gates);
         for gate in gates {
             match self.gate_ends.get(&gate.id) {
-                Some(Outcome::Applied) => {
+                Some((Outcome::Applied, _)) => {
                     let row = self.rows.get_mut(&id).expect("in memory");
                     row.drop |= gate.shared;
                     if row.drop == row.members {
@@ -452,6 +287,8 @@ impl Dispatcher {
                         return false;
                     }
                 }
+                // Never applied, or overtaken itself by a row that has a gate of its own here.
+                Some((Outcome::Refused, false) | (Outcome::Superseded, _)) => {}
                 _ => {
                     self.settle(id, Outcome::Held, Cause::NewerInDoubt(gate.id));
                     return false;
@@ -545,14 +382,14 @@ impl Dispatcher {
             Decision::Halt(outcome) => {
                 let code = heard.configuration.clone().unwrap_or_default();
                 self.settle(id, outcome, Cause::Reply);
-                self.stop(Stop::Misconfigured(code));
+                self.stop(&Stop::Misconfigured(code));
             }
         }
         if !heard.verified
             && let Some(code) = &heard.configuration
             && self.watch.unsigned_configuration(card)
         {
-            self.stop(Stop::Misconfigured(code.clone()));
+            self.stop(&Stop::Misconfigured(code.clone()));
         }
     }
 
@@ -574,7 +411,7 @@ impl Dispatcher {
         self.sending.push_back(id);
         match self.breaker.not_reached(now) {
             Some(pause) => self.quota.pause_until(now + pause),
-            None => self.stop(Stop::Unreachable),
+            None => self.stop(&Stop::Unreachable),
         }
     }
 
@@ -593,7 +430,7 @@ impl Dispatcher {
         self.consequences(id, outcome);
         if was_sent && self.watch.settled(matches!(outcome, Outcome::Refused | Outcome::Unknown)) && self.stop.is_none()
         {
-            self.stop(Stop::Errors);
+            self.stop(&Stop::Errors);
         }
     }
 
@@ -602,7 +439,7 @@ impl Dispatcher {
         let row = &self.rows[&id];
         let (card, carries, doubted) = (row.card, row.cover > 0 && !row.absorbed, row.doubt > 0);
         if row.watched {
-            self.gate_ends.insert(id, outcome);
+            self.gate_ends.insert(id, (outcome, doubted));
         }
         if carries {
             self.uncover(card, id, outcome, doubted);
@@ -610,7 +447,7 @@ impl Dispatcher {
         if self.config.hold && matches!(outcome, Outcome::Unknown | Outcome::Unsent) && self.stop.is_none() {
             self.held.insert(card, id);
             if self.held.len() > limits::HELD_CARDS {
-                self.stop(Stop::TooMuchDoubt);
+                self.stop(&Stop::TooMuchDoubt);
             }
         }
         if let Some(lane) = self.lanes.get_mut(&card) {
@@ -678,7 +515,7 @@ impl Dispatcher {
 
     /// Nothing more is sent. Rows with an intent end here and now; those in flight are awaited; the others
     /// have nothing in the ledger, and the fold over it calls them `unsent`.
-    fn stop(&mut self, stop: Stop) {
+    fn stop(&mut self, stop: &Stop) {
         if self.stop.is_some() {
             return;
         }

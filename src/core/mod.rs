@@ -9,6 +9,7 @@ pub mod breaker;
 pub mod card;
 pub mod coalesce;
 pub mod dispatcher;
+pub mod door;
 pub mod halt;
 pub mod history;
 pub mod lane;

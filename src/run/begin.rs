@@ -103,8 +103,6 @@ pub struct Begun {
     pub run: RunRow,
     /// Its facts.
     pub detail: RunDetail,
-    /// What the planner found.
-    pub counts: Counts,
 }
 
 /// Plans a survey against the ledger without booking it: what `check` shows.
@@ -130,12 +128,11 @@ pub fn book(
     ledger.agree("bill_key", &job.dialect.scope(), &job.settings.input.bill_key.join(",")).map_err(Fault::usage)?;
     ledger.agree("content_form", "all", Delta::CONTENT_FORM).map_err(Fault::usage)?;
     let kind = if flags.include.is_empty() { "run" } else { "replay" };
-    let (ordinal, id, started_ms) = match again {
-        Some(run) => (run.ordinal, run.id.clone(), run.started_ms),
-        None => {
-            let ordinal = ledger.next_ordinal()?;
-            (ordinal, run_id(surveyed.started_ms, ordinal), surveyed.started_ms)
-        }
+    let (ordinal, id, started_ms) = if let Some(run) = again {
+        (run.ordinal, run.id.clone(), run.started_ms)
+    } else {
+        let ordinal = ledger.next_ordinal()?;
+        (ordinal, run_id(surveyed.started_ms, ordinal), surveyed.started_ms)
     };
     let folder = RunFolder::new(&job.settings.ledger, &id);
     let temporary = RunFolder::at(surveyed.temporary.path());
@@ -160,7 +157,7 @@ pub fn book(
     job.progress.planned.store(counts.planned, Ordering::Relaxed);
     let run = ledger.run(ordinal)?.expect("just booked");
     tracing::info!(run = run.id, rows = detail.rows, planned = counts.planned, cards = counts.cards, "planned");
-    Ok(Begun { run, detail, counts })
+    Ok(Begun { run, detail })
 }
 
 fn make_plan(
@@ -282,6 +279,6 @@ pub fn fold_partly(job: &Job, run: &RunRow, ledger: &mut Ledger) -> Result<(), F
     }
     tracing::info!(run = run.id, job = run.job, "taking over what an interrupted run knows");
     let replace = RunDetail::parse(&run.detail).is_some_and(|detail| detail.flags.allow_stale);
-    let fold = fold::Fold::new(ledger, run.ordinal, &folder, None, super::wall_ms())?;
+    let fold = fold::Fold::new(ledger, run.ordinal, &folder, fold::Rest::Open, super::wall_ms())?;
     fold::into_ledger(ledger, run.ordinal, &folder, fold, replace, |_| Ok(()))
 }

@@ -9,7 +9,7 @@ use sha2::{Digest as _, Sha256};
 
 use super::Fault;
 use super::detail::RunDetail;
-use super::fold::{self, Ended, Fold};
+use super::fold::{self, Ended, Fold, Rest};
 use super::manifest::{Calls, Durations, FileFact, Manifest, Sum, Tally};
 use super::store::{Rows, RunFolder};
 use crate::core::halt::Stop;
@@ -53,7 +53,7 @@ pub fn close(order: &Order<'_>, ledger: &mut Ledger) -> Result<Manifest, Fault> 
     make_private(&dir)?;
     remove_stale(&dir)?;
     let mut writing = Writing::begin(order, &dir)?;
-    let fold = Fold::new(ledger, order.run.ordinal, order.folder, order.stop.clone(), order.now_ms)?;
+    let fold = Fold::new(ledger, order.run.ordinal, order.folder, Rest::Unsent(order.stop.clone()), order.now_ms)?;
     fold::into_ledger(ledger, order.run.ordinal, order.folder, fold, order.detail.flags.allow_stale, |ended| {
         writing.take(ended)
     })?;
@@ -169,9 +169,10 @@ impl Writing {
         self.tails.finish()?;
         let tails = FrameReader::<(Seat, StoredTail)>::open(&self.tails_path)?;
         let mut tails = tails.map(|tail| tail.map(|(seat, tail)| (seat, tail.into())));
-        match order.inputs {
-            Some((inputs, rules)) => files.extend(failures::write(dir, inputs, rules, &mut tails)?),
-            None => tracing::warn!("the inputs are gone: no failure file; `passync open` lists the open rows"),
+        if let Some((inputs, rules)) = order.inputs {
+            files.extend(failures::write(dir, inputs, rules, &mut tails)?);
+        } else {
+            tracing::warn!("the inputs are gone: no failure file; `passync open` lists the open rows");
         }
         std::fs::remove_file(&self.tails_path).map_err(|error| StorageError::new("remove", &self.tails_path, error))?;
         Ok((self.tally, self.calls, files))

@@ -101,13 +101,22 @@ pub struct Fold {
     ends: std::iter::Peekable<Sorted<EndRecord>>,
     /// Rows that a crash cut off between intent and end: attempts, those in doubt, the first one's begin.
     cut_off: HashMap<u64, (u32, u32, Option<i64>)>,
-    stop: Option<Stop>,
+    rest: Rest,
     now_ms: i64,
 }
 
+/// What is to be said of rows that the run never came to.
+#[derive(Clone, Debug)]
+pub enum Rest {
+    /// They are `unsent`: the run is being closed; why it stopped, if it did.
+    Unsent(Option<Stop>),
+    /// Nothing yet: the run stays interrupted, and comes to them when it is resumed.
+    Open,
+}
+
 impl Fold {
-    /// Gathers the ends of `run`. `stop`: why the run did not come to its other rows.
-    pub fn new(ledger: &Ledger, run: u32, folder: &RunFolder, stop: Option<Stop>, now_ms: i64) -> Result<Fold, Fault> {
+    /// Gathers the ends of `run`.
+    pub fn new(ledger: &Ledger, run: u32, folder: &RunFolder, rest: Rest, now_ms: i64) -> Result<Fold, Fault> {
         let mut sorter = Sorter::new(folder.path());
         let mut seq = 0;
         ledger.journal(run, Part::Whole, |record| -> Result<(), Fault> {
@@ -120,7 +129,7 @@ impl Fold {
         let recovery = super::recover::Recovery::fold(ledger, run, folder.path())?;
         let cut_off =
             recovery.open_rows().map(|(row, attempts, doubt, first)| (row, (attempts, doubt, first))).collect();
-        Ok(Fold { ends: sorter.finish()?.peekable(), cut_off, stop, now_ms })
+        Ok(Fold { ends: sorter.finish()?.peekable(), cut_off, rest, now_ms })
     }
 
     /// Hands over every row.
@@ -136,11 +145,8 @@ impl Fold {
     /// The last end that the journal has of a row.
     fn end_of(&mut self, id: u64) -> Result<Option<Settled>, Fault> {
         let mut last = None;
-        while let Some(Ok(_)) | Some(Err(_)) = self.ends.peek() {
-            if self.ends.peek().is_some_and(|next| next.as_ref().is_ok_and(|next| next.row > id)) {
-                break;
-            }
-            let record = self.ends.next().expect("just seen")?;
+        while let Some(record) = self.ends.next_if(|next| next.as_ref().map_or(true, |next| next.row <= id)) {
+            let record = record?;
             last = (record.row == id).then_some(record.settled);
         }
         Ok(last)
@@ -166,12 +172,13 @@ impl Fold {
                 Ended { id, row, settled, facts: None }
             }
             Fate::Send(facts) => {
-                let settled = match (learnt, self.cut_off.get(&id)) {
-                    (Some(settled), None) => settled,
-                    (_, Some(cut)) => self.cut_off(&facts, *cut),
-                    (None, None) => self.untouched(&facts),
+                let (settled, facts) = match (learnt, self.cut_off.get(&id), &self.rest) {
+                    (_, Some(cut), _) => (self.cut_off(&facts, *cut), Some(facts)),
+                    (Some(settled), None, _) => (settled, Some(facts)),
+                    (None, None, Rest::Unsent(stop)) => (self.untouched(&facts, stop.as_ref()), Some(facts)),
+                    (None, None, Rest::Open) => (self.untouched(&facts, None), None),
                 };
-                Ended { id, row, settled, facts: Some(facts) }
+                Ended { id, row, settled, facts }
             }
         }
     }
@@ -190,8 +197,8 @@ impl Fold {
         }
     }
 
-    fn untouched(&self, facts: &RowFacts) -> Settled {
-        let (code, message) = words::untouched(self.stop.as_ref());
+    fn untouched(&self, facts: &RowFacts, stop: Option<&Stop>) -> Settled {
+        let (code, message) = words::untouched(stop);
         let outcome = if facts.doubt > 0 { Outcome::Unknown } else { Outcome::Unsent };
         Settled { in_doubt: facts.doubt, ..Settled::local(outcome, &code, message, self.now_ms) }
     }

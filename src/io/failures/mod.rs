@@ -232,6 +232,7 @@ impl Sink {
 }
 
 impl Files<'_> {
+    #[expect(clippy::needless_pass_by_value, reason = "a shape is kept where it is new")]
     fn csv(&mut self, shape: CsvShape) -> Result<&mut CsvFailures, OutputError> {
         let begin = |file| Ok(Sink::Csv(CsvFailures::begin(file, &shape)?));
         match self.of(&Shape::Csv(shape.clone()), "csv", begin)? {
@@ -240,6 +241,7 @@ impl Files<'_> {
         }
     }
 
+    #[expect(clippy::needless_pass_by_value, reason = "a shape is kept where it is new")]
     fn parquet(&mut self, fields: Vec<FieldRef>) -> Result<&mut ParquetFailures, OutputError> {
         let begin = |file| Ok(Sink::Parquet(Box::new(ParquetFailures::begin(file, &fields)?)));
         match self.of(&Shape::Parquet(fields.clone()), "parquet", begin)? {

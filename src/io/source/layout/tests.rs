@@ -29,6 +29,10 @@ impl Dialect for Columns {
     fn path(&self) -> &str {
         unimplemented!()
     }
+    fn card_column(&self) -> &'static str {
+        "card"
+    }
+
     fn reader(&self, _: &[String], _: &RowRules) -> Result<Box<dyn RowReader>, ColumnFault> {
         unimplemented!()
     }
