@@ -278,7 +278,9 @@ pub fn fold_partly(job: &Job, run: &RunRow, ledger: &mut Ledger) -> Result<(), F
         return Ok(());
     }
     tracing::info!(run = run.id, job = run.job, "taking over what an interrupted run knows");
-    let replace = RunDetail::parse(&run.detail).is_some_and(|detail| detail.flags.allow_stale);
-    let fold = fold::Fold::new(ledger, run.ordinal, &folder, fold::Rest::Open, super::wall_ms())?;
+    let detail = RunDetail::parse(&run.detail);
+    let replace = detail.as_ref().is_some_and(|detail| detail.flags.allow_stale);
+    let members = detail.map(|detail| detail.members).unwrap_or_default();
+    let fold = fold::Fold::new(ledger, run.ordinal, &folder, &members, fold::Rest::Open, super::wall_ms())?;
     fold::into_ledger(ledger, run.ordinal, &folder, fold, replace, |_| Ok(()))
 }

@@ -53,7 +53,9 @@ pub fn close(order: &Order<'_>, ledger: &mut Ledger) -> Result<Manifest, Fault> 
     make_private(&dir)?;
     remove_stale(&dir)?;
     let mut writing = Writing::begin(order, &dir)?;
-    let fold = Fold::new(ledger, order.run.ordinal, order.folder, Rest::Unsent(order.stop.clone()), order.now_ms)?;
+    let rest = Rest::Unsent(order.stop.clone());
+    let members = &order.detail.members;
+    let fold = Fold::new(ledger, order.run.ordinal, order.folder, members, rest, order.now_ms)?;
     fold::into_ledger(ledger, order.run.ordinal, order.folder, fold, order.detail.flags.allow_stale, |ended| {
         writing.take(ended)
     })?;

@@ -6,7 +6,9 @@ use std::collections::HashMap;
 use serde::{Deserialize, Serialize};
 
 use super::Fault;
+use super::recover::{OpenRow, Recovery};
 use super::store::{Content, Fate, RowFacts, RunFolder, StoredRow, rows_and_fates};
+use super::survey::Members;
 use super::words;
 use crate::core::halt::Stop;
 use crate::core::history::Past;
@@ -99,8 +101,9 @@ impl Ord for EndRecord {
 /// The rows of a run with their ends, in input order.
 pub struct Fold {
     ends: std::iter::Peekable<Sorted<EndRecord>>,
-    /// Rows that a crash cut off between intent and end: attempts, those in doubt, the first one's begin.
-    cut_off: HashMap<u64, (u32, u32, Option<i64>)>,
+    /// Rows that a crash cut off between intent and end.
+    cut_off: HashMap<u64, OpenRow>,
+    members: Members,
     rest: Rest,
     now_ms: i64,
 }
@@ -116,7 +119,14 @@ pub enum Rest {
 
 impl Fold {
     /// Gathers the ends of `run`.
-    pub fn new(ledger: &Ledger, run: u32, folder: &RunFolder, rest: Rest, now_ms: i64) -> Result<Fold, Fault> {
+    pub fn new(
+        ledger: &Ledger,
+        run: u32,
+        folder: &RunFolder,
+        members: &[String],
+        rest: Rest,
+        now_ms: i64,
+    ) -> Result<Fold, Fault> {
         let mut sorter = Sorter::new(folder.path());
         let mut seq = 0;
         ledger.journal(run, Part::Whole, |record| -> Result<(), Fault> {
@@ -126,10 +136,8 @@ impl Fold {
             }
             Ok(())
         })?;
-        let recovery = super::recover::Recovery::fold(ledger, run, folder.path())?;
-        let cut_off =
-            recovery.open_rows().map(|(row, attempts, doubt, first)| (row, (attempts, doubt, first))).collect();
-        Ok(Fold { ends: sorter.finish()?.peekable(), cut_off, rest, now_ms })
+        let cut_off = Recovery::fold(ledger, run, folder.path())?.into_open();
+        Ok(Fold { ends: sorter.finish()?.peekable(), cut_off, members: Members(members.to_vec()), rest, now_ms })
     }
 
     /// Hands over every row.
@@ -173,7 +181,7 @@ impl Fold {
             }
             Fate::Send(facts) => {
                 let (settled, facts) = match (learnt, self.cut_off.get(&id), &self.rest) {
-                    (_, Some(cut), _) => (self.cut_off(&facts, *cut), Some(facts)),
+                    (_, Some(cut), _) => (self.cut_off(&facts, cut), Some(facts)),
                     (Some(settled), None, _) => (settled, Some(facts)),
                     (None, None, Rest::Unsent(stop)) => (self.untouched(&facts, stop.as_ref()), Some(facts)),
                     (None, None, Rest::Open) => (self.untouched(&facts, None), None),
@@ -183,17 +191,14 @@ impl Fold {
         }
     }
 
-    fn cut_off(&self, facts: &RowFacts, (attempts, doubt, first_sent_ms): (u32, u32, Option<i64>)) -> Settled {
+    fn cut_off(&self, facts: &RowFacts, cut: &OpenRow) -> Settled {
+        let message = "the run was cut off while the row was under way: it may have been applied";
         Settled {
-            attempts,
-            in_doubt: facts.doubt + doubt,
-            first_sent_ms,
-            ..Settled::local(
-                Outcome::Unknown,
-                "CUT_OFF",
-                "the run was cut off while the row was under way: it may have been applied",
-                self.now_ms,
-            )
+            attempts: cut.attempts,
+            in_doubt: facts.doubt + cut.doubt,
+            first_sent_ms: cut.first_sent_ms,
+            trimmed: self.members.names(cut.drop),
+            ..Settled::local(Outcome::Unknown, "CUT_OFF", message, self.now_ms)
         }
     }
 

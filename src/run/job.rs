@@ -215,14 +215,10 @@ impl Job {
         Ok(Lock::take(&self.settings.ledger, &holder, wait)?)
     }
 
+    /// Standard input is read more than once: it lies beside the ledger until the run is closed.
     fn spool(&self, files: &mut [Input], started_ms: i64) -> Result<(), Fault> {
-        let folder =
-            super::store::state_dir(&self.settings.ledger).join(format!("stdin-{started_ms}-{}", std::process::id()));
-        if files.iter().any(|input| input.name == crate::io::source::STANDARD_INPUT) {
-            std::fs::create_dir_all(&folder).map_err(|error| crate::io::StorageError::new("create", &folder, error))?;
-            inputs::spool_standard_input(files, &folder)?;
-        }
-        Ok(())
+        let name = format!("{started_ms}-{}", std::process::id());
+        inputs::spool_standard_input(files, &inputs::stdin_folder(&self.settings.ledger).join(name))
     }
 
     fn nothing_to_resume(&self) -> Fault {
@@ -305,11 +301,16 @@ impl Job {
 
     fn tell_open_rows(&self, ledger: &Ledger) -> Result<(), Fault> {
         let open = ledger.open_count()?;
-        if open > 0 {
-            tracing::warn!(
-                "{open} rows of earlier runs are open; `passync open {}` lists them and how to close them",
-                self.file.display()
-            );
+        if open == 0 {
+            return Ok(());
+        }
+        let job = self.file.display();
+        tracing::warn!("{open} rows of earlier runs are open; `passync open {job}` lists them");
+        for ordinal in ledger.open_runs()? {
+            let dir = ledger.run(ordinal)?.and_then(|run| RunDetail::parse(&run.detail)).map(|detail| detail.dir);
+            if let Some(dir) = dir {
+                tracing::warn!("passync replay {job} {dir}");
+            }
         }
         Ok(())
     }
@@ -482,6 +483,7 @@ impl Job {
         };
         let manifest = close::close(&order, ledger)?;
         self.forget_old_surveys(ledger)?;
+        files.map_or(Ok(()), |files| inputs::forget_standard_input(files, &self.settings.ledger))?;
         Ok(manifest)
     }
 

@@ -25,9 +25,12 @@ pub struct OpenRow {
     pub drop: u64,
     /// Its frozen bytes.
     pub body: Vec<u8>,
-    attempts: u32,
-    doubt: u32,
-    first_sent_ms: Option<i64>,
+    /// HTTP requests, the one that was cut off included.
+    pub attempts: u32,
+    /// Those in doubt.
+    pub doubt: u32,
+    /// When the first one began, as far as that is known; milliseconds since 1970.
+    pub first_sent_ms: Option<i64>,
 }
 
 impl Recovery {
@@ -100,9 +103,9 @@ impl Recovery {
         self.open.get(&row).map_or(0, |open| open.drop)
     }
 
-    /// Rows cut off between intent and end, with their attempts in doubt and the first one's begin.
-    pub fn open_rows(&self) -> impl Iterator<Item = (u64, u32, u32, Option<i64>)> {
-        self.open.iter().map(|(row, open)| (*row, open.attempts, open.doubt, open.first_sent_ms))
+    /// Rows cut off between intent and end.
+    pub fn into_open(self) -> HashMap<u64, OpenRow> {
+        self.open
     }
 }
 

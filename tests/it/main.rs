@@ -1,5 +1,5 @@
 //! The tests that need more than one room of the house: one binary, so that it links once.
-#![allow(clippy::disallowed_methods, reason = "tests are outside the floors")]
+#![allow(clippy::disallowed_methods, clippy::print_stderr, reason = "tests are outside the floors, and say what they skip")]
 
 mod jobs;
 mod sandbox;
