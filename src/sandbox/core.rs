@@ -127,8 +127,11 @@ impl Gateway {
         let (attempt, rank) = self.judge(now, call, card, key, &body_sha256);
 
         let mut dice = Dice::new(self.config.seed, key, attempt);
-        let fault =
-            if throttled { Some(throttle(&mut dice)) } else { self.config.faults.draw(attempt, &mut dice).cloned() };
+        let fault = match self.scripted(call) {
+            _ if throttled => Some(throttle(&mut dice)),
+            Some(scripted) => Some(scripted.clone()),
+            None => self.config.faults.draw(attempt, &mut dice).cloned(),
+        };
         let (wanted, delivery) = effect(fault.as_ref());
         let (applied, delivery) = match self.refusal(card, call.status) {
             Some(refusal) => (false, instead_of_success(delivery, refusal)),
@@ -153,6 +156,11 @@ impl Gateway {
             delivered: false,
         };
         self.begin(card, exchange, wait)
+    }
+
+    fn scripted(&self, call: &Call) -> Option<&Fault> {
+        let script = &self.config.script;
+        call.bill_no.as_ref().and_then(|bill| script.get(bill)).or_else(|| script.get(&call.card))
     }
 
     /// Takes a call that could not be read. It pays the quota as every other; a wrong signature gets an unsigned answer,

@@ -1,7 +1,12 @@
 //! The tests that need more than one room of the house: one binary, so that it links once.
-#![allow(clippy::disallowed_methods, clippy::print_stderr, reason = "tests are outside the floors, and say what they skip")]
+#![allow(
+    clippy::disallowed_methods,
+    clippy::print_stderr,
+    reason = "tests are outside the floors, and say what they skip"
+)]
 
 mod jobs;
+mod night;
 mod sandbox;
 mod tidy;
 mod usage;
