@@ -22,8 +22,7 @@ pub(super) fn read(name: &str, file: &File, size: u64) -> Result<ArrowReaderMeta
     // The schema that Arrow embeds is advice by the writer; the file's own types are what its bytes follow.
     let options = ArrowReaderOptions::new()
         .with_skip_arrow_metadata(true)
-        .with_column_stats_policy(ParquetStatisticsPolicy::SkipAll)
-        .with_size_stats_policy(ParquetStatisticsPolicy::SkipAll);
+        .with_column_stats_policy(ParquetStatisticsPolicy::SkipAll);
     let plain = fenced(|| ArrowReaderMetadata::load(file, options.clone())).map_err(refused)?;
     check_shape(plain.metadata(), size).map_err(refused)?;
     check_chunks(name, file, plain.metadata(), size)?;

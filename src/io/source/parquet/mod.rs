@@ -264,4 +264,4 @@ impl std::fmt::Debug for Batches {
 }
 
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;

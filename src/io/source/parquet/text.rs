@@ -25,8 +25,9 @@ pub(super) fn kind_of(column: &Type, read_as: &DataType) -> Kind {
     }
     match read_as {
         DataType::Utf8View | DataType::BinaryView | DataType::Null => Kind::Text,
-        DataType::Boolean | DataType::Date32 => Kind::Exact,
-        DataType::Timestamp(TimeUnit::Millisecond | TimeUnit::Microsecond | TimeUnit::Nanosecond, _) => Kind::Exact,
+        DataType::Boolean
+        | DataType::Date32
+        | DataType::Timestamp(TimeUnit::Millisecond | TimeUnit::Microsecond | TimeUnit::Nanosecond, _) => Kind::Exact,
         other if other.is_integer() => Kind::Exact,
         DataType::Decimal128(..) | DataType::Decimal256(..) => Kind::Decimal,
         other if other.is_floating() => Kind::Float,
