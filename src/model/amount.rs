@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 
 /// An exact decimal of at most 18 digits, without trailing fractional zeros; `-0` is 0.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
-pub struct Amount(Decimal);
+pub struct Amount(#[serde(with = "rust_decimal::serde::str")] Decimal);
 
 /// Why a text is not an [`Amount`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
@@ -80,7 +80,7 @@ impl fmt::Display for Amount {
 
 /// An exact sum of amounts.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Total(Decimal);
+pub struct Total(#[serde(with = "rust_decimal::serde::str")] Decimal);
 
 impl Total {
     /// Adds one amount.

@@ -5,6 +5,7 @@
 pub mod amount;
 pub mod delta;
 pub mod digest;
+pub mod exit;
 pub mod moment;
 pub mod outcome;
 pub mod place;
@@ -16,6 +17,7 @@ pub mod verdict;
 pub use amount::{Amount, Total};
 pub use delta::{Delta, Field, Status, Value};
 pub use digest::{Digest, Digester};
+pub use exit::Exit;
 pub use moment::{LocalTime, Moment};
 pub use outcome::{Outcome, Settled};
 pub use place::{Place, Seat};

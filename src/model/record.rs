@@ -5,7 +5,7 @@ use serde::{Deserialize, Serialize};
 
 use super::{Reading, Settled};
 
-/// One thing learnt about one row of the plan. `pos` is the row's position in the plan.
+/// One thing learnt about one row of the plan. `row` is the row's index in the run's input order.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Record {
     /// Durable before the first byte of its body leaves.
@@ -17,12 +17,12 @@ pub enum Record {
 }
 
 impl Record {
-    /// The row's position in the plan.
-    pub fn pos(&self) -> u64 {
+    /// The row's index in the run's input order.
+    pub fn row(&self) -> u64 {
         match self {
-            Record::Intent(intent) => intent.pos,
-            Record::Attempt(attempt) => attempt.pos,
-            Record::Settled(pos, _) => *pos,
+            Record::Intent(intent) => intent.row,
+            Record::Attempt(attempt) => attempt.row,
+            Record::Settled(row, _) => *row,
         }
     }
 }
@@ -30,8 +30,8 @@ impl Record {
 /// A revision about to be sent.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Intent {
-    /// The row's position in the plan.
-    pub pos: u64,
+    /// The row's index in the run's input order.
+    pub row: u64,
     /// A bit per member of the row that this revision leaves out.
     pub drop: u64,
     /// The frozen bytes.
@@ -41,8 +41,8 @@ pub struct Intent {
 /// One attempt that did not settle its row.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Attempt {
-    /// The row's position in the plan.
-    pub pos: u64,
+    /// The row's index in the run's input order.
+    pub row: u64,
     /// When it began; milliseconds since 1970.
     pub sent_ms: i64,
     /// From the first byte out to the reply in; microseconds.

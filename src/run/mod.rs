@@ -1,1 +1,40 @@
-//! run
+//! The driver: survey, dispatch, recover, project. The only floor with tasks, sleeps and `select!`.
+//!
+//! ```text
+//! begin    inputs -> survey -> lease -> plan -> the run is booked       (nothing was sent)
+//! apply    plan -> dispatcher -> ledger, pool, gateway                  (all sends)
+//! close    plan x journal -> outcomes, failures, ledger, manifest       (all files)
+//! job      which of these a command needs, and what it goes on with
+//! ```
+#![expect(clippy::disallowed_methods, reason = "the driver has the clock, the files and the threads of a run")]
+
+mod apply;
+mod begin;
+mod close;
+mod detail;
+mod endpoint;
+mod fault;
+mod fold;
+mod inputs;
+pub mod job;
+mod manifest;
+mod meter;
+mod plan;
+mod pool;
+mod progress;
+pub mod reconcile;
+mod recover;
+mod signals;
+mod store;
+mod survey;
+mod words;
+
+pub use apply::wall_ms;
+pub use detail::{Flags, InputFact, RunDetail};
+pub use endpoint::{dialect, load_keys};
+pub use fault::Fault;
+pub use job::{Finished, Job, Request};
+pub use manifest::{Calls, FileFact, Manifest, Sum, Tally};
+pub use plan::Counts;
+pub use progress::{Phase, Progress};
+pub use signals::Signals;

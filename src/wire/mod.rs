@@ -1,19 +1,31 @@
 //! Pure codecs, bytes <-> values: one folder per dialect. No IO, no clock, and no word of the core but
-//! [`Verdict`](crate::model::Verdict), inside a [`Reading`].
+//! [`Verdict`], inside a [`Reading`].
 //!
-//! A dialect is one folder (`columns`, `body`, `reply`, `codes`) and one line in [`DIALECTS`]. Each has both
-//! directions, so that the sandbox and the client share it and round trips are tests for free.
+//! A dialect is one folder (`columns`, `body`) and one line in [`DIALECTS`]; those of `updatePass` share their
+//! endpoint, replies and code table in [`pass`]. Each has both directions, so that the sandbox and the client share
+//! it and round trips are tests for free.
 
-// pub mod alipayhk_card;
+pub mod alipayhk_card;
 pub mod crypto;
+pub mod intl_pass;
+pub mod json;
+pub mod pass;
+pub mod retry_after;
+pub mod row;
+pub mod setting;
 
 use std::borrow::Cow;
 
-use crate::model::{Delta, LocalTime, Reading, Reject, Status};
+use crate::model::{Delta, LocalTime, Reading, Reject, Status, Verdict};
 use crypto::{Signer, Verifier};
 
 /// Every dialect; a fourth is one more line here.
-pub const DIALECTS: &[Entry] = &[];
+pub const DIALECTS: &[Entry] = &[alipayhk_card::ENTRY, intl_pass::ENTRY];
+
+/// The dialect of that word.
+pub fn entry(name: &str) -> Option<&'static Entry> {
+    DIALECTS.iter().find(|entry| entry.name == name)
+}
 
 /// Every canonical column of every dialect (CONTRACT section 5), patterns as `level.<locale>`: a file column of
 /// such a name that the job's dialect cannot send is a mistake worth stopping for.
@@ -61,8 +73,28 @@ pub struct Entry {
     pub name: &'static str,
     /// The keys of `[gateway]` that only this dialect has.
     pub keys: &'static [&'static str],
-    /// Builds the dialect from the whole `[gateway]` table. Common keys (url, keys, timeouts) are in it too and are ignored.
+    /// What its gateway's codes mean.
+    pub codes: &'static [Code],
+    /// Builds the dialect from the whole `[gateway]` table. Common keys (url, keys, timeouts) are in it too and are
+    /// ignored.
     pub build: fn(&toml::Table) -> Result<Box<dyn Dialect>, SettingFault>,
+}
+
+/// One line of a dialect's table of codes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Code {
+    /// The vendor's code.
+    pub code: &'static str,
+    /// The status that the vendor's pages print beside it, empty where they print none.
+    pub status: &'static str,
+    /// What a verified reply with it means.
+    pub verdict: Verdict,
+    /// What happened.
+    pub meaning: &'static str,
+    /// What a person can do.
+    pub advice: &'static str,
+    /// The page that says so.
+    pub source: &'static str,
 }
 
 /// A fault of a `[gateway]` setting.
@@ -92,6 +124,9 @@ pub trait Dialect: Send + Sync {
     /// The canonical columns, for "did you mean" and lists; patterns as `level.<locale>`.
     fn columns(&self) -> &'static [&'static str];
 
+    /// The column that names the card.
+    fn card_column(&self) -> &'static str;
+
     /// A reader for rows whose cells are these canonical columns, in this order.
     fn reader(&self, columns: &[String], rules: &RowRules) -> Result<Box<dyn RowReader>, ColumnFault>;
 
@@ -109,6 +144,49 @@ pub trait Dialect: Send + Sync {
 
     /// The gateway's side of [`Dialect::reply`]; unsigned without a `signer`.
     fn write_reply(&self, answer: &Answer, now_ms: i64, signer: Option<&Signer>) -> Reply;
+
+    /// The vendor's code and status for what a gateway has to say. The default is what Ant's international gateways
+    /// share (docs.alipay.hk `codeConsult`, `error_handling`); a dialect with other codes has its own.
+    fn phrase(&self, said: &Said) -> (String, String) {
+        let (code, status) = match said {
+            Said::Applied => ("SUCCESS", "S"),
+            Said::Unknown => ("UNKNOWN_EXCEPTION", "U"),
+            Said::SystemError => ("SYSTEM_ERROR", "U"),
+            Said::Throttled => ("REQUEST_TRAFFIC_EXCEED_LIMIT", "U"),
+            Said::Refused(code) => (code.as_str(), "F"),
+            Said::NotActive => ("PASS_UPDATE_FAIL", "F"),
+            Said::AlreadyEnded => ("PASS_USED_OCCUPIED", "F"),
+            Said::BadSignature => ("INVALID_SIGNATURE", "F"),
+            Said::WrongClient => ("INVALID_CLIENT", "F"),
+            Said::BadParameter => ("PARAM_ILLEGAL", "F"),
+        };
+        (code.to_owned(), status.to_owned())
+    }
+}
+
+/// What a gateway has to say, before a dialect finds its code for it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Said {
+    /// The card shows it.
+    Applied,
+    /// The result is unknown.
+    Unknown,
+    /// An internal error; the result is unknown.
+    SystemError,
+    /// Too many calls; not applied.
+    Throttled,
+    /// A final no, with its code.
+    Refused(String),
+    /// A final no: the card has ended, and only an active one can be updated.
+    NotActive,
+    /// A final no: the card had ended before.
+    AlreadyEnded,
+    /// The signature is missing or wrong.
+    BadSignature,
+    /// Another client than the key's.
+    WrongClient,
+    /// The call has a form that the page does not allow.
+    BadParameter,
 }
 
 /// What is known of a canonical column.

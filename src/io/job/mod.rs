@@ -1,5 +1,71 @@
-//! The job file.
+//! The job file: what a job is, typed and checked, before anything else is touched.
+//!
+//! Settings come in layers, each laid over the one below: the defaults (`defaults.toml`, which also says which keys
+//! exist), the job file, the environment (`PASSYNC_<SECTION>_<KEY>`), `--set section.key=value`, and the flags that
+//! have names of their own. Every key and value remembers where it was said, so that a fault is shown in place.
 
+mod fault;
+mod layers;
+mod read;
+mod tree;
+mod url;
+mod values;
+
+pub mod dates;
 pub mod settings;
 
+use std::path::{Path, absolute};
+
+pub use fault::{Fault, JobFault};
+pub use layers::Overrides;
 pub use settings::Settings;
+pub use values::{parse_duration, show_duration};
+
+use crate::wire::{DIALECTS, Entry};
+
+/// Reads a job.
+pub fn load(path: &Path, overrides: &Overrides) -> Result<Settings, JobFault> {
+    load_with(path, overrides, DIALECTS)
+}
+
+/// Reads the settings that a manifest or a plan recorded ([`Settings::in_force`]), for the job that `current` is now.
+/// What was masked when it was recorded (`notify.url`) comes from `current`, as do folder and dialects.
+pub fn restore(recorded: &serde_json::Value, current: &Settings) -> Result<Settings, JobFault> {
+    let mut recorded = recorded.clone();
+    if let Some(notify) = recorded.get_mut("notify").and_then(serde_json::Value::as_object_mut) {
+        notify.remove("url");
+    }
+    let unreadable = |error| JobFault::of_file(format!("the recorded settings cannot be read: {error}"), ABANDON);
+    let document = toml::to_string(&recorded).map_err(|error| unreadable(error.to_string()))?;
+    let settings = build("recorded settings", &document, &current.base, &Overrides::default(), DIALECTS)?;
+    Ok(Settings { notify_url: current.notify_url.clone(), ..settings })
+}
+
+const ABANDON: &str = "close the interrupted run with `passync resume JOB --abandon`";
+
+fn load_with(path: &Path, overrides: &Overrides, dialects: &[Entry]) -> Result<Settings, JobFault> {
+    // A job file is a page or two; a larger one is a data file given by mistake.
+    const SIZE_MAX: u64 = 1 << 20;
+    let name = path.display().to_string();
+    let unreadable = |error: &dyn std::fmt::Display| {
+        JobFault::of_file(format!("{name}: the job file cannot be read: {error}"), "give the path of a job file (TOML)")
+    };
+    let size = std::fs::metadata(path).map_err(|error| unreadable(&error))?.len();
+    if size > SIZE_MAX {
+        return Err(unreadable(&format!("it has {size} bytes, more than a job file ever needs")));
+    }
+    let bytes = std::fs::read(path).map_err(|error| unreadable(&error))?;
+    let file = String::from_utf8(bytes).map_err(|error| unreadable(&error))?;
+    let full = absolute(path).map_err(|error| unreadable(&error))?;
+    let base = full.parent().expect("a file that was read stands in a folder");
+    build(&name, file.trim_start_matches('\u{feff}'), base, overrides, dialects)
+}
+
+fn build(name: &str, file: &str, base: &Path, overrides: &Overrides, dialects: &[Entry]) -> Result<Settings, JobFault> {
+    let mut layers = layers::Layers::stack(name, file, overrides, dialects)?;
+    let settings = read::settings(&mut layers, base);
+    layers.finish(settings)
+}
+
+#[cfg(test)]
+mod tests;

@@ -43,6 +43,8 @@ pub struct Settings {
     pub notify_url: Option<String>,
     /// `[notify] on`: exit codes.
     pub notify_on: Vec<u8>,
+    /// `[sandbox]`: how the embedded gateway behaves.
+    pub sandbox: Sandbox,
     /// Every setting in force with its value as JSON, secrets masked: what the manifest shows.
     pub in_force: serde_json::Value,
 }
@@ -176,6 +178,7 @@ pub struct Retry {
 
 /// `[run]`.
 #[derive(Clone, Debug)]
+#[expect(clippy::struct_excessive_bools, reason = "each is a key of the job file")]
 pub struct Run {
     /// Local time of the next such instant at which all is finished.
     pub finish_by: Option<Time>,
@@ -215,6 +218,17 @@ pub struct Output {
     pub parquet: bool,
     /// Older closed runs without open rows are removed.
     pub keep: Option<Duration>,
+}
+
+/// `[sandbox]`.
+#[derive(Clone, Debug)]
+pub struct Sandbox {
+    /// The same seed gives the same faults to the same bills.
+    pub seed: u64,
+    /// Which faults, and how often, in the sandbox's own words; empty: none.
+    pub faults: String,
+    /// Arrivals that it permits in any window of this length.
+    pub quota: Option<(u32, Duration)>,
 }
 
 /// A limit as a share of a whole, or a number.

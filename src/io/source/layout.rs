@@ -92,6 +92,15 @@ impl Layout {
         self.meta
     }
 
+    /// The file's column behind a canonical one, for rows that cannot be read as a whole.
+    pub fn column_of(&self, canonical: &str) -> Option<usize> {
+        let at = self.columns.iter().position(|column| column == canonical)?;
+        match &self.sources[at] {
+            Source::File { column, .. } => Some(*column),
+            Source::Default(_) => None,
+        }
+    }
+
     /// The file's columns that must be read, for [`Reader::select`](super::Reader::select).
     pub fn needed(&self) -> Vec<usize> {
         let sent = self.sources.iter().filter_map(|source| match source {

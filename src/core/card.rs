@@ -1,0 +1,388 @@
+//! What the past of a card means for the rows of a run: which are sent, in which order, with which members.
+//!
+//! Calls carry absolute state, so a card moves forward only: nothing older than what the card was given, or
+//! may have been given, is sent.
+
+use super::coalesce;
+use super::dispatcher::Gate;
+use crate::model::{Digest, Outcome, Place};
+
+/// A valid row whose bill does not end it, as far as its card is concerned.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, serde::Serialize, serde::Deserialize)]
+pub struct Candidate {
+    /// Its card.
+    pub card: Digest,
+    /// Where it stands in the card's history.
+    pub place: Place,
+    /// Its index in the run's input order.
+    pub id: u64,
+    /// A bit per member that it carries.
+    pub members: u64,
+    /// Its identity in the ledger.
+    pub bill: Digest,
+    /// What it says.
+    pub content: Digest,
+    /// User and template: only rows that agree in them may be one call.
+    pub shape: Digest,
+    /// Whether the card ends with it (CLOSED, USED).
+    pub closing: bool,
+    /// Whether a newer row may absorb it, and it may absorb older ones.
+    pub absorbable: bool,
+    /// Whether it may absorb others.
+    pub carries: bool,
+    /// Whether it has neither a bill nor a time: only its neighbour can be the same.
+    pub bare: bool,
+    /// Members that its stored revision leaves out, and attempts in doubt of earlier runs.
+    pub adopted: Option<(u64, u32)>,
+}
+
+/// What the ledger knows of a card, in the member bits of this run.
+#[derive(Clone, Debug, Default)]
+pub struct CardPast {
+    /// Per member, the newest confirmed place.
+    pub confirmed: Vec<(u64, Place)>,
+    /// The place of the newest applied CLOSED or USED.
+    pub closed: Option<Place>,
+    /// What may stand on the card without proof.
+    pub doubts: Vec<Doubt>,
+}
+
+/// An update that may have been applied.
+#[derive(Clone, Copy, Debug)]
+pub struct Doubt {
+    /// Its bill.
+    pub bill: Digest,
+    /// Its place.
+    pub place: Place,
+    /// The members that it carried.
+    pub members: u64,
+    /// Whether the card ended with it.
+    pub closing: bool,
+}
+
+/// What the card's past makes of a row.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Planned {
+    /// It ends without a call.
+    End {
+        /// How.
+        outcome: Outcome,
+        /// The rule.
+        code: &'static str,
+        /// The row that made it so, where that is a row of this run.
+        by: Option<u64>,
+    },
+    /// It may be sent.
+    Send {
+        /// What the plan is sorted by: a row's place, or that of the row it goes with.
+        lead: Place,
+        /// Orders rows of one lead.
+        rank: u32,
+        /// Members left out because newer ones are confirmed.
+        drop: u64,
+        /// How many rows directly before it it may absorb.
+        cover: u32,
+        /// Whether a later row absorbs it.
+        absorbed: bool,
+        /// Rows whose ends decide what is left of it.
+        gates: Vec<Gate>,
+        /// Whether it decides about another.
+        watched: bool,
+    },
+}
+
+/// How the rows of a card are judged.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct CardRules {
+    /// `--allow-stale`: older rows are sent too.
+    pub allow_stale: bool,
+    /// Whether newer rows absorb older ones.
+    pub coalesce: bool,
+}
+
+/// Judges the rows of one card. `rows` are in the order of their places; so are the answers.
+pub fn plan(rows: &[Candidate], past: &CardPast, rules: CardRules) -> Vec<Planned> {
+    let mut verdicts: Vec<Stand> = Vec::with_capacity(rows.len());
+    // From the newest back: what is left of an older row depends on the doubtful newer ones.
+    for at in (0..rows.len()).rev() {
+        let stand = match neighbour_twin(rows, at) {
+            Some(twin) => Stand::End(Outcome::Duplicate, "DUPLICATE", Some(twin)),
+            None if rules.allow_stale => Stand::Send { drop: adopted_drop(&rows[at]), gates: Vec::new() },
+            None => stand(&rows[at], past, &rows[at + 1..], &verdicts),
+        };
+        verdicts.push(stand);
+    }
+    verdicts.reverse();
+    defer(rows, &mut verdicts);
+    arrange(rows, verdicts, rules)
+}
+
+/// How one row stands before the order is known.
+#[derive(Clone, Debug)]
+enum Stand {
+    End(Outcome, &'static str, Option<u64>),
+    Send { drop: u64, gates: Vec<Gate> },
+}
+
+fn adopted_drop(row: &Candidate) -> u64 {
+    row.adopted.map_or(0, |(drop, _)| drop)
+}
+
+/// The row directly before a bare one, if it says the same.
+fn neighbour_twin(rows: &[Candidate], at: usize) -> Option<u64> {
+    let before = rows[..at].last()?;
+    (rows[at].bare && before.content == rows[at].content).then_some(before.id)
+}
+
+/// `newer` and `verdicts` are the rows behind this one; `verdicts` has the newest first.
+fn stand(row: &Candidate, past: &CardPast, newer: &[Candidate], verdicts: &[Stand]) -> Stand {
+    if past.closed.is_some_and(|closed| closed > row.place) {
+        return Stand::End(Outcome::Superseded, "SUPERSEDED_CLOSED", None);
+    }
+    let drop = adopted_drop(row) | stale_members(row, past);
+    if drop == row.members {
+        return Stand::End(Outcome::Superseded, "SUPERSEDED", None);
+    }
+    let mut gates = Vec::new();
+    for doubt in past.doubts.iter().filter(|doubt| doubt.place > row.place && doubt.bill != row.bill) {
+        let shared = if doubt.closing { row.members & !drop } else { unconfirmed(doubt, past) & row.members & !drop };
+        if shared == 0 {
+            continue;
+        }
+        let held = Stand::End(Outcome::Held, "NEWER_IN_DOUBT", None);
+        let Some(at) = newer.iter().position(|other| other.bill == doubt.bill) else { return held };
+        match &verdicts[newer.len() - 1 - at] {
+            Stand::Send { .. } => gates.push(Gate { id: newer[at].id, shared }),
+            Stand::End(Outcome::Superseded, ..) => {}
+            Stand::End(..) => return held,
+        }
+    }
+    Stand::Send { drop, gates }
+}
+
+/// Members of which the card has a newer confirmed value.
+fn stale_members(row: &Candidate, past: &CardPast) -> u64 {
+    let newer = past.confirmed.iter().filter(|(_, place)| *place > row.place);
+    newer.fold(0, |mask, (member, _)| mask | member) & row.members
+}
+
+/// The members of a doubt that no newer confirmation covers.
+fn unconfirmed(doubt: &Doubt, past: &CardPast) -> u64 {
+    let covered = past.confirmed.iter().filter(|(_, place)| *place >= doubt.place);
+    doubt.members & !covered.fold(0, |mask, (member, _)| mask | member)
+}
+
+/// A row that waits for a newer one goes behind it, so the rows in between decide about it too.
+fn defer(rows: &[Candidate], verdicts: &mut [Stand]) {
+    for at in 0..rows.len() {
+        let Stand::Send { gates, drop } = &verdicts[at] else { continue };
+        let (drop, Some(last)) = (*drop, last_gate(rows, gates)) else { continue };
+        let between: Vec<Gate> = (at + 1..last)
+            .filter(|other| !gates.iter().any(|gate| gate.id == rows[*other].id))
+            .filter_map(|other| match &verdicts[other] {
+                Stand::Send { drop: other_drop, .. } => {
+                    let carried = rows[other].members & !other_drop;
+                    let shared =
+                        if rows[other].closing { rows[at].members & !drop } else { carried & rows[at].members };
+                    (shared != 0).then_some(Gate { id: rows[other].id, shared })
+                }
+                Stand::End(..) => None,
+            })
+            .collect();
+        if let Stand::Send { gates, .. } = &mut verdicts[at] {
+            gates.extend(between);
+        }
+    }
+}
+
+/// Where the newest of the rows that `gates` name stands.
+fn last_gate(rows: &[Candidate], gates: &[Gate]) -> Option<usize> {
+    gates.iter().filter_map(|gate| rows.iter().position(|row| row.id == gate.id)).max()
+}
+
+/// Puts the rows to be sent into their order and forms the groups.
+fn arrange(rows: &[Candidate], verdicts: Vec<Stand>, rules: CardRules) -> Vec<Planned> {
+    let watched: Vec<u64> = verdicts
+        .iter()
+        .flat_map(|stand| match stand {
+            Stand::Send { gates, .. } => gates.as_slice(),
+            Stand::End(..) => &[],
+        })
+        .map(|gate| gate.id)
+        .collect();
+    let covers_and_absorbed = groups(rows, &verdicts, &watched, rules);
+    let mut lead = Place::default();
+    let mut planned: Vec<Planned> = Vec::with_capacity(rows.len());
+    for (at, stand) in verdicts.into_iter().enumerate().rev() {
+        planned.push(match stand {
+            Stand::End(outcome, code, by) => Planned::End { outcome, code, by },
+            Stand::Send { drop, gates } => {
+                let (cover, absorbed) = covers_and_absorbed[at];
+                lead = match last_gate(rows, &gates) {
+                    Some(last) => rows[last].place,
+                    None if absorbed => lead,
+                    None => rows[at].place,
+                };
+                // Behind the row that it waits for; within a group and among waiting rows, by place.
+                let rank = if gates.is_empty() { at as u32 } else { (rows.len() + at) as u32 };
+                Planned::Send { lead, rank, drop, cover, absorbed, watched: watched.contains(&rows[at].id), gates }
+            }
+        });
+    }
+    planned.reverse();
+    planned
+}
+
+fn groups(rows: &[Candidate], verdicts: &[Stand], watched: &[u64], rules: CardRules) -> Vec<(u32, bool)> {
+    let mut groups = vec![(0, false); rows.len()];
+    if !rules.coalesce {
+        return groups;
+    }
+    // Rows that wait, or are waited for, break a run of absorbable rows.
+    let is_free = |at: usize| match &verdicts[at] {
+        Stand::Send { gates, .. } => gates.is_empty() && !watched.contains(&rows[at].id),
+        Stand::End(..) => false,
+    };
+    let sent: Vec<usize> = (0..rows.len()).filter(|at| matches!(verdicts[*at], Stand::Send { .. })).collect();
+    for stretch in sent.chunk_by(|left, right| is_free(*left) && is_free(*right)) {
+        let lane: Vec<_> = stretch
+            .iter()
+            .map(|at| match &verdicts[*at] {
+                Stand::Send { drop, .. } => (&rows[*at], *drop),
+                Stand::End(..) => unreachable!("only rows to be sent are in a stretch"),
+            })
+            .collect();
+        let covers = coalesce::covers(&lane);
+        let absorbed = coalesce::absorbed(&covers);
+        for ((at, cover), absorbed) in stretch.iter().zip(covers).zip(absorbed) {
+            groups[*at] = (cover, absorbed);
+        }
+    }
+    groups
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::model::Seat;
+
+    const POINTS: u64 = 1;
+    const LEVEL: u64 = 2;
+
+    fn place(occurred_ms: i64) -> Place {
+        Place { occurred_ms, sequence: 0, run: 1, seat: Seat::default() }
+    }
+
+    fn row(id: u64, at: i64, members: u64) -> Candidate {
+        Candidate {
+            card: Digest::default(),
+            place: place(at),
+            id,
+            members,
+            bill: Digest([id as u8; 16]),
+            content: Digest([id as u8; 16]),
+            shape: Digest::default(),
+            closing: false,
+            absorbable: true,
+            carries: true,
+            bare: false,
+            adopted: None,
+        }
+    }
+
+    fn doubt(id: u64, at: i64, members: u64) -> Doubt {
+        Doubt { bill: Digest([id as u8; 16]), place: place(at), members, closing: false }
+    }
+
+    fn words(planned: &[Planned]) -> Vec<String> {
+        planned
+            .iter()
+            .map(|planned| match planned {
+                Planned::End { outcome, code, .. } => format!("{outcome} {code}"),
+                Planned::Send { drop, cover, absorbed, gates, .. } => {
+                    let mut word = String::from("send");
+                    if *drop != 0 {
+                        word += &format!(" drop {drop}");
+                    }
+                    if *absorbed {
+                        word += " absorbed";
+                    } else if *cover > 0 {
+                        word += &format!(" covers {cover}");
+                    }
+                    for gate in gates {
+                        word += &format!(" after {}", gate.id);
+                    }
+                    word
+                }
+            })
+            .collect()
+    }
+
+    #[track_caller]
+    fn check(rows: &[Candidate], past: &CardPast, coalesce: bool, expected: &[&str]) {
+        assert_eq!(words(&plan(rows, past, CardRules { allow_stale: false, coalesce })), expected);
+    }
+
+    #[test]
+    fn stale_rows_line_by_line() {
+        let confirmed = CardPast { confirmed: vec![(POINTS, place(50))], ..CardPast::default() };
+        check(&[row(1, 40, POINTS)], &confirmed, false, &["superseded SUPERSEDED"]);
+        check(&[row(1, 40, POINTS | LEVEL)], &confirmed, false, &["send drop 1"]);
+        check(&[row(1, 40, LEVEL)], &confirmed, false, &["send"]);
+        check(&[row(1, 60, POINTS)], &confirmed, false, &["send"]);
+        let doubtful = CardPast { doubts: vec![doubt(9, 50, POINTS)], ..CardPast::default() };
+        check(&[row(1, 40, POINTS)], &doubtful, false, &["held NEWER_IN_DOUBT"]);
+        check(&[row(1, 40, LEVEL)], &doubtful, false, &["send"]);
+        check(&[row(1, 60, POINTS)], &doubtful, false, &["send"]);
+        let covered = CardPast { confirmed: vec![(POINTS, place(55))], ..doubtful };
+        check(&[row(1, 40, POINTS | LEVEL)], &covered, false, &["send drop 1"]);
+        let closed = CardPast { closed: Some(place(50)), ..CardPast::default() };
+        check(&[row(1, 40, LEVEL), row(2, 60, LEVEL)], &closed, false, &["superseded SUPERSEDED_CLOSED", "send"]);
+    }
+
+    #[test]
+    fn the_guard_can_be_switched_off() {
+        let past = CardPast { confirmed: vec![(POINTS, place(50))], ..CardPast::default() };
+        let rules = CardRules { allow_stale: true, coalesce: false };
+        assert_eq!(words(&plan(&[row(1, 40, POINTS)], &past, rules)), ["send"]);
+    }
+
+    #[test]
+    fn an_older_row_waits_for_the_doubtful_one_of_the_same_run() {
+        let past = CardPast { doubts: vec![doubt(3, 50, POINTS)], ..CardPast::default() };
+        let adopted = Candidate { adopted: Some((0, 1)), ..row(3, 50, POINTS) };
+        let rows = [row(1, 30, POINTS | LEVEL), row(2, 40, LEVEL), adopted];
+        let planned = plan(&rows, &past, CardRules::default());
+        // Row 1 goes behind row 3, hence also behind row 2, which shares its level.
+        assert_eq!(words(&planned), ["send after 3 after 2", "send", "send"]);
+        let mut order: Vec<_> = planned
+            .iter()
+            .zip(&rows)
+            .map(|(planned, row)| match planned {
+                Planned::Send { lead, rank, .. } => (*lead, *rank, row.id),
+                Planned::End { .. } => unreachable!(),
+            })
+            .collect();
+        order.sort_unstable();
+        assert_eq!(order.iter().map(|(_, _, id)| *id).collect::<Vec<_>>(), [2, 3, 1]);
+    }
+
+    #[test]
+    fn newest_rows_absorb_what_they_cover() {
+        let past = CardPast::default();
+        let (a, b, c) = (row(1, 1, POINTS), row(2, 2, POINTS | LEVEL), row(3, 3, POINTS | LEVEL));
+        check(&[a.clone(), b.clone(), c.clone()], &past, true, &["send absorbed", "send absorbed", "send covers 2"]);
+        check(&[b.clone(), a.clone()].map(|row| row), &past, true, &["send", "send"]);
+        let closing = Candidate { closing: true, carries: false, absorbable: false, ..row(4, 4, 4) };
+        check(&[a.clone(), closing, row(5, 5, 7)], &past, true, &["send", "send", "send"]);
+        let other_user = Candidate { shape: Digest([9; 16]), ..c };
+        check(&[a, other_user], &past, true, &["send", "send"]);
+    }
+
+    #[test]
+    fn a_bare_row_is_the_duplicate_of_its_neighbour_only() {
+        let twin = |id, at| Candidate { content: Digest([7; 16]), bare: true, ..row(id, at, POINTS) };
+        let rows = [twin(1, 1), twin(2, 2), row(3, 3, POINTS), twin(4, 4)];
+        check(&rows, &CardPast::default(), false, &["send", "duplicate DUPLICATE", "send", "send"]);
+    }
+}

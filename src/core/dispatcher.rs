@@ -1,0 +1,711 @@
+//! The heart: which row is sent when, and how each ends. A state machine without IO.
+//!
+//! One door in, [`Dispatcher::handle`], and one door out, [`Dispatcher::poll`]. The walk of a row:
+//!
+//! ```text
+//! Queued -> Intending -> Waiting -> InFlight -> Settling -> gone
+//!           (body made    ^  (permit,   | (reply)
+//!            durable)     |   wait)     |
+//!                         +-- retry ----+
+//! ```
+//!
+//! What holds at every moment, and the tests of the simulator check:
+//! * a lane has at most one row between `Intending` and `Settling`: one exchange at a time per card, in order;
+//! * at most `concurrency` rows stand between intent and durable outcome, waits for a retry included: that is
+//!   how many a kill can send again;
+//! * a row is settled once, and what settles it is recorded before its card's next intent.
+//!
+//! After a crash the same rows come through the same door, each with what the ledger knows of it
+//! ([`Recovered`]): resume is a refold, not a second program.
+
+use std::cmp::Reverse;
+use std::collections::{BinaryHeap, HashMap, VecDeque};
+use std::time::Duration;
+
+use super::breaker::Breaker;
+use super::halt::{ErrorLimit, Stop, Watch};
+use super::lane::Lane;
+use super::limits;
+use super::quota::{Permit, Quota};
+use super::retry::{self, Decision, Policy, State};
+use crate::model::{Digest, Outcome, Tick, Verdict};
+
+/// A row of the plan that may be sent.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct PlanRow {
+    /// Its index in the run's input order: its name everywhere below.
+    pub id: u64,
+    /// Its card.
+    pub card: Digest,
+    /// A bit per member that it carries.
+    pub members: u64,
+    /// Those already known to be stale.
+    pub drop: u64,
+    /// How many rows of its lane, directly before it, it may absorb.
+    pub cover: u32,
+    /// Whether a later row of its lane absorbs it.
+    pub absorbed: bool,
+    /// Doubtful newer rows of its card in this run, which stand before it in the plan: what each leaves of it
+    /// is known only when that one is settled.
+    pub gates: Vec<Gate>,
+    /// Whether a later row has a gate that names this one.
+    pub watched: bool,
+    /// Attempts in doubt of earlier runs.
+    pub doubt: u32,
+    /// What an interrupted part of this run left of it.
+    pub recovered: Option<Recovered>,
+}
+
+/// A newer row in doubt that decides what is left of an older one.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, serde::Serialize, serde::Deserialize)]
+pub struct Gate {
+    /// The newer row; it comes before this one.
+    pub id: u64,
+    /// The members of this row that the newer one carries.
+    pub shared: u64,
+}
+
+/// What the ledger knows of a row of an interrupted run.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Recovered {
+    /// How it ended, if it did.
+    pub settled: Option<Outcome>,
+    /// HTTP requests known to have been made.
+    pub attempts: u32,
+    /// Those in doubt; the one that the crash cut off is one of them.
+    pub doubt: u32,
+    /// The revision whose body is durable.
+    pub intent: Option<u64>,
+}
+
+/// What happened.
+#[derive(Clone, Debug)]
+pub enum Event {
+    /// Rows of the plan, as asked for.
+    Rows(Vec<PlanRow>),
+    /// The plan has no more rows.
+    EndOfPlan,
+    /// The row's intent is durable.
+    Durable(u64),
+    /// The row's exchange ended.
+    Reply {
+        /// The row.
+        id: u64,
+        /// What the reply means.
+        verdict: Verdict,
+        /// How long the gateway wants to be left alone.
+        retry_after: Option<Duration>,
+        /// Whether the reply's signature verified.
+        verified: bool,
+        /// The code, where it is one of configuration.
+        configuration: Option<String>,
+        /// Uniform, for the jitter of a wait.
+        random: u64,
+    },
+    /// The row's outcome is durable.
+    Committed(u64),
+    /// Nothing more is to be sent.
+    Stop(Stop),
+}
+
+/// What to do next.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Action {
+    /// Read so many rows of the plan; answer with [`Event::Rows`] or [`Event::EndOfPlan`].
+    Read(usize),
+    /// Make the body of this revision durable; answer with [`Event::Durable`].
+    Intend {
+        /// The row.
+        id: u64,
+        /// The members that the revision leaves out.
+        drop: u64,
+    },
+    /// Sign and send the row's revision; answer with [`Event::Reply`].
+    Send {
+        /// The row.
+        id: u64,
+    },
+    /// The row's last attempt did not settle it: record it.
+    Attempted {
+        /// The row.
+        id: u64,
+    },
+    /// Record the row's end; answer with [`Event::Committed`].
+    Settle(Settlement),
+    /// Nothing to do before this instant, or an event.
+    Sleep(Tick),
+    /// Nothing to do before an event.
+    Park,
+    /// Everything is settled, or nothing more will be.
+    Done,
+}
+
+/// How a row ended, as far as the core knows.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Settlement {
+    /// The row.
+    pub id: u64,
+    /// How it ended.
+    pub outcome: Outcome,
+    /// Why.
+    pub cause: Cause,
+    /// HTTP requests made in this run.
+    pub attempts: u32,
+    /// Attempts in doubt, of all runs.
+    pub in_doubt: u32,
+    /// The members that its last revision left out.
+    pub drop: u64,
+}
+
+/// Why a row ended as it did.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Cause {
+    /// The last reply says so.
+    Reply,
+    /// The run's budget for in-doubt retries is spent.
+    Budget,
+    /// This earlier row of its card is unknown or unsent.
+    HeldBy(u64),
+    /// This newer row of its card is in doubt.
+    NewerInDoubt(u64),
+    /// The newer row was applied and leaves nothing of it.
+    OvertakenBy(u64),
+    /// This row carried it.
+    CarriedBy(u64),
+    /// The run stops.
+    Stopped(Stop),
+}
+
+/// What shapes a run.
+#[derive(Clone, Debug)]
+pub struct Config {
+    /// Rows between intent and durable outcome.
+    pub concurrency: usize,
+    /// Attempts and waits.
+    pub policy: Policy,
+    /// In-doubt retries that the run may spend.
+    pub budget: u64,
+    /// Whether rows after a doubtful one of their card wait for a replay.
+    pub hold: bool,
+    /// When errors halt the run.
+    pub error_limit: ErrorLimit,
+    /// When rows that a crash left in doubt may be sent again.
+    pub doubt_not_before: Tick,
+    /// No attempt starts later.
+    pub deadline: Tick,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Phase {
+    Queued,
+    Intending,
+    Waiting,
+    InFlight,
+    Settling,
+}
+
+#[derive(Debug)]
+struct Row {
+    card: Digest,
+    members: u64,
+    drop: u64,
+    cover: u32,
+    absorbed: bool,
+    gates: Vec<Gate>,
+    watched: bool,
+    doubt: u32,
+    attempts: u32,
+    intent: Option<u64>,
+    recovered_doubt: bool,
+    phase: Phase,
+    slot: bool,
+}
+
+/// The state machine.
+pub struct Dispatcher {
+    config: Config,
+    quota: Quota,
+    watch: Watch,
+    breaker: Breaker,
+    rows: HashMap<u64, Row>,
+    lanes: HashMap<Digest, Lane>,
+    /// Lanes that may have a row to start.
+    ready: VecDeque<Digest>,
+    /// Rows whose wait ends at an instant.
+    timers: BinaryHeap<Reverse<(Tick, u64)>>,
+    /// Rows that want a permit.
+    sending: VecDeque<u64>,
+    /// Actions decided but not yet handed out.
+    out: VecDeque<Action>,
+    /// Cards whose later rows wait for a replay, and the row that made them wait.
+    held: HashMap<Digest, u64>,
+    /// How the rows ended that other rows' gates name.
+    gate_ends: HashMap<u64, Outcome>,
+    slots_used: usize,
+    in_flight: usize,
+    settling: usize,
+    budget: u64,
+    reading: bool,
+    end_of_plan: bool,
+    stop: Option<Stop>,
+}
+
+impl Dispatcher {
+    /// A dispatcher at the beginning of a run's apply phase.
+    pub fn new(config: Config, quota: Quota) -> Dispatcher {
+        Dispatcher {
+            watch: Watch::new(config.error_limit),
+            budget: config.budget,
+            config,
+            quota,
+            breaker: Breaker::default(),
+            rows: HashMap::new(),
+            lanes: HashMap::new(),
+            ready: VecDeque::new(),
+            timers: BinaryHeap::new(),
+            sending: VecDeque::new(),
+            out: VecDeque::new(),
+            held: HashMap::new(),
+            gate_ends: HashMap::new(),
+            slots_used: 0,
+            in_flight: 0,
+            settling: 0,
+            reading: false,
+            end_of_plan: false,
+            stop: None,
+        }
+    }
+
+    /// Why the run stops, if it does.
+    pub fn stopped(&self) -> Option<&Stop> {
+        self.stop.as_ref()
+    }
+
+    /// Exchanges under way, rows in memory, and the share of the full pace in force.
+    pub fn load(&self) -> (usize, usize, f64) {
+        (self.in_flight, self.rows.len(), self.quota.factor())
+    }
+
+    /// The door in. `now` never goes back.
+    pub fn handle(&mut self, event: Event, now: Tick) {
+        match event {
+            Event::Rows(rows) => {
+                self.reading = false;
+                for row in rows {
+                    self.admit(row);
+                }
+            }
+            Event::EndOfPlan => {
+                self.reading = false;
+                self.end_of_plan = true;
+            }
+            Event::Durable(id) => self.durable(id),
+            Event::Reply { id, verdict, retry_after, verified, configuration, random } => {
+                let reply = Heard { verdict, retry_after, verified, configuration, random };
+                self.replied(id, &reply, now);
+            }
+            Event::Committed(id) => self.committed(id),
+            Event::Stop(stop) => self.stop(stop),
+        }
+    }
+
+    /// The door out. Ask again until it says `Sleep`, `Park` or `Done`.
+    pub fn poll(&mut self, now: Tick) -> Action {
+        if self.stop.is_none() && now >= self.config.deadline && !self.is_finished() {
+            self.stop(Stop::Deadline);
+        }
+        if let Some(action) = self.out.pop_front() {
+            return action;
+        }
+        if self.stop.is_some() {
+            return if self.in_flight + self.settling == 0 { Action::Done } else { Action::Park };
+        }
+        while self.timers.peek().is_some_and(|Reverse((due, _))| *due <= now) {
+            let Reverse((_, id)) = self.timers.pop().expect("just seen");
+            self.sending.push_back(id);
+        }
+        self.start_lanes();
+        if let Some(action) = self.out.pop_front() {
+            return action;
+        }
+        let permitted_at = match self.next_send(now) {
+            Ok(action) => return action,
+            Err(at) => at,
+        };
+        if self.wants_rows() {
+            self.reading = true;
+            return Action::Read(limits::READ_ROWS);
+        }
+        if self.is_finished() {
+            return Action::Done;
+        }
+        let timer = self.timers.peek().map(|Reverse((due, _))| *due);
+        match permitted_at.into_iter().chain(timer).min() {
+            Some(at) => Action::Sleep(at.min(self.config.deadline)),
+            None if self.config.deadline < Tick::NEVER => Action::Sleep(self.config.deadline),
+            None => Action::Park,
+        }
+    }
+
+    fn is_finished(&self) -> bool {
+        self.end_of_plan && self.rows.is_empty() && self.out.is_empty()
+    }
+
+    fn wants_rows(&self) -> bool {
+        !self.end_of_plan
+            && !self.reading
+            && self.ready.len() < self.config.concurrency
+            && self.rows.len() + limits::READ_ROWS <= limits::WINDOW_ROWS
+    }
+
+    // ---- rows come in
+
+    fn admit(&mut self, plan: PlanRow) {
+        let recovered = plan.recovered.unwrap_or_default();
+        let card = plan.card;
+        let row = Row {
+            card,
+            members: plan.members,
+            drop: plan.drop,
+            cover: plan.cover,
+            absorbed: plan.absorbed,
+            gates: plan.gates,
+            watched: plan.watched,
+            doubt: plan.doubt + recovered.doubt,
+            attempts: recovered.attempts,
+            intent: recovered.intent,
+            recovered_doubt: recovered.doubt > 0,
+            phase: Phase::Queued,
+            slot: false,
+        };
+        self.rows.insert(plan.id, row);
+        self.lanes.entry(card).or_default().queue.push_back(plan.id);
+        match recovered.settled {
+            Some(outcome) => {
+                // Already durable: only its consequences for the rows around it are drawn.
+                self.rows.get_mut(&plan.id).expect("just inserted").phase = Phase::Settling;
+                self.consequences(plan.id, outcome);
+                self.forget(plan.id);
+            }
+            None => self.list(card),
+        }
+    }
+
+    /// Puts a lane on the list of those that may have a row to start.
+    fn list(&mut self, card: Digest) {
+        if let Some(lane) = self.lanes.get_mut(&card)
+            && !lane.listed
+            && lane.active.is_none()
+            && !lane.queue.is_empty()
+        {
+            lane.listed = true;
+            self.ready.push_back(card);
+        }
+    }
+
+    // ---- lanes start
+
+    fn start_lanes(&mut self) {
+        while self.slots_used < self.config.concurrency && self.out.is_empty() {
+            let Some(card) = self.ready.pop_front() else { return };
+            if let Some(lane) = self.lanes.get_mut(&card) {
+                lane.listed = false;
+                self.start_lane(card);
+            }
+        }
+    }
+
+    /// Starts the lane's first row that has to be sent; rows before it may be settled on the way.
+    fn start_lane(&mut self, card: Digest) {
+        while let Some(id) = self.next_of(card) {
+            if let Some(by) = self.held.get(&card).copied() {
+                self.settle(id, Outcome::Held, Cause::HeldBy(by));
+            } else if !self.pass_gates(id) {
+                continue;
+            } else {
+                self.activate(card, id);
+                return;
+            }
+        }
+    }
+
+    /// The lane's next row to look at: the first that no later row absorbs. `None`: the lane is empty or
+    /// active, or the carrier of its first rows is not in memory yet.
+    fn next_of(&self, card: Digest) -> Option<u64> {
+        let lane = self.lanes.get(&card).filter(|lane| lane.active.is_none())?;
+        lane.queue.iter().copied().find(|id| {
+            let row = &self.rows[id];
+            row.phase == Phase::Queued && !row.absorbed
+        })
+    }
+
+    /// Draws what the settled newer rows leave of this one. Returns whether it is still to be sent.
+    fn pass_gates(&mut self, id: u64) -> bool {
+        let gates = std::mem::take(&mut self.rows.get_mut(&id).expect("in memory").gates);
+        for gate in gates {
+            match self.gate_ends.get(&gate.id) {
+                Some(Outcome::Applied) => {
+                    let row = self.rows.get_mut(&id).expect("in memory");
+                    row.drop |= gate.shared;
+                    if row.drop == row.members {
+                        self.settle(id, Outcome::Superseded, Cause::OvertakenBy(gate.id));
+                        return false;
+                    }
+                }
+                _ => {
+                    self.settle(id, Outcome::Held, Cause::NewerInDoubt(gate.id));
+                    return false;
+                }
+            }
+        }
+        true
+    }
+
+    fn activate(&mut self, card: Digest, id: u64) {
+        self.lanes.get_mut(&card).expect("the lane of a row").active = Some(id);
+        self.slots_used += 1;
+        let row = self.rows.get_mut(&id).expect("in memory");
+        row.slot = true;
+        if row.intent == Some(row.drop) {
+            row.phase = Phase::Waiting;
+            self.wait_until(id, self.config.doubt_not_before);
+        } else {
+            row.phase = Phase::Intending;
+            self.out.push_back(Action::Intend { id, drop: row.drop });
+        }
+    }
+
+    fn durable(&mut self, id: u64) {
+        let Some(row) = self.rows.get_mut(&id).filter(|row| row.phase == Phase::Intending) else { return };
+        row.intent = Some(row.drop);
+        row.phase = Phase::Waiting;
+        let not_before = if row.recovered_doubt { self.config.doubt_not_before } else { Tick::ZERO };
+        self.wait_until(id, not_before);
+    }
+
+    fn wait_until(&mut self, id: u64, at: Tick) {
+        if at == Tick::ZERO {
+            self.sending.push_back(id);
+        } else {
+            self.timers.push(Reverse((at, id)));
+        }
+    }
+
+    // ---- exchanges
+
+    /// The next send, or when there may be one.
+    fn next_send(&mut self, now: Tick) -> Result<Action, Option<Tick>> {
+        if self.sending.is_empty() || (self.breaker.is_open() && self.in_flight > 0) {
+            return Err(None);
+        }
+        match self.quota.acquire(now) {
+            Permit::Granted => {
+                let id = self.sending.pop_front().expect("not empty");
+                let row = self.rows.get_mut(&id).expect("in memory");
+                row.phase = Phase::InFlight;
+                row.attempts += 1;
+                self.in_flight += 1;
+                Ok(Action::Send { id })
+            }
+            Permit::At(at) => Err(Some(at)),
+            Permit::AfterReply => Err(None),
+        }
+    }
+
+    fn replied(&mut self, id: u64, heard: &Heard, now: Tick) {
+        self.quota.ended(now);
+        self.in_flight -= 1;
+        let row = self.rows.get_mut(&id).expect("a row in flight");
+        if heard.verdict == Verdict::NotSent {
+            row.attempts -= 1;
+        } else {
+            self.breaker.reached();
+        }
+        let state = State {
+            attempts: row.attempts,
+            doubted: row.doubt > 0,
+            budget: self.budget > 0,
+            stopping: self.stop.is_some(),
+        };
+        row.doubt += u32::from(heard.verdict.in_doubt());
+        let card = row.card;
+        if heard.verdict != Verdict::Throttled && heard.verdict != Verdict::NotSent {
+            self.quota.relieved();
+        }
+        if heard.verified {
+            self.watch.verified();
+        }
+        match retry::decide(heard.verdict, state, &self.config.policy) {
+            Decision::Settle(outcome) => {
+                let spent = heard.verdict == Verdict::InDoubt && !state.budget && !state.stopping;
+                self.settle(id, outcome, if spent { Cause::Budget } else { Cause::Reply });
+            }
+            Decision::Retry { spends_budget } => self.retry(id, heard, spends_budget, now),
+            Decision::Return => self.not_reached(id, now),
+            Decision::Halt(outcome) => {
+                let code = heard.configuration.clone().unwrap_or_default();
+                self.settle(id, outcome, Cause::Reply);
+                self.stop(Stop::Misconfigured(code));
+            }
+        }
+        if !heard.verified
+            && let Some(code) = &heard.configuration
+            && self.watch.unsigned_configuration(card)
+        {
+            self.stop(Stop::Misconfigured(code.clone()));
+        }
+    }
+
+    fn retry(&mut self, id: u64, heard: &Heard, spends_budget: bool, now: Tick) {
+        let row = self.rows.get_mut(&id).expect("a row in flight");
+        let mut wait = self.config.policy.wait(row.attempts, heard.random);
+        if heard.verdict == Verdict::Throttled {
+            wait = wait.max(heard.retry_after.unwrap_or_default());
+            self.quota.throttled(now, heard.retry_after.unwrap_or_default());
+        }
+        self.budget -= u64::from(spends_budget);
+        row.phase = Phase::Waiting;
+        self.out.push_back(Action::Attempted { id });
+        self.timers.push(Reverse((now + wait, id)));
+    }
+
+    fn not_reached(&mut self, id: u64, now: Tick) {
+        self.rows.get_mut(&id).expect("a row in flight").phase = Phase::Waiting;
+        self.sending.push_back(id);
+        match self.breaker.not_reached(now) {
+            Some(pause) => self.quota.pause_until(now + pause),
+            None => self.stop(Stop::Unreachable),
+        }
+    }
+
+    // ---- rows end
+
+    fn settle(&mut self, id: u64, outcome: Outcome, cause: Cause) {
+        let row = self.rows.get_mut(&id).expect("in memory");
+        debug_assert_ne!(row.phase, Phase::Settling, "a row is settled once");
+        row.phase = Phase::Settling;
+        self.settling += 1;
+        // What may have been applied in an earlier run cannot become "never applied" by waiting.
+        let outcome = if outcome.is_open() && row.doubt > 0 { Outcome::Unknown } else { outcome };
+        let settlement = Settlement { id, outcome, cause, attempts: row.attempts, in_doubt: row.doubt, drop: row.drop };
+        let was_sent = row.attempts > 0;
+        self.out.push_back(Action::Settle(settlement));
+        self.consequences(id, outcome);
+        if was_sent && self.watch.settled(matches!(outcome, Outcome::Refused | Outcome::Unknown)) && self.stop.is_none()
+        {
+            self.stop(Stop::Errors);
+        }
+    }
+
+    /// What the end of a row means for the rows around it.
+    fn consequences(&mut self, id: u64, outcome: Outcome) {
+        let row = &self.rows[&id];
+        let (card, carries, doubted) = (row.card, row.cover > 0 && !row.absorbed, row.doubt > 0);
+        if row.watched {
+            self.gate_ends.insert(id, outcome);
+        }
+        if carries {
+            self.uncover(card, id, outcome, doubted);
+        }
+        if self.config.hold && matches!(outcome, Outcome::Unknown | Outcome::Unsent) && self.stop.is_none() {
+            self.held.insert(card, id);
+            if self.held.len() > limits::HELD_CARDS {
+                self.stop(Stop::TooMuchDoubt);
+            }
+        }
+        if let Some(lane) = self.lanes.get_mut(&card) {
+            lane.queue.retain(|queued| *queued != id);
+            if lane.active == Some(id) {
+                lane.active = None;
+            }
+        }
+        self.list(card);
+    }
+
+    /// The carrier at `id` ended: so do the rows that it absorbed, or the newest of them takes its place.
+    fn uncover(&mut self, card: Digest, id: u64, outcome: Outcome, doubted: bool) {
+        let Some(lane) = self.lanes.get(&card) else { return };
+        let absorbed: Vec<u64> = lane
+            .queue
+            .iter()
+            .copied()
+            .take_while(|queued| *queued != id)
+            .filter(|queued| self.rows[queued].phase == Phase::Queued)
+            .collect();
+        match outcome {
+            Outcome::Applied => {
+                for row in absorbed {
+                    self.settle(row, Outcome::Coalesced, Cause::CarriedBy(id));
+                }
+            }
+            Outcome::Refused if !doubted => self.regroup(&absorbed),
+            _ => {
+                for row in absorbed {
+                    self.settle(row, Outcome::Held, Cause::HeldBy(id));
+                }
+            }
+        }
+    }
+
+    /// Forms the groups anew among rows whose carrier was refused, from the newest back.
+    fn regroup(&mut self, absorbed: &[u64]) {
+        let mut rest = absorbed;
+        while let Some((carrier, before)) = rest.split_last() {
+            let row = self.rows.get_mut(carrier).expect("in memory");
+            row.absorbed = false;
+            let covered = (row.cover as usize).min(before.len());
+            row.cover = covered as u32;
+            rest = &before[..before.len() - covered];
+        }
+    }
+
+    fn committed(&mut self, id: u64) {
+        self.settling -= 1;
+        if let Some(row) = self.rows.get(&id)
+            && row.slot
+        {
+            self.slots_used -= 1;
+        }
+        self.forget(id);
+    }
+
+    fn forget(&mut self, id: u64) {
+        let Some(row) = self.rows.remove(&id) else { return };
+        if self.lanes.get(&row.card).is_some_and(Lane::is_idle) {
+            self.lanes.remove(&row.card);
+        }
+    }
+
+    /// Nothing more is sent. Rows with an intent end here and now; those in flight are awaited; the others
+    /// have nothing in the ledger, and the fold over it calls them `unsent`.
+    fn stop(&mut self, stop: Stop) {
+        if self.stop.is_some() {
+            return;
+        }
+        self.stop = Some(stop.clone());
+        let mut parked: Vec<u64> = self.rows.iter().filter(|(_, row)| row.is_parked()).map(|(id, _)| *id).collect();
+        parked.sort_unstable();
+        for id in parked {
+            self.settle(id, Outcome::Unsent, Cause::Stopped(stop.clone()));
+        }
+        self.sending.clear();
+        self.timers.clear();
+        self.end_of_plan = true;
+    }
+}
+
+impl Row {
+    /// Between intent and exchange, or between two exchanges.
+    fn is_parked(&self) -> bool {
+        matches!(self.phase, Phase::Intending | Phase::Waiting)
+    }
+}
+
+/// A reply, as the dispatcher hears of it.
+struct Heard {
+    verdict: Verdict,
+    retry_after: Option<Duration>,
+    verified: bool,
+    configuration: Option<String>,
+    random: u64,
+}

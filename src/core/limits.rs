@@ -1,0 +1,31 @@
+//! Every bound of the core, with its reason.
+
+use std::time::Duration;
+
+/// Rows of the plan that are in memory at once. A row is about 200 bytes here and about 1 KiB with its body, so
+/// this is the 8 MiB that keep 4,096 lanes fed even where a card's rows are neighbours.
+pub const WINDOW_ROWS: usize = 8_192;
+
+/// Rows asked of the reader at once: enough that a wake-up is cheap, small against the window.
+pub const READ_ROWS: usize = 512;
+
+/// Rows that one row may absorb. A group is in the window as a whole, so it must be small against it.
+pub const COALESCED_MAX: u32 = 1_024;
+
+/// Cards that hold later rows back in one run. The set is in memory; a run with more doubt than this is halted.
+pub const HELD_CARDS: usize = 200_000;
+
+/// Unsigned configuration codes in a row, on different cards, that halt a run.
+pub const UNSIGNED_CONFIGURATION: usize = 5;
+
+/// How long a run waits for a gateway that it never reached.
+pub const NEVER_REACHED: Duration = Duration::from_secs(120);
+
+/// How long a run waits for a gateway that it reached before: ten minutes of outage must cost no row.
+pub const OUTAGE: Duration = Duration::from_secs(15 * 60);
+
+/// The share of errors is judged from so many settled sends on: less is chance.
+pub const ERRORS_JUDGED_FROM: u64 = 100;
+
+/// In-doubt retries that every run may spend, however few its rows.
+pub const BUDGET_LEAST: u64 = 100;

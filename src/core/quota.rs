@@ -1,0 +1,280 @@
+//! The quota law: in any window of the configured length the gateway sees no more arrivals than the quota.
+//!
+//! Three layers, each for one reason:
+//! * `governor` smooths the pace, so that the first window is not a burst and a gap;
+//! * a log of the last N send slots keeps every sliding window of *sends* on our side;
+//! * in strict mode a guard proves the law *at the gateway*, whatever the network does: one of N permits is
+//!   held from before a send until one window after its exchange ended. Two arrivals on one permit are thus
+//!   at least a window apart, and there are only N permits. (Assumption: no byte arrives later than one
+//!   window after we closed its connection.)
+//!
+//! A throttled run slows down by AIMD under all three.
+
+use std::collections::VecDeque;
+use std::num::NonZeroU32;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
+
+use governor::clock::Clock;
+use governor::middleware::NoOpMiddleware;
+use governor::nanos::Nanos;
+use governor::state::{InMemoryState, NotKeyed};
+use governor::{Quota as Rate, RateLimiter};
+
+use crate::model::Tick;
+
+/// What the quota says to one more send.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Permit {
+    /// Now.
+    Granted,
+    /// Not before this instant.
+    At(Tick),
+    /// Not before an exchange that is under way ends.
+    AfterReply,
+}
+
+/// The quota's arithmetic. One dispatcher asks; nobody waits in a herd.
+pub struct Quota {
+    arrivals_max: usize,
+    window: Duration,
+    pace: RateLimiter<NotKeyed, InMemoryState, PaceClock, NoOpMiddleware<Nanos>>,
+    clock: PaceClock,
+    /// The last `arrivals_max` sends, oldest first.
+    slots: VecDeque<Tick>,
+    guard: Option<Guard>,
+    throttle: Throttle,
+    not_before: Tick,
+}
+
+/// The permits of strict mode.
+#[derive(Default)]
+struct Guard {
+    under_way: usize,
+    /// When permits come back, oldest first: the ends of exchanges plus a window.
+    cooling: VecDeque<Tick>,
+}
+
+/// AIMD on the pace.
+struct Throttle {
+    /// Of the full pace; 1 is unthrottled.
+    factor: f64,
+    last_cut: Option<Tick>,
+}
+
+impl Throttle {
+    /// Slower is no use to anyone: at 1/64 a probe still goes out about once a window of the usual quotas.
+    const LEAST: f64 = 1.0 / 64.0;
+    /// What one window of good replies gives back.
+    const GAIN: f64 = 0.1;
+}
+
+/// Time as governor wants it: set by us before each question.
+#[derive(Clone, Debug, Default)]
+struct PaceClock(Arc<AtomicU64>);
+
+impl Clock for PaceClock {
+    type Instant = Nanos;
+    fn now(&self) -> Nanos {
+        Nanos::from(self.0.load(Ordering::Relaxed))
+    }
+}
+
+impl Quota {
+    /// A quota of `arrivals_max` in any `window`, nothing before `not_before` (stamps of an earlier process).
+    pub fn new(arrivals_max: u32, window: Duration, strict: bool, not_before: Tick) -> Quota {
+        let arrivals = NonZeroU32::new(arrivals_max.max(1)).expect("at least 1");
+        // Whoever measures at the other side rounds to milliseconds: keep one between the windows.
+        let window = window + Duration::from_millis(1);
+        let clock = PaceClock::default();
+        // A twentieth of a window as burst: governor's default (all of it) doubles the first window, 1 loses
+        // up to a third of the pace to timer granularity.
+        let burst = NonZeroU32::new((arrivals.get() / 20).max(1)).expect("at least 1");
+        let rate = Rate::with_period((window / arrivals.get()).max(Duration::from_nanos(1)))
+            .expect("the period is not zero")
+            .allow_burst(burst);
+        Quota {
+            arrivals_max: arrivals.get() as usize,
+            window,
+            pace: RateLimiter::direct_with_clock(rate, clock.clone()),
+            clock,
+            slots: VecDeque::new(),
+            guard: strict.then(Guard::default),
+            throttle: Throttle { factor: 1.0, last_cut: None },
+            not_before,
+        }
+    }
+
+    /// Asks for one send at `now`. `Granted` books it.
+    pub fn acquire(&mut self, now: Tick) -> Permit {
+        if now < self.not_before {
+            return Permit::At(self.not_before);
+        }
+        if let Some(at) = self.slot_free_at(now).into_iter().chain(self.throttled_until(now)).max() {
+            return Permit::At(at);
+        }
+        if let Some(blocked) = self.guard.as_mut().and_then(|guard| guard.blocked(self.arrivals_max, now)) {
+            return blocked;
+        }
+        self.clock.0.store(now.0, Ordering::Relaxed);
+        if let Err(early) = self.pace.check() {
+            let wait = early.wait_time_from(self.clock.now()).max(Duration::from_micros(1));
+            return Permit::At(now + wait);
+        }
+        self.book(now);
+        Permit::Granted
+    }
+
+    /// An exchange ended at `now`: its reply was read, or its connection closed.
+    pub fn ended(&mut self, now: Tick) {
+        if let Some(guard) = &mut self.guard {
+            guard.under_way -= 1;
+            guard.cooling.push_back(now + self.window);
+        }
+    }
+
+    /// The gateway asked for a slower pace: halves it, at most once a window, and waits for `pause`.
+    pub fn throttled(&mut self, now: Tick, pause: Duration) {
+        self.not_before = self.not_before.max(now + pause);
+        let throttle = &mut self.throttle;
+        if throttle.last_cut.is_none_or(|cut| now.since(cut) >= self.window) {
+            throttle.factor = (throttle.factor / 2.0).max(Throttle::LEAST);
+            throttle.last_cut = Some(now);
+        }
+    }
+
+    /// Nothing goes out before `at`.
+    pub fn pause_until(&mut self, at: Tick) {
+        self.not_before = self.not_before.max(at);
+    }
+
+    /// The gateway answered without a throttle: some of the pace comes back.
+    pub fn relieved(&mut self) {
+        let throttle = &mut self.throttle;
+        if throttle.factor < 1.0 {
+            let replies_per_window = (self.arrivals_max as f64 * throttle.factor).max(1.0);
+            throttle.factor = (throttle.factor + Throttle::GAIN / replies_per_window).min(1.0);
+        }
+    }
+
+    /// The pace in force, of the full one; 1 is unthrottled.
+    pub fn factor(&self) -> f64 {
+        self.throttle.factor
+    }
+
+    fn book(&mut self, now: Tick) {
+        if self.slots.len() == self.arrivals_max {
+            self.slots.pop_front();
+        }
+        self.slots.push_back(now);
+        if let Some(guard) = &mut self.guard {
+            guard.under_way += 1;
+        }
+    }
+
+    fn slot_free_at(&self, now: Tick) -> Option<Tick> {
+        let oldest = *self.slots.front().filter(|_| self.slots.len() == self.arrivals_max)?;
+        Some(oldest + self.window).filter(|at| *at > now)
+    }
+
+    fn throttled_until(&self, now: Tick) -> Option<Tick> {
+        let last = *self.slots.back().filter(|_| self.throttle.factor < 1.0)?;
+        let interval = self.window.as_secs_f64() / (self.arrivals_max as f64 * self.throttle.factor);
+        Some(last + Duration::from_secs_f64(interval)).filter(|at| *at > now)
+    }
+}
+
+impl Guard {
+    fn blocked(&mut self, permits: usize, now: Tick) -> Option<Permit> {
+        while self.cooling.front().is_some_and(|back| *back <= now) {
+            self.cooling.pop_front();
+        }
+        if self.under_way + self.cooling.len() < permits {
+            return None;
+        }
+        Some(self.cooling.front().map_or(Permit::AfterReply, |back| Permit::At(*back)))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    const SECOND: Duration = Duration::from_secs(1);
+
+    /// Sends as fast as the quota allows for `seconds`; each exchange arrives and ends as `network` says.
+    /// Returns the arrivals at the gateway.
+    fn drive(strict: bool, quota: u32, seconds: u64, mut network: impl FnMut(usize) -> (u64, u64)) -> Vec<u64> {
+        let mut law = Quota::new(quota, SECOND, strict, Tick::ZERO);
+        let (mut now, mut arrivals, mut ends) = (Tick::ZERO, Vec::new(), std::collections::BinaryHeap::new());
+        while now < Tick(seconds * 1_000_000_000) {
+            while ends.peek().is_some_and(|std::cmp::Reverse(end)| *end <= now) {
+                ends.pop();
+                law.ended(now);
+            }
+            match law.acquire(now) {
+                Permit::Granted => {
+                    let (there, back) = network(arrivals.len());
+                    arrivals.push(now.0 + there);
+                    ends.push(std::cmp::Reverse(now + Duration::from_nanos(there + back)));
+                }
+                Permit::At(at) => {
+                    let next_end = ends.peek().map_or(Tick::NEVER, |end| end.0);
+                    now = at.min(next_end).max(now + Duration::from_nanos(1));
+                }
+                Permit::AfterReply => now = ends.peek().expect("a permit is under way").0,
+            }
+        }
+        arrivals
+    }
+
+    fn worst_window(arrivals: &mut [u64]) -> usize {
+        arrivals.sort_unstable();
+        let mut from = 0;
+        let mut worst = 0;
+        for to in 0..arrivals.len() {
+            while arrivals[to] - arrivals[from] >= 1_000_000_000 {
+                from += 1;
+            }
+            worst = worst.max(to - from + 1);
+        }
+        worst
+    }
+
+    proptest! {
+        #[test]
+        fn strict_mode_proves_the_law_at_the_gateway(quota in 1_u32..60, seed in any::<u64>()) {
+            let mut state = seed | 1;
+            let mut random = move || { state ^= state << 13; state ^= state >> 7; state ^= state << 17; state };
+            // Up to 300 ms there and 300 ms back: jitter far beyond the pace.
+            let mut arrivals = drive(true, quota, 8, |_| (random() % 300_000_000, random() % 300_000_000));
+            prop_assert!(worst_window(&mut arrivals) <= quota as usize);
+        }
+    }
+
+    #[test]
+    fn both_modes_deliver_nearly_all_of_the_quota() {
+        for (strict, least) in [(true, 0.97), (false, 0.99)] {
+            let mut arrivals = drive(strict, 150, 10, |_| (1_000_000, 14_000_000));
+            let delivered = arrivals.len() as f64 / 1_500.0;
+            assert!(delivered >= least, "strict {strict}: {delivered}");
+            assert!(worst_window(&mut arrivals) <= 150);
+        }
+    }
+
+    #[test]
+    fn a_throttle_halves_the_pace_and_good_replies_restore_it() {
+        let mut law = Quota::new(100, SECOND, false, Tick::ZERO);
+        law.throttled(Tick(1), Duration::from_millis(250));
+        law.throttled(Tick(2), Duration::ZERO);
+        assert!((law.factor() - 0.5).abs() < 1e-9, "at most one cut a window");
+        assert_eq!(law.acquire(Tick(3)), Permit::At(Tick(1) + Duration::from_millis(250)));
+        for _ in 0..2_000 {
+            law.relieved();
+        }
+        assert!((law.factor() - 1.0).abs() < 1e-9);
+    }
+}

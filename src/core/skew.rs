@@ -1,0 +1,50 @@
+//! The clock check: a response-time far from the expected is a reply of another time, and no proof.
+
+/// Compares the gateway's times with ours, corrected by what the first verified replies showed.
+#[derive(Debug)]
+pub struct Skew {
+    max_ms: Option<i64>,
+    learnt: Vec<i64>,
+}
+
+impl Skew {
+    /// So many verified replies teach the difference of the clocks; one of them alone could be an old one.
+    const LESSONS: usize = 5;
+
+    /// `max_ms`: how far a response-time may be from the expected; `None` is off.
+    pub fn new(max_ms: Option<i64>) -> Skew {
+        Skew { max_ms, learnt: Vec::new() }
+    }
+
+    /// Whether a verified reply with response-time `theirs_ms`, read at `ours_ms`, is of its own time.
+    /// Both are wall clocks, milliseconds since 1970.
+    pub fn believes(&mut self, theirs_ms: i64, ours_ms: i64) -> bool {
+        let Some(max_ms) = self.max_ms else { return true };
+        let difference = theirs_ms - ours_ms;
+        if self.learnt.len() < Self::LESSONS {
+            let at = self.learnt.partition_point(|known| *known < difference);
+            self.learnt.insert(at, difference);
+        }
+        (difference - self.difference_ms()).abs() <= max_ms
+    }
+
+    /// The gateway's clock less ours, as far as it is known; milliseconds.
+    pub fn difference_ms(&self) -> i64 {
+        self.learnt.get(self.learnt.len() / 2).copied().unwrap_or(0)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn our_wrong_clock_is_corrected_and_a_stale_reply_is_not_believed() {
+        let mut skew = Skew::new(Some(300_000));
+        let hour = 3_600_000;
+        assert!((0..5).all(|at| skew.believes(hour + at, at)), "our clock is an hour slow");
+        assert!(skew.believes(hour + 299_000, 0));
+        assert!(!skew.believes(0, 0), "a reply of an hour ago");
+        assert!(Skew::new(None).believes(i64::MAX, 0));
+    }
+}

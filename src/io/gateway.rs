@@ -1,0 +1,139 @@
+//! HTTP to the gateway: one exchange, no opinion. What a reply means is the dialect's business; here it is only told
+//! whether any byte can have left.
+
+use std::path::PathBuf;
+use std::time::Duration;
+
+use reqwest::{Client, redirect};
+
+use crate::model::{Reading, Verdict};
+use crate::wire::{Reply, Request};
+
+/// How the gateway is reached.
+#[derive(Clone, Debug)]
+pub struct GatewayConfig {
+    /// Scheme, host and port.
+    pub url: String,
+    /// How long a connection may take.
+    pub connect_timeout: Duration,
+    /// How long an exchange may take.
+    pub request_timeout: Duration,
+    /// `None`: no proxy; `env`: the environment's; else a URL.
+    pub proxy: Option<String>,
+    /// Additional roots.
+    pub ca_file: Option<PathBuf>,
+    /// Connections kept.
+    pub concurrency: usize,
+}
+
+/// A connected client. Cheap to clone.
+#[derive(Clone)]
+pub struct Gateway {
+    client: Client,
+    url: String,
+    request_timeout: Duration,
+}
+
+/// Bytes of a reply that are read: the documented ones have a few hundred.
+const REPLY_MAX: usize = 64 << 10;
+
+/// Connections idle for longer are closed by us: a server that closes first, under a request, leaves a doubt.
+const IDLE: Duration = Duration::from_secs(4);
+
+impl Gateway {
+    /// Sets the client up; nothing is sent. The error says what is wrong with the settings.
+    pub fn new(config: &GatewayConfig) -> Result<Gateway, String> {
+        let mut builder = Client::builder()
+            .http1_only()
+            .redirect(redirect::Policy::none())
+            .retry(reqwest::retry::never())
+            .referer(false)
+            .tcp_nodelay(true)
+            .connect_timeout(config.connect_timeout)
+            .timeout(config.request_timeout)
+            .pool_idle_timeout(IDLE)
+            .pool_max_idle_per_host(config.concurrency)
+            .user_agent(concat!("passync/", env!("CARGO_PKG_VERSION")));
+        builder = match config.proxy.as_deref() {
+            None => builder.no_proxy(),
+            Some("env") => builder,
+            Some(url) => {
+                let proxy = reqwest::Proxy::all(url).map_err(|error| format!("gateway.proxy {url}: {error}"))?;
+                builder.no_proxy().proxy(proxy)
+            }
+        };
+        if let Some(path) = &config.ca_file {
+            let pem = std::fs::read(path).map_err(|error| format!("gateway.ca_file {}: {error}", path.display()))?;
+            let roots = reqwest::Certificate::from_pem_bundle(&pem)
+                .map_err(|error| format!("gateway.ca_file {}: {error}", path.display()))?;
+            builder = roots.into_iter().fold(builder, reqwest::ClientBuilder::add_root_certificate);
+        }
+        let client = builder.build().map_err(|error| format!("gateway: {}", causes(&error)))?;
+        let url = config.url.trim_end_matches('/').to_owned();
+        Ok(Gateway { client, url, request_timeout: config.request_timeout })
+    }
+
+    /// One exchange. When it returns, the reply was read or the connection is closed.
+    pub async fn exchange(&self, request: Request) -> Result<Reply, Reading> {
+        let mut builder = self.client.post(format!("{}{}", self.url, request.target)).body(request.body);
+        for (name, value) in request.headers {
+            builder = builder.header(name, value);
+        }
+        // reqwest's own timeout covers the exchange; this one is for whatever it forgets.
+        let limit = self.request_timeout + Duration::from_secs(1);
+        match tokio::time::timeout(limit, read(builder)).await {
+            Ok(Ok(reply)) => Ok(reply),
+            Ok(Err(error)) => Err(fault(&error)),
+            Err(_) => Err(Reading::transport(Verdict::InDoubt, "TIMEOUT", "no reply within the request timeout")),
+        }
+    }
+}
+
+async fn read(builder: reqwest::RequestBuilder) -> reqwest::Result<Reply> {
+    let mut response = builder.send().await?;
+    let status = response.status().as_u16();
+    let headers = response
+        .headers()
+        .iter()
+        .map(|(name, value)| (name.as_str().to_owned(), String::from_utf8_lossy(value.as_bytes()).into_owned()))
+        .collect();
+    let mut body = Vec::new();
+    while let Some(chunk) = response.chunk().await? {
+        body.extend_from_slice(&chunk[..chunk.len().min(REPLY_MAX + 1 - body.len())]);
+        if body.len() > REPLY_MAX {
+            break; // the dialect cannot verify a cut body: in doubt, as it should be
+        }
+    }
+    Ok(Reply { status, headers, body })
+}
+
+/// A fault of the transport: `NotSent` only where no connection came about, so no byte can have left.
+fn fault(error: &reqwest::Error) -> Reading {
+    let text = causes(error);
+    if error.is_connect() {
+        return Reading::transport(Verdict::NotSent, "NOT_CONNECTED", text);
+    }
+    if error.is_builder() {
+        return Reading::transport(Verdict::NotSent, "NOT_A_REQUEST", text);
+    }
+    let code = if error.is_timeout() { "TIMEOUT" } else { "CONNECTION_BROKEN" };
+    Reading::transport(Verdict::InDoubt, code, text)
+}
+
+/// An error with its causes, without the URL: its query may hold a signature.
+fn causes(error: &reqwest::Error) -> String {
+    let mut text = String::new();
+    let mut cause: Option<&(dyn std::error::Error + 'static)> = Some(error);
+    while let Some(error) = cause {
+        let this = error.to_string();
+        let this = this.split(" for url (").next().unwrap_or_default();
+        if !text.contains(this) {
+            if !text.is_empty() {
+                text.push_str(": ");
+            }
+            text.push_str(this);
+        }
+        cause = error.source();
+    }
+    text
+}

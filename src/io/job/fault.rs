@@ -1,0 +1,175 @@
+//! What is wrong with a job, shown where it was said: in the job file, in the environment, on the command line.
+
+use std::fmt;
+
+use miette::{GraphicalReportHandler, GraphicalTheme, LabeledSpan, MietteDiagnostic, NamedSource, Report};
+
+/// A text in which settings were said.
+#[derive(Clone, Debug)]
+struct Text {
+    /// The job file's path, `environment` or `command line`.
+    name: String,
+    body: String,
+}
+
+/// Every text in which settings were said, in the order of precedence: the defaults, the job file, then one text for
+/// each variable and each flag. A [`Spot`] points into one of them.
+#[derive(Clone, Debug, Default)]
+pub struct Texts(Vec<Text>);
+
+/// Where a key or a value was said.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Spot {
+    text: usize,
+    start: usize,
+    end: usize,
+}
+
+impl Texts {
+    /// Takes a text in; the answer spans all of it.
+    pub fn add(&mut self, name: &str, body: &str) -> Spot {
+        self.0.push(Text { name: name.to_owned(), body: body.to_owned() });
+        Spot { text: self.0.len() - 1, start: 0, end: body.len() }
+    }
+
+    /// What stands at `spot`.
+    pub fn slice(&self, spot: Spot) -> &str {
+        &self.0[spot.text].body[spot.start..spot.end]
+    }
+
+    /// Overwrites the bytes at `spot`, line breaks apart, so that no picture shows them; every other spot stays true.
+    pub fn hide(&mut self, spot: Spot) {
+        let body = &mut self.0[spot.text].body;
+        let stars =
+            body[spot.start..spot.end].bytes().map(|byte| if byte == b'\n' { '\n' } else { '*' }).collect::<String>();
+        body.replace_range(spot.start..spot.end, &stars);
+    }
+
+    /// Hides what looks like a key wherever it stands: runs of base64 longer than any path or id of a job.
+    fn hide_long_runs(&mut self) {
+        const PEM_LINE: usize = 64;
+        for text in 0..self.0.len() {
+            let is_key_letter = |byte: &u8| byte.is_ascii_alphanumeric() || matches!(byte, b'+' | b'/' | b'=');
+            let bytes = self.0[text].body.clone().into_bytes();
+            let mut start = 0;
+            for run in bytes.split(|byte| !is_key_letter(byte)) {
+                if run.len() >= PEM_LINE {
+                    self.hide(Spot { text, start, end: start + run.len() });
+                }
+                start += run.len() + 1;
+            }
+        }
+    }
+
+    /// `file:line:column`, the column in characters.
+    fn locate(&self, spot: Spot) -> String {
+        let Text { name, body } = &self.0[spot.text];
+        let before = &body[..spot.start];
+        let line = before.matches('\n').count() + 1;
+        let column = before.rsplit('\n').next().unwrap_or_default().chars().count() + 1;
+        format!("{name}:{line}:{column}")
+    }
+}
+
+impl Spot {
+    /// The part `start..end` (bytes) of what this spot spans, cut at its end.
+    pub fn part(self, range: std::ops::Range<usize>) -> Spot {
+        Spot {
+            text: self.text,
+            start: self.start + range.start,
+            end: self.start.saturating_add(range.end).min(self.end),
+        }
+    }
+
+    /// Whether nobody said it: it points into the defaults.
+    pub fn is_default(self) -> bool {
+        self.text == 0
+    }
+
+    /// Whether a variable or a flag said it.
+    pub fn is_override(self) -> bool {
+        self.text >= 2
+    }
+
+    /// Whether `other` has no higher precedence.
+    pub fn outranks(self, other: Spot) -> bool {
+        self.text >= other.text
+    }
+}
+
+/// One fault of a job.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Fault {
+    /// Where; `None` where the fault is about a whole file.
+    pub spot: Option<Spot>,
+    /// Which key, what was expected, what was found.
+    pub title: String,
+    /// What is written under the spot.
+    pub label: String,
+    /// What to do.
+    pub help: Option<String>,
+}
+
+/// Everything that is wrong with a job. Nothing was sent, nothing was read but the job.
+#[derive(Clone, Debug, thiserror::Error)]
+pub struct JobFault {
+    texts: Texts,
+    /// In the order of their texts, the job file first.
+    faults: Vec<Fault>,
+}
+
+impl JobFault {
+    pub(super) fn new(mut texts: Texts, mut faults: Vec<Fault>) -> JobFault {
+        texts.hide_long_runs();
+        faults.sort_by_key(|fault| fault.spot.map(|spot| (spot.text, spot.start, spot.end)));
+        faults.dedup();
+        JobFault { texts, faults }
+    }
+
+    /// A fault of the file as a whole.
+    pub(super) fn of_file(title: String, help: &str) -> JobFault {
+        let fault = Fault { spot: None, title, label: String::new(), help: Some(help.to_owned()) };
+        JobFault { texts: Texts::default(), faults: vec![fault] }
+    }
+
+    /// Every fault, one after the other.
+    pub fn faults(&self) -> &[Fault] {
+        &self.faults
+    }
+
+    /// The faults with pictures of the texts around them.
+    pub fn render(&self, color: bool) -> String {
+        let theme = if color { GraphicalTheme::unicode() } else { GraphicalTheme::unicode_nocolor() };
+        let handler = GraphicalReportHandler::new_themed(theme).with_width(110).with_links(false);
+        let picture = |fault: &Fault| {
+            let mut picture = String::new();
+            handler.render_report(&mut picture, self.report(fault).as_ref()).expect("a String takes every text");
+            picture
+        };
+        self.faults.iter().map(picture).collect::<Vec<_>>().join("\n")
+    }
+
+    fn report(&self, fault: &Fault) -> Report {
+        let mut diagnostic = MietteDiagnostic::new(&fault.title);
+        diagnostic.help.clone_from(&fault.help);
+        let Some(spot) = fault.spot else { return Report::new(diagnostic) };
+        let label = LabeledSpan::new(Some(fault.label.clone()), spot.start, spot.end - spot.start);
+        let Text { name, body } = &self.texts.0[spot.text];
+        Report::new(diagnostic.with_label(label)).with_source_code(NamedSource::new(name, body.clone()))
+    }
+}
+
+impl fmt::Display for JobFault {
+    /// One line a fault, for logs.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        for (at, fault) in self.faults.iter().enumerate() {
+            let lead = if at == 0 { "" } else { "\n" };
+            let place = fault.spot.map(|spot| self.texts.locate(spot) + ": ").unwrap_or_default();
+            write!(f, "{lead}{place}{}", fault.title)?;
+            if let Some(help) = &fault.help {
+                write!(f, "; {help}")?;
+            }
+        }
+        Ok(())
+    }
+}

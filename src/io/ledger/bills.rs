@@ -1,0 +1,282 @@
+//! Bills and cards: looked up by digest, shown to persons, settled by persons.
+
+use std::collections::BTreeMap;
+
+use rusqlite::{OptionalExtension, Row, params};
+use serde::{Deserialize, Serialize};
+
+use super::{Ledger, LedgerError};
+use crate::core::history::Past;
+use crate::model::{Digest, Outcome, Place, Seat};
+
+/// A bill as the ledger has it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct BillRow {
+    /// Its identity.
+    pub key: Digest,
+    /// As the file has it; absent for rows without a bill.
+    pub bill_no: Option<String>,
+    /// Its card's identity.
+    pub card: Digest,
+    /// The card as the file has it.
+    pub card_no: String,
+    /// What the row said.
+    pub content: Digest,
+    /// Where it stands in the history of its card.
+    pub place: Place,
+    /// How it stands.
+    pub past: Past,
+    /// How its last row ended.
+    pub outcome: Outcome,
+    /// Whether the card ends with it.
+    pub closing: bool,
+    /// Attempts in doubt, of all runs.
+    pub doubt: u32,
+    /// The ordinal of the run that settled it last.
+    pub last_run: u32,
+    /// Its row in that run.
+    pub last_row: u64,
+    /// Milliseconds since 1970.
+    pub settled_ms: i64,
+    /// The code it ended with.
+    pub code: String,
+    /// Members that the stored revision leaves out.
+    pub dropped: Vec<String>,
+    /// Members and values, while open or possible.
+    pub members: Vec<(String, String)>,
+    /// The frozen bytes, while in doubt.
+    pub body: Option<Vec<u8>>,
+}
+
+/// What a card shows, as far as the gateway confirmed it.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct CardState {
+    /// Per member, the newest confirmed value.
+    pub members: BTreeMap<String, Confirmed>,
+    /// The place of the newest applied CLOSED or USED.
+    pub closed: Option<Place>,
+}
+
+/// A confirmed value.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Confirmed {
+    /// Where the row that brought it stands.
+    pub place: Place,
+    /// The value sent.
+    pub value: String,
+}
+
+/// A bill that is open, or that may stand on its card without proof.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Unproved {
+    /// Its identity.
+    pub bill: Digest,
+    /// How it stands.
+    pub past: Past,
+    /// Where it stands.
+    pub place: Place,
+    /// Whether the card ends with it.
+    pub closing: bool,
+    /// The members that its stored revision carries.
+    pub members: Vec<String>,
+}
+
+/// A person's answer about a bill in doubt.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Answer {
+    /// It stands on the card.
+    Applied,
+    /// It does not.
+    NotApplied,
+}
+
+const COLUMNS: &str = "key, bill_no, card, card_no, content, occurred_ms, sequence, run, source, line, past, closing, \
+                       doubt, last_run, last_row, settled_ms, code, dropped, members, body, outcome";
+
+fn read(row: &Row<'_>) -> rusqlite::Result<BillRow> {
+    let past: usize = row.get(10)?;
+    let json = |at| -> rusqlite::Result<Option<String>> { row.get(at) };
+    Ok(BillRow {
+        key: Digest(row.get(0)?),
+        bill_no: row.get(1)?,
+        card: Digest(row.get(2)?),
+        card_no: row.get(3)?,
+        content: Digest(row.get(4)?),
+        place: Place {
+            occurred_ms: row.get(5)?,
+            sequence: row.get(6)?,
+            run: row.get(7)?,
+            seat: Seat { source: row.get(8)?, line: row.get(9)? },
+        },
+        past: Past::ALL[past.min(Past::ALL.len() - 1)],
+        closing: row.get(11)?,
+        doubt: row.get(12)?,
+        last_run: row.get(13)?,
+        last_row: row.get(14)?,
+        settled_ms: row.get(15)?,
+        code: row.get(16)?,
+        dropped: parse(json(17)?),
+        members: parse(json(18)?),
+        body: row.get(19)?,
+        outcome: row.get::<_, String>(20)?.parse().unwrap_or(Outcome::Unknown),
+    })
+}
+
+fn parse<T: Default + for<'de> Deserialize<'de>>(json: Option<String>) -> T {
+    json.and_then(|json| serde_json::from_str(&json).ok()).unwrap_or_default()
+}
+
+impl Ledger {
+    /// What is known of a bill.
+    pub fn bill(&self, key: Digest) -> Result<Option<BillRow>, LedgerError> {
+        let mut found = self.bills("key = ?1", params![key.0])?;
+        Ok(found.pop())
+    }
+
+    /// Every open bill, oldest first.
+    pub fn open_bills(&self) -> Result<Vec<BillRow>, LedgerError> {
+        self.bills("past IN (1, 2) ORDER BY run, source, line", params![])
+    }
+
+    /// How many bills are open.
+    pub fn open_count(&self) -> Result<u64, LedgerError> {
+        self.db
+            .query_row("SELECT count(*) FROM bills WHERE past IN (1, 2)", [], |row| row.get(0))
+            .map_err(|error| self.fault("count open bills", error))
+    }
+
+    /// The runs that left bills open, oldest first.
+    pub fn open_runs(&self) -> Result<Vec<u32>, LedgerError> {
+        let query = || -> rusqlite::Result<Vec<u32>> {
+            self.db
+                .prepare("SELECT DISTINCT last_run FROM bills WHERE past IN (1, 2) ORDER BY last_run")?
+                .query_map([], |row| row.get(0))?
+                .collect()
+        };
+        query().map_err(|error| self.fault("look open bills up", error))
+    }
+
+    /// The bills of a card that are open or possible.
+    pub fn card_bills(&self, card: Digest) -> Result<Vec<BillRow>, LedgerError> {
+        self.bills("card = ?1 AND past IN (1, 2, 4)", params![card.0])
+    }
+
+    /// What the gateway confirmed of a card.
+    pub fn card(&self, card: Digest) -> Result<Option<(String, CardState)>, LedgerError> {
+        let query = || -> rusqlite::Result<Option<(String, String)>> {
+            self.db
+                .prepare_cached("SELECT card_no, state FROM cards WHERE key = ?1")?
+                .query_row([card.0], |row| Ok((row.get(0)?, row.get(1)?)))
+                .optional()
+        };
+        let found = query().map_err(|error| self.fault("look a card up", error))?;
+        Ok(found.map(|(card_no, state)| (card_no, serde_json::from_str(&state).unwrap_or_default())))
+    }
+
+    /// What may stand on a card without proof.
+    pub fn possible(&self, card: Digest) -> Result<Vec<Unproved>, LedgerError> {
+        let bills = self.card_bills(card)?;
+        let possible = bills.into_iter().filter(|bill| bill.past.is_possible());
+        Ok(possible
+            .map(|bill| Unproved {
+                bill: bill.key,
+                past: bill.past,
+                place: bill.place,
+                closing: bill.closing,
+                members: bill
+                    .members
+                    .into_iter()
+                    .map(|(name, _)| name)
+                    .filter(|name| !bill.dropped.contains(name))
+                    .collect(),
+            })
+            .collect())
+    }
+
+    /// How many bills stand how, and how many cards are known.
+    pub fn counts(&self) -> Result<(Vec<(Past, u64)>, u64), LedgerError> {
+        let query = || -> rusqlite::Result<(Vec<(Past, u64)>, u64)> {
+            let mut statement = self.db.prepare("SELECT past, count(*) FROM bills GROUP BY past ORDER BY past")?;
+            let bills = statement
+                .query_map([], |row| {
+                    let past: usize = row.get(0)?;
+                    Ok((Past::ALL[past.min(Past::ALL.len() - 1)], row.get(1)?))
+                })?
+                .collect::<rusqlite::Result<_>>()?;
+            let cards = self.db.query_row("SELECT count(*) FROM cards", [], |row| row.get(0))?;
+            Ok((bills, cards))
+        };
+        query().map_err(|error| self.fault("count", error))
+    }
+
+    /// Books a person's answer about a bill that is open or possible: as applied it becomes confirmed with its
+    /// members; as not applied it may be judged afresh.
+    pub fn settle(&mut self, bill: &BillRow, answer: Answer, reason: &str, at_ms: i64) -> Result<(), LedgerError> {
+        let card = self.card(bill.card)?.unwrap_or_else(|| (bill.card_no.clone(), CardState::default()));
+        let book = |db: &mut rusqlite::Connection| -> rusqlite::Result<()> {
+            let transaction = db.transaction()?;
+            let word = match answer {
+                Answer::Applied => {
+                    let (card_no, mut state) = card;
+                    state.confirm(bill);
+                    transaction.execute(
+                        "UPDATE bills SET past = 0, outcome = 'applied', code = 'SETTLED_BY_PERSON', settled_ms = ?2, \
+                         body = NULL, members = NULL WHERE key = ?1",
+                        params![bill.key.0, at_ms],
+                    )?;
+                    let json = serde_json::to_string(&state).expect("a card's state is plain data");
+                    transaction.execute(
+                        "INSERT INTO cards (key, card_no, state) VALUES (?1, ?2, ?3) \
+                         ON CONFLICT (key) DO UPDATE SET state = ?3",
+                        params![bill.card.0, card_no, json],
+                    )?;
+                    "applied"
+                }
+                Answer::NotApplied => {
+                    transaction.execute("DELETE FROM bills WHERE key = ?1", params![bill.key.0])?;
+                    "not-applied"
+                }
+            };
+            transaction.execute(
+                "INSERT INTO answers (at_ms, bill, answer, reason) VALUES (?1, ?2, ?3, ?4)",
+                params![at_ms, bill.key.0, word, reason],
+            )?;
+            super::rows::raise_epoch(&transaction)?;
+            transaction.commit()
+        };
+        book(&mut self.db).map_err(|error| self.fault("settle a bill", error))
+    }
+
+    fn bills(&self, condition: &str, values: &[&dyn rusqlite::ToSql]) -> Result<Vec<BillRow>, LedgerError> {
+        let query = || -> rusqlite::Result<Vec<BillRow>> {
+            self.db
+                .prepare_cached(&format!("SELECT {COLUMNS} FROM bills WHERE {condition}"))?
+                .query_map(values, read)?
+                .collect()
+        };
+        query().map_err(|error| self.fault("look bills up", error))
+    }
+}
+
+impl CardState {
+    /// Takes over what a bill in doubt carried, now that it is known to be applied.
+    fn confirm(&mut self, bill: &BillRow) {
+        if bill.closing {
+            self.closed = self.closed.max(Some(bill.place));
+        }
+        for (name, value) in bill.members.iter().filter(|(name, _)| !bill.dropped.contains(name)) {
+            self.take(name, Confirmed { place: bill.place, value: value.clone() }, false);
+        }
+    }
+
+    /// Takes a confirmed value if it is newer than the one that stands, or whatever it is with `replace`.
+    pub fn take(&mut self, name: &str, confirmed: Confirmed, replace: bool) {
+        match self.members.get_mut(name) {
+            Some(known) if replace || known.place <= confirmed.place => *known = confirmed,
+            Some(_) => {}
+            None => {
+                self.members.insert(name.to_owned(), confirmed);
+            }
+        }
+    }
+}

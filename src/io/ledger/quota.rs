@@ -1,0 +1,40 @@
+//! Quota stamps: they outlive the process, so that a restart inside a window keeps the law.
+
+use rusqlite::{OptionalExtension, params};
+
+use super::{Ledger, LedgerError};
+
+/// When the last process of a (gateway, client) stopped sending.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct QuotaStamp {
+    /// It sends still, or died sending.
+    pub busy: bool,
+    /// The boot in which it was.
+    pub boot: String,
+    /// CLOCK_BOOTTIME of its last exchange's end; nanoseconds.
+    pub ended_ns: i64,
+}
+
+impl Ledger {
+    /// The stamp that an earlier process left, if any.
+    pub fn quota_stamp(&self, scope: &str) -> Result<Option<QuotaStamp>, LedgerError> {
+        self.db
+            .query_row("SELECT busy, boot, ended_ns FROM quota WHERE scope = ?1", [scope], |row| {
+                Ok(QuotaStamp { busy: row.get(0)?, boot: row.get(1)?, ended_ns: row.get(2)? })
+            })
+            .optional()
+            .map_err(|error| self.fault("read the quota stamp", error))
+    }
+
+    /// Leaves a stamp: `busy` before the first send, the end's time after the last.
+    pub fn stamp_quota(&self, scope: &str, stamp: &QuotaStamp) -> Result<(), LedgerError> {
+        self.db
+            .execute(
+                "INSERT INTO quota (scope, busy, boot, ended_ns) VALUES (?1, ?2, ?3, ?4) \
+                 ON CONFLICT (scope) DO UPDATE SET busy = ?2, boot = ?3, ended_ns = ?4",
+                params![scope, stamp.busy, stamp.boot, stamp.ended_ns],
+            )
+            .map(drop)
+            .map_err(|error| self.fault("write the quota stamp", error))
+    }
+}

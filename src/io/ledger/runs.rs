@@ -1,0 +1,234 @@
+//! Runs in the ledger.
+
+use rusqlite::{OptionalExtension, Row, params};
+
+use super::{Ledger, LedgerError};
+
+/// Whether a run is finished.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum RunState {
+    /// No manifest yet: crash, storage fault, second signal.
+    Interrupted,
+    /// Manifest written.
+    Closed,
+}
+
+/// A run about to begin; its plan is durable.
+#[derive(Clone, Debug)]
+pub struct NewRun<'a> {
+    /// Its ordinal, from [`Ledger::next_ordinal`].
+    pub ordinal: u32,
+    /// Its name.
+    pub id: &'a str,
+    /// The job's name.
+    pub job: &'a str,
+    /// `run` or `replay`.
+    pub kind: &'a str,
+    /// Milliseconds since 1970.
+    pub started_ms: i64,
+    /// One digest over its inputs' digests.
+    pub inputs: &'a str,
+    /// JSON.
+    pub detail: &'a str,
+}
+
+/// A run as the ledger has it.
+#[derive(Clone, Debug)]
+pub struct RunRow {
+    /// A part of every place that the run gave.
+    pub ordinal: u32,
+    /// Its name.
+    pub id: String,
+    /// The job's name.
+    pub job: String,
+    /// `run` or `replay`.
+    pub kind: String,
+    /// Whether it is finished.
+    pub state: RunState,
+    /// Milliseconds since 1970.
+    pub started_ms: i64,
+    /// Milliseconds since 1970.
+    pub closed_ms: Option<i64>,
+    /// The exit code of a closed run.
+    pub exit: Option<u8>,
+    /// One digest over its inputs' digests.
+    pub inputs: String,
+    /// The folds that its plan knew of.
+    pub epoch: i64,
+    /// JSON.
+    pub detail: String,
+    /// JSON of the manifest, once closed.
+    pub summary: Option<String>,
+}
+
+/// Why a ledger and a job do not go together.
+#[derive(Debug, thiserror::Error)]
+pub enum AgreeError {
+    /// The ledger's bills are keyed or compared otherwise.
+    #[error(
+        "the ledger was made with {fact} = `{known}` for {scope}, the job has `{value}`: its bills would not be known again; \
+         go back to the old value, or name another ledger"
+    )]
+    Differs {
+        /// What.
+        fact: String,
+        /// For which client.
+        scope: String,
+        /// In the ledger.
+        known: String,
+        /// In the job.
+        value: String,
+    },
+    /// A fault of the ledger.
+    #[error(transparent)]
+    Ledger(#[from] LedgerError),
+}
+
+const COLUMNS: &str = "ordinal, id, job, kind, state, started_ms, closed_ms, exit, inputs, epoch, detail, summary";
+
+fn read(row: &Row<'_>) -> rusqlite::Result<RunRow> {
+    let state: String = row.get(4)?;
+    Ok(RunRow {
+        ordinal: row.get(0)?,
+        id: row.get(1)?,
+        job: row.get(2)?,
+        kind: row.get(3)?,
+        state: if state == "closed" { RunState::Closed } else { RunState::Interrupted },
+        started_ms: row.get(5)?,
+        closed_ms: row.get(6)?,
+        exit: row.get(7)?,
+        inputs: row.get(8)?,
+        epoch: row.get(9)?,
+        detail: row.get(10)?,
+        summary: row.get(11)?,
+    })
+}
+
+impl Ledger {
+    /// The ordinal of the next run.
+    pub fn next_ordinal(&self) -> Result<u32, LedgerError> {
+        self.db
+            .query_row("SELECT coalesce(max(ordinal), 0) + 1 FROM runs", [], |row| row.get(0))
+            .map_err(|error| self.fault("read the runs", error))
+    }
+
+    /// How many folds changed bills and cards so far.
+    pub fn epoch(&self) -> Result<i64, LedgerError> {
+        self.db
+            .query_row("SELECT value FROM meta WHERE key = 'epoch'", [], |row| row.get::<_, String>(0))
+            .optional()
+            .map(|value| value.and_then(|value| value.parse().ok()).unwrap_or(0))
+            .map_err(|error| self.fault("read the epoch", error))
+    }
+
+    /// Books a run whose plan is durable; from here on it is an interrupted run until it is closed.
+    pub fn begin_run(&mut self, run: &NewRun<'_>) -> Result<(), LedgerError> {
+        let epoch = self.epoch()?;
+        self.db
+            .execute(
+                "INSERT INTO runs (ordinal, id, job, kind, state, started_ms, inputs, epoch, detail, \
+                 first_seq, journal_from, intents_from) \
+                 SELECT ?1, ?2, ?3, ?4, 'interrupted', ?5, ?6, ?7, ?8, next.journal, next.journal, next.intents FROM \
+                 (SELECT (SELECT coalesce(max(seq), 0) + 1 FROM journal) AS journal, \
+                 (SELECT coalesce(max(seq), 0) + 1 FROM intents) AS intents) AS next WHERE true \
+                 ON CONFLICT (ordinal) DO UPDATE SET state = 'interrupted', epoch = ?7, detail = ?8, summary = NULL, \
+                 exit = NULL, closed_ms = NULL, journal_from = excluded.journal_from, \
+                 intents_from = excluded.intents_from",
+                params![run.ordinal, run.id, run.job, run.kind, run.started_ms, run.inputs, epoch, run.detail],
+            )
+            .map(drop)
+            .map_err(|error| self.fault("book the run", error))
+    }
+
+    /// Books the end of a run: from here on it is closed. The bodies of its settled rows are dropped.
+    pub fn close_run(&mut self, ordinal: u32, exit: u8, closed_ms: i64, summary: &str) -> Result<(), LedgerError> {
+        let close = |db: &mut rusqlite::Connection| -> rusqlite::Result<()> {
+            let transaction = db.transaction()?;
+            transaction.execute(
+                "UPDATE runs SET state = 'closed', exit = ?2, closed_ms = ?3, summary = ?4 WHERE ordinal = ?1",
+                params![ordinal, exit, closed_ms, summary],
+            )?;
+            let others: i64 =
+                transaction.query_row("SELECT count(*) FROM runs WHERE state <> 'closed'", [], |row| row.get(0))?;
+            if others == 0 {
+                transaction.execute("DELETE FROM intents", [])?; // without WHERE: pages are freed, not rows
+            } else {
+                transaction.execute("DELETE FROM intents WHERE run = ?1", [ordinal])?;
+            }
+            transaction.commit()
+        };
+        close(&mut self.db).map_err(|error| self.fault("close the run", error))
+    }
+
+    /// A run by its ordinal.
+    pub fn run(&self, ordinal: u32) -> Result<Option<RunRow>, LedgerError> {
+        self.one_run("ordinal = ?1", params![ordinal])
+    }
+
+    /// A run by its name.
+    pub fn run_by_id(&self, id: &str) -> Result<Option<RunRow>, LedgerError> {
+        self.one_run("id = ?1", params![id])
+    }
+
+    /// The job's interrupted run.
+    pub fn interrupted(&self, job: &str) -> Result<Option<RunRow>, LedgerError> {
+        self.one_run("job = ?1 AND state <> 'closed' ORDER BY ordinal LIMIT 1", params![job])
+    }
+
+    /// Interrupted runs of other jobs: their plans are stale as soon as another run applies.
+    pub fn interrupted_others(&self, job: &str) -> Result<Vec<RunRow>, LedgerError> {
+        self.runs("job <> ?1 AND state <> 'closed' ORDER BY ordinal", params![job])
+    }
+
+    /// The job's newest closed run over the same inputs.
+    pub fn closed_with_inputs(&self, job: &str, inputs: &str) -> Result<Option<RunRow>, LedgerError> {
+        self.one_run(
+            "job = ?1 AND inputs = ?2 AND kind = 'run' AND state = 'closed' ORDER BY ordinal DESC LIMIT 1",
+            params![job, inputs],
+        )
+    }
+
+    /// The job's newest closed runs, newest first.
+    pub fn closed_runs(&self, job: &str, most: u32) -> Result<Vec<RunRow>, LedgerError> {
+        self.runs("job = ?1 AND state = 'closed' ORDER BY ordinal DESC LIMIT ?2", params![job, most])
+    }
+
+    /// Makes sure that a fact that identities rest on is what it was, and keeps it when it is new. The error says
+    /// both.
+    pub fn agree(&mut self, fact: &str, scope: &str, value: &str) -> Result<(), AgreeError> {
+        let key = format!("{fact} {scope}");
+        let known: Option<String> = self
+            .db
+            .query_row("SELECT value FROM meta WHERE key = ?1", [&key], |row| row.get(0))
+            .optional()
+            .map_err(|error| self.fault("read what it was made with", error))?;
+        match known {
+            Some(known) if known == value => Ok(()),
+            Some(known) => Err(AgreeError::Differs {
+                fact: fact.to_owned(),
+                scope: scope.to_owned(),
+                known,
+                value: value.to_owned(),
+            }),
+            None => self
+                .db
+                .execute("INSERT INTO meta (key, value) VALUES (?1, ?2)", [&key, value])
+                .map(drop)
+                .map_err(|error| self.fault("keep what it is made with", error).into()),
+        }
+    }
+
+    fn one_run(&self, condition: &str, values: &[&dyn rusqlite::ToSql]) -> Result<Option<RunRow>, LedgerError> {
+        Ok(self.runs(condition, values)?.into_iter().next())
+    }
+
+    fn runs(&self, condition: &str, values: &[&dyn rusqlite::ToSql]) -> Result<Vec<RunRow>, LedgerError> {
+        let query = || -> rusqlite::Result<Vec<RunRow>> {
+            self.db
+                .prepare_cached(&format!("SELECT {COLUMNS} FROM runs WHERE {condition}"))?
+                .query_map(values, read)?
+                .collect()
+        };
+        query().map_err(|error| self.fault("read the runs", error))
+    }
+}

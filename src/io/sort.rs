@@ -1,0 +1,133 @@
+//! Sorting more than fits in memory: sorted runs in temporary files, merged.
+
+use std::cmp::Reverse;
+use std::collections::BinaryHeap;
+use std::io::{Seek, SeekFrom};
+use std::path::{Path, PathBuf};
+
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+
+use super::StorageError;
+use super::frames::{FrameReader, FrameWriter};
+
+/// Collects records, then yields them in order.
+pub struct Sorter<T> {
+    folder: PathBuf,
+    run_records: usize,
+    pending: Vec<T>,
+    runs: Vec<FrameReader<T>>,
+}
+
+impl<T: Ord + Serialize + DeserializeOwned> Sorter<T> {
+    /// Records in memory: about 16 MiB of the survey's records.
+    const RUN_RECORDS: usize = 100_000;
+    /// Runs merged at once: each holds a 64 KiB buffer and a file descriptor.
+    const FAN_IN: usize = 64;
+
+    /// A sorter whose temporary files lie in `folder`.
+    pub fn new(folder: &Path) -> Self {
+        Self::with_run(folder, Self::RUN_RECORDS)
+    }
+
+    fn with_run(folder: &Path, run_records: usize) -> Self {
+        Sorter { folder: folder.to_owned(), run_records, pending: Vec::new(), runs: Vec::new() }
+    }
+
+    /// Adds a record.
+    pub fn push(&mut self, record: T) -> Result<(), StorageError> {
+        if self.pending.len() == self.run_records {
+            self.spill()?;
+        }
+        self.pending.push(record);
+        Ok(())
+    }
+
+    /// The records in order.
+    pub fn finish(mut self) -> Result<Sorted<T>, StorageError> {
+        self.pending.sort_unstable();
+        Sorted::new(self.runs, self.pending)
+    }
+
+    fn spill(&mut self) -> Result<(), StorageError> {
+        self.pending.sort_unstable();
+        let run = write_run(&self.folder, self.pending.drain(..).map(Ok))?;
+        self.runs.push(run);
+        if self.runs.len() == Self::FAN_IN {
+            let merged = Sorted::new(std::mem::take(&mut self.runs), Vec::new())?;
+            self.runs.push(write_run(&self.folder, merged)?);
+        }
+        Ok(())
+    }
+}
+
+fn write_run<T: Serialize + DeserializeOwned>(
+    folder: &Path,
+    records: impl Iterator<Item = Result<T, StorageError>>,
+) -> Result<FrameReader<T>, StorageError> {
+    let file = tempfile::tempfile_in(folder).map_err(|error| StorageError::new("create a file in", folder, error))?;
+    let mut writer = FrameWriter::over(file, folder);
+    for record in records {
+        writer.push(&record?)?;
+    }
+    let mut file = writer.into_file()?;
+    file.seek(SeekFrom::Start(0)).map_err(|error| StorageError::new("read a file in", folder, error))?;
+    Ok(FrameReader::over(file, folder))
+}
+
+/// Records in order.
+pub struct Sorted<T> {
+    runs: Vec<FrameReader<T>>,
+    heads: BinaryHeap<Reverse<(T, usize)>>,
+    last: std::vec::IntoIter<T>,
+}
+
+impl<T: Ord + DeserializeOwned> Sorted<T> {
+    fn new(runs: Vec<FrameReader<T>>, last: Vec<T>) -> Result<Self, StorageError> {
+        let mut sorted = Sorted { heads: BinaryHeap::with_capacity(runs.len() + 1), runs, last: last.into_iter() };
+        for run in 0..=sorted.runs.len() {
+            sorted.refill(run)?;
+        }
+        Ok(sorted)
+    }
+
+    fn refill(&mut self, run: usize) -> Result<(), StorageError> {
+        let head = match self.runs.get_mut(run) {
+            Some(reader) => FrameReader::next(reader)?,
+            None => self.last.next(),
+        };
+        self.heads.extend(head.map(|record| Reverse((record, run))));
+        Ok(())
+    }
+}
+
+impl<T: Ord + DeserializeOwned> Iterator for Sorted<T> {
+    type Item = Result<T, StorageError>;
+
+    fn next(&mut self) -> Option<Self::Item> {
+        let Reverse((record, run)) = self.heads.pop()?;
+        Some(self.refill(run).map(|()| record))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn sorts_what_does_not_fit_in_memory() {
+        let folder = tempfile::tempdir().unwrap();
+        // 100 runs: more than one level of merging.
+        let mut sorter = Sorter::with_run(folder.path(), 50);
+        let mut state = 1_u64;
+        let mut expected = Vec::new();
+        for _ in 0..5_000 {
+            state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1);
+            sorter.push((state >> 40, format!("{state}"))).unwrap();
+            expected.push((state >> 40, format!("{state}")));
+        }
+        expected.sort();
+        let sorted: Vec<_> = sorter.finish().unwrap().map(Result::unwrap).collect();
+        assert_eq!(sorted, expected);
+    }
+}

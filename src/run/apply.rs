@@ -1,0 +1,433 @@
+//! The driver: asks the dispatcher what to do, does it, tells it what happened. It decides nothing.
+//!
+//! ```text
+//! dispatcher -> Intend -> ledger (group commit) -> Durable
+//!            -> Send   -> pool signs -> HTTP -> pool reads -> Reply
+//!            -> Settle -> ledger (group commit) -> Committed
+//! ```
+//! One IO thread runs this loop and all connections; it never signs, and never waits for a disk.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use std::time::{Duration, Instant};
+
+use jiff::Timestamp;
+use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
+
+use super::meter::Meter;
+use super::pool::{Pool, Product, Tools};
+use super::progress::Progress;
+use super::recover::Recovery;
+use super::store::{Content, PlanRecord, Rows, RunFolder};
+use super::survey::Members;
+use super::{Fault, Signals};
+use crate::core::dispatcher::{Action, Cause, Config, Dispatcher, Event, PlanRow, Settlement};
+use crate::core::halt::Stop;
+use crate::core::quota::Quota;
+use crate::core::skew::Skew;
+use crate::io::frames::FrameReader;
+use crate::io::gateway::Gateway;
+use crate::io::ledger::{Ack, Ledger, LedgerError, Writer};
+use crate::model::{Attempt, Delta, Intent, Reading, Record, Settled, Tick, Verdict};
+use crate::wire::Reply;
+
+/// What the driver works with.
+pub struct Order<'a> {
+    /// The ledger; the driver writes through a connection of its own.
+    pub ledger: &'a Ledger,
+    /// The run's ordinal.
+    pub run: u32,
+    /// The survey's files.
+    pub folder: &'a RunFolder,
+    /// The bits of members.
+    pub members: &'a Members,
+    /// Keys and wire form.
+    pub tools: Tools,
+    /// Where calls go.
+    pub gateway: Gateway,
+    /// What shapes the run.
+    pub config: Config,
+    /// The quota.
+    pub quota: Quota,
+    /// The quota's window.
+    pub quota_window: Duration,
+    /// `max_skew`, in milliseconds.
+    pub max_skew_ms: Option<i64>,
+    /// What an interrupted part left.
+    pub recovery: Recovery,
+    /// The instant that is `Tick::ZERO`.
+    pub began: Instant,
+    /// Counters.
+    pub progress: &'a Progress,
+    /// Signals.
+    pub signals: &'a Signals,
+}
+
+/// What a run did, beside the ledger.
+#[derive(Clone, Debug, Default)]
+pub struct Done {
+    /// Why it stopped before the plan was done.
+    pub stop: Option<Stop>,
+    /// The most requests begun in one quota window, as measured here.
+    pub quota_peak: u64,
+    /// Codes that are not in the dialect's table.
+    pub unlisted: HashMap<String, u64>,
+    /// The gateway's clock less ours, as far as it is known; milliseconds.
+    pub clock_difference_ms: i64,
+}
+
+/// What comes back to the loop.
+enum Note {
+    Product(Product),
+    Failed(u64, Box<Reading>),
+    Exchanged(u64, Duration, Reply),
+    Acks(Result<Vec<Ack>, LedgerError>),
+}
+
+/// A row in memory.
+struct Held {
+    body: Arc<[u8]>,
+    sent_at: Instant,
+    sent_ms: i64,
+    first_sent_ms: Option<i64>,
+    latency: Duration,
+    last: Option<Reading>,
+}
+
+/// Carries the plan out. An error is a storage fault: nothing more was sent.
+pub async fn apply(order: Order<'_>) -> Result<Done, Fault> {
+    let (notes, inbox) = unbounded_channel();
+    let acks = notes.clone();
+    let writer = Writer::start(order.ledger.path(), order.run, move |acknowledged| {
+        let _ = acks.send(Note::Acks(acknowledged)); // the loop has ended: nobody waits for it
+    })?;
+    let products = notes.clone();
+    let pool = Pool::start(&order.tools, move |product| {
+        let _ = products.send(Note::Product(product));
+    });
+    let mut driver = Driver {
+        dispatcher: Dispatcher::new(order.config.clone(), order.quota),
+        plan: FrameReader::open(&order.folder.plan())?,
+        rows: Rows::open(order.folder)?,
+        held: HashMap::new(),
+        adopted: HashMap::new(),
+        skew: Skew::new(order.max_skew_ms),
+        sends: Meter::new(order.quota_window),
+        done: Done::default(),
+        recovery: order.recovery,
+        ledger: order.ledger,
+        members: order.members,
+        tools: order.tools,
+        gateway: order.gateway,
+        began: order.began,
+        progress: order.progress,
+        writer,
+        pool,
+        notes,
+    };
+    driver.run(inbox, order.signals).await?;
+    driver.done.stop = driver.dispatcher.stopped().cloned();
+    driver.done.quota_peak = driver.sends.peak();
+    driver.done.clock_difference_ms = driver.skew.difference_ms();
+    Ok(driver.done)
+}
+
+struct Driver<'a> {
+    dispatcher: Dispatcher,
+    plan: FrameReader<PlanRecord>,
+    rows: Rows,
+    held: HashMap<u64, Held>,
+    /// Rows of the window whose revision an earlier run made durable.
+    adopted: HashMap<u64, (crate::model::Digest, u64)>,
+    skew: Skew,
+    sends: Meter,
+    done: Done,
+    recovery: Recovery,
+    ledger: &'a Ledger,
+    members: &'a Members,
+    tools: Tools,
+    gateway: Gateway,
+    began: Instant,
+    progress: &'a Progress,
+    writer: Writer,
+    pool: Pool,
+    notes: UnboundedSender<Note>,
+}
+
+impl Driver<'_> {
+    async fn run(&mut self, mut inbox: UnboundedReceiver<Note>, signals: &Signals) -> Result<(), Fault> {
+        let mut signalled = false;
+        loop {
+            let wait = match self.dispatcher.poll(self.now()) {
+                Action::Done => return Ok(()),
+                Action::Sleep(until) => Some(until.since(self.now())),
+                Action::Park => None,
+                action => {
+                    self.act(action)?;
+                    continue;
+                }
+            };
+            let (in_flight, _, pace) = self.dispatcher.load();
+            self.progress.in_flight.store(in_flight as u64, Ordering::Relaxed);
+            self.progress.pace_percent.store((pace * 100.0) as u64, Ordering::Relaxed);
+            let timer = async {
+                match wait {
+                    Some(wait) => tokio::time::sleep(wait).await,
+                    None => std::future::pending().await,
+                }
+            };
+            tokio::select! {
+                note = inbox.recv() => self.take(note.expect("the driver itself holds a sender"))?,
+                () = timer => {}
+                () = signals.wait(), if !signalled => {
+                    signalled = true;
+                    self.dispatcher.handle(Event::Stop(Stop::Signal), self.now());
+                }
+            }
+            while let Ok(note) = inbox.try_recv() {
+                self.take(note)?;
+            }
+        }
+    }
+
+    fn now(&self) -> Tick {
+        Tick::ZERO + self.began.elapsed()
+    }
+
+    // ---- what the dispatcher wants
+
+    fn act(&mut self, action: Action) -> Result<(), Fault> {
+        match action {
+            Action::Read(rows) => self.read(rows),
+            Action::Intend { id, drop } => self.intend(id, drop),
+            Action::Send { id } => self.send(id),
+            Action::Attempted { id } => {
+                self.attempted(id);
+                Ok(())
+            }
+            Action::Settle(settlement) => {
+                self.settle(settlement);
+                Ok(())
+            }
+            Action::Sleep(_) | Action::Park | Action::Done => unreachable!("the loop takes these"),
+        }
+    }
+
+    fn read(&mut self, rows: usize) -> Result<(), Fault> {
+        let mut batch = Vec::with_capacity(rows);
+        while batch.len() < rows {
+            let Some(record) = FrameReader::next(&mut self.plan)? else { break };
+            let recovered = self.recovery.of(record.id)?;
+            if let Some(dropped) = record.adopted {
+                self.adopted.insert(record.id, (record.bill, dropped));
+            }
+            batch.push(PlanRow {
+                id: record.id,
+                card: record.card,
+                members: record.members,
+                drop: record.drop,
+                cover: record.cover,
+                absorbed: record.absorbed,
+                gates: record.gates,
+                watched: record.watched,
+                doubt: record.doubt,
+                recovered,
+            });
+        }
+        let end = batch.len() < rows;
+        let now = self.now();
+        self.dispatcher.handle(Event::Rows(batch), now);
+        if end {
+            self.dispatcher.handle(Event::EndOfPlan, now);
+        }
+        Ok(())
+    }
+
+    /// Loads a row with the bytes of its revision: those that are durable already, or new ones.
+    fn hold(&mut self, id: u64, drop: u64) -> Result<(), Fault> {
+        let delta = match self.rows.get(id)?.content {
+            Content::Delta(delta) => *delta,
+            Content::Reject(_) => unreachable!("rejected rows are not in the plan"),
+        };
+        let (body, first_sent_ms) = match self.recovery.take(id, drop) {
+            Some((body, first)) => (Some(body), first),
+            None => (None, None),
+        };
+        let adopted = self.adopted.remove(&id);
+        let stored = match (body, adopted) {
+            (Some(body), _) => Some(body),
+            (None, Some((bill, dropped))) if dropped == drop => self.ledger.bill(bill)?.and_then(|bill| bill.body),
+            (None, _) => None,
+        };
+        let body = stored.unwrap_or_else(|| self.tools.dialect.body(&delta, self.drop_of(&delta, drop)));
+        let held = Held {
+            body: body.into(),
+            sent_at: self.began,
+            sent_ms: 0,
+            first_sent_ms,
+            latency: Duration::ZERO,
+            last: None,
+        };
+        self.held.insert(id, held);
+        Ok(())
+    }
+
+    /// The run's member bits as bits of this row's own members.
+    fn drop_of(&self, delta: &Delta, drop: u64) -> u64 {
+        let is_dropped = |name: &str| self.members.mask(std::iter::once(name)) & drop != 0;
+        let dropped = delta.members.iter().enumerate().filter(|(_, member)| is_dropped(&member.name));
+        dropped.fold(0, |mask, (bit, _)| mask | 1 << bit)
+    }
+
+    fn intend(&mut self, id: u64, drop: u64) -> Result<(), Fault> {
+        self.hold(id, drop)?;
+        let body = self.held[&id].body.to_vec();
+        self.writer.append(Record::Intent(Intent { row: id, drop, body }));
+        Ok(())
+    }
+
+    fn send(&mut self, id: u64) -> Result<(), Fault> {
+        if !self.held.contains_key(&id) {
+            // Its intent was durable before this process began.
+            let drop = self.recovery.drop_of(id);
+            self.hold(id, drop)?;
+        }
+        let now_ms = wall_ms();
+        self.sends.note(self.now());
+        self.progress.calls.fetch_add(1, Ordering::Relaxed);
+        let held = self.held.get_mut(&id).expect("just held");
+        if held.last.is_some() {
+            self.progress.retries.fetch_add(1, Ordering::Relaxed);
+        }
+        held.sent_ms = now_ms;
+        held.sent_at = Instant::now();
+        held.first_sent_ms.get_or_insert(now_ms);
+        self.pool.sign(id, Arc::clone(&held.body), now_ms);
+        Ok(())
+    }
+
+    fn attempted(&mut self, id: u64) {
+        let held = &self.held[&id];
+        self.writer.append(Record::Attempt(Attempt {
+            row: id,
+            sent_ms: held.sent_ms,
+            latency_us: held.latency.as_micros() as u64,
+            reading: held.last.clone().expect("an attempt has a reading"),
+        }));
+    }
+
+    fn settle(&mut self, settlement: Settlement) {
+        let held = self.held.remove(&settlement.id);
+        self.adopted.remove(&settlement.id);
+        self.progress.settled(settlement.outcome);
+        let settled = self.settled(&settlement, held);
+        self.writer.append(Record::Settled(settlement.id, Box::new(settled)));
+    }
+
+    fn settled(&self, settlement: &Settlement, held: Option<Held>) -> Settled {
+        let reading = held.as_ref().and_then(|held| held.last.clone());
+        let mut settled = Settled {
+            attempts: settlement.attempts,
+            in_doubt: settlement.in_doubt,
+            trimmed: self.members.names(settlement.drop),
+            first_sent_ms: held.as_ref().and_then(|held| held.first_sent_ms).filter(|_| settlement.attempts > 0),
+            latency_us: held.as_ref().filter(|held| held.last.is_some()).map(|held| held.latency.as_micros() as u64),
+            ..Settled::local(settlement.outcome, "", "", wall_ms())
+        };
+        if let Some(reading) = reading {
+            settled.code = reading.code;
+            settled.status = reading.status;
+            settled.message = reading.message;
+            settled.trace_id = reading.trace_id;
+            settled.http_status = reading.http_status;
+            settled.result_at = reading.result_at;
+        }
+        super::words::explain(&mut settled, &settlement.cause);
+        if let Cause::CarriedBy(carrier) | Cause::OvertakenBy(carrier) = settlement.cause {
+            settled.carried_by = Some(carrier);
+        }
+        settled
+    }
+
+    // ---- what comes back
+
+    fn take(&mut self, note: Note) -> Result<(), Fault> {
+        match note {
+            Note::Acks(acks) => {
+                let now = self.now();
+                for ack in acks? {
+                    let event = match ack {
+                        Ack::Intent(id) => Event::Durable(id),
+                        Ack::Settled(id) => Event::Committed(id),
+                    };
+                    self.dispatcher.handle(event, now);
+                }
+            }
+            Note::Product(Product::Request(id, request)) => self.exchange(id, *request),
+            Note::Exchanged(id, latency, reply) => {
+                self.held.get_mut(&id).expect("a row in flight").latency = latency;
+                self.pool.read(id, reply);
+            }
+            Note::Product(Product::Reading(id, reading)) => self.heard(id, *reading),
+            Note::Failed(id, reading) => {
+                let held = self.held.get_mut(&id).expect("a row in flight");
+                held.latency = held.sent_at.elapsed();
+                self.heard(id, *reading);
+            }
+        }
+        Ok(())
+    }
+
+    fn exchange(&self, id: u64, request: crate::wire::Request) {
+        let (gateway, notes) = (self.gateway.clone(), self.notes.clone());
+        tokio::spawn(async move {
+            let out = Instant::now();
+            let note = match gateway.exchange(request).await {
+                Ok(reply) => Note::Exchanged(id, out.elapsed(), reply),
+                Err(reading) => Note::Failed(id, Box::new(reading)),
+            };
+            let _ = notes.send(note); // the loop has ended: a storage fault, nobody waits for it
+        });
+    }
+
+    fn heard(&mut self, id: u64, mut reading: Reading) {
+        if reading.verified == Some(true)
+            && let Some(theirs) = reading.result_ms
+            && !self.skew.believes(theirs, wall_ms())
+        {
+            reading.verdict = Verdict::InDoubt;
+            reading.message = format!("response-time {} is too far from ours: {}", reading.result_at, reading.message);
+            reading.code = "SKEWED".to_owned();
+        }
+        if !reading.listed {
+            *self.done.unlisted.entry(reading.code.clone()).or_default() += 1;
+        }
+        if reading.verdict == Verdict::Throttled {
+            self.progress.throttled.fetch_add(1, Ordering::Relaxed);
+        }
+        tracing::debug!(row = id, verdict = reading.verdict.as_str(), code = reading.code, trace_id = reading.trace_id);
+        let event = Event::Reply {
+            id,
+            verdict: reading.verdict,
+            retry_after: reading.retry_after_ms.map(Duration::from_millis),
+            verified: reading.verified == Some(true),
+            configuration: reading.configuration.then(|| reading.code.clone()),
+            random: random(),
+        };
+        self.held.get_mut(&id).expect("a row in flight").last = Some(reading);
+        let now = self.now();
+        self.dispatcher.handle(event, now);
+    }
+}
+
+/// The wall clock, milliseconds since 1970: for the signed request time and for records, never for waits.
+pub fn wall_ms() -> i64 {
+    Timestamp::now().as_millisecond()
+}
+
+/// Uniform enough for jitter: the standard library's per-process random hash keys, stepped.
+fn random() -> u64 {
+    use std::hash::{BuildHasher, RandomState};
+    RandomState::new().hash_one(())
+}

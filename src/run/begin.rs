@@ -1,0 +1,287 @@
+//! The beginning of a run: inputs are read and judged, the plan becomes durable, the run is booked. Nothing is sent.
+
+use std::path::Path;
+use std::sync::atomic::Ordering;
+
+use super::detail::{Flags, RunDetail, run_id};
+use super::inputs::{self, Occurred};
+use super::job::Job;
+use super::plan::{self, Counts};
+use super::progress::Phase;
+use super::store::{RowsWriter, RunFolder, state_dir};
+use super::survey::{self, Found};
+use super::{Fault, fold};
+use crate::io::StorageError;
+use crate::io::job::settings::Share;
+use crate::io::ledger::{Ledger, NewRun, RunRow};
+use crate::io::source::Input;
+use crate::model::{Delta, Outcome};
+
+/// What is to be read.
+pub struct Reading<'a> {
+    /// The files.
+    pub inputs: &'a [Input],
+    /// The classes that a replay takes; `None`: a run of the job.
+    pub include: Option<&'a [Outcome]>,
+    /// `--occurred-at`.
+    pub occurred_at_ms: Option<i64>,
+    /// The start of the run, milliseconds since 1970.
+    pub started_ms: i64,
+}
+
+/// Inputs that were read, in a folder that vanishes unless the run is booked.
+pub struct Surveyed {
+    found: Found,
+    temporary: tempfile::TempDir,
+    /// What is recorded of the inputs.
+    pub facts: Vec<super::InputFact>,
+    /// One digest over them.
+    pub digest: String,
+    started_ms: i64,
+}
+
+impl Surveyed {
+    /// What was found, beside the rows.
+    pub fn found(&self) -> &Found {
+        &self.found
+    }
+}
+
+/// Reads every input to its end. Neither lease nor ledger are needed.
+pub fn survey(job: &Job, reading: &Reading<'_>) -> Result<Surveyed, Fault> {
+    job.progress.enter(Phase::Survey);
+    let runs = state_dir(&job.settings.ledger).join("runs");
+    let temporary = temporary_folder(&runs)?;
+    let folder = RunFolder::at(temporary.path());
+    let mut rows = RowsWriter::create(&folder)?;
+    let order = survey::Order {
+        dialect: job.dialect.as_ref(),
+        input: &job.settings.input,
+        guard: &job.settings.guard,
+        inputs: reading.inputs,
+        include: reading.include,
+    };
+    let found = survey::read(&order, &mut rows, &job.progress, &job.signals)?;
+    rows.finish()?;
+    let occurred = Occurred { given_ms: reading.occurred_at_ms, started_ms: reading.started_ms };
+    let facts = inputs::facts(reading.inputs, &found.stamps, &job.settings, occurred);
+    let digest = inputs::digest(&facts);
+    if reading.include.is_none() {
+        judge(job, &found)?;
+    }
+    Ok(Surveyed { found, temporary, facts, digest, started_ms: reading.started_ms })
+}
+
+fn temporary_folder(runs: &Path) -> Result<tempfile::TempDir, Fault> {
+    use std::os::unix::fs::DirBuilderExt;
+    let fault = |error| StorageError::new("make a folder in", runs, error);
+    std::fs::DirBuilder::new().recursive(true).mode(0o700).create(runs).map_err(fault)?;
+    Ok(tempfile::Builder::new().prefix(".survey-").tempdir_in(runs).map_err(fault)?)
+}
+
+/// What can be said of the inputs as a whole before the ledger is asked.
+fn judge(job: &Job, found: &Found) -> Result<(), Fault> {
+    let settings = &job.settings;
+    if found.rows < settings.input.rows_min {
+        return Err(Fault::input(format!(
+            "the inputs have {} rows, expected at least {} ([input] rows_min); an empty night is permitted by rows_min = 0",
+            found.rows, settings.input.rows_min
+        )));
+    }
+    if found.closing > settings.guard.closing_max {
+        return Err(Fault::input(format!(
+            "{} rows close their cards, expected at most {} ([guard] closing_max); raise it for this run with --set guard.closing_max={} if that is meant",
+            found.closing, settings.guard.closing_max, found.closing
+        )));
+    }
+    Ok(())
+}
+
+/// A run whose plan is durable.
+pub struct Begun {
+    /// In the ledger.
+    pub run: RunRow,
+    /// Its facts.
+    pub detail: RunDetail,
+    /// What the planner found.
+    pub counts: Counts,
+}
+
+/// Plans a survey against the ledger without booking it: what `check` shows.
+pub fn rehearse(job: &Job, surveyed: &Surveyed, flags: &Flags, ledger: &Ledger) -> Result<Counts, Fault> {
+    let folder = RunFolder::at(surveyed.temporary.path());
+    let ordinal = ledger.next_ordinal()?;
+    let counts = make_plan(job, surveyed, flags, ledger, ordinal, "check", &folder)?;
+    guard_rejects(job, surveyed, &counts)?;
+    Ok(counts)
+}
+
+/// Plans a survey against the ledger and books the run. `again`: an earlier closing of the same run, or one whose
+/// plan is stale; it keeps its name and its place in history. The lease is held.
+pub fn book(
+    job: &Job,
+    surveyed: Surveyed,
+    flags: Flags,
+    again: Option<&RunRow>,
+    ledger: &mut Ledger,
+) -> Result<Begun, Fault> {
+    job.progress.enter(Phase::Plan);
+    fold_others(job, ledger)?;
+    ledger.agree("bill_key", &job.dialect.scope(), &job.settings.input.bill_key.join(",")).map_err(Fault::usage)?;
+    ledger.agree("content_form", "all", Delta::CONTENT_FORM).map_err(Fault::usage)?;
+    let kind = if flags.include.is_empty() { "run" } else { "replay" };
+    let (ordinal, id, started_ms) = match again {
+        Some(run) => (run.ordinal, run.id.clone(), run.started_ms),
+        None => {
+            let ordinal = ledger.next_ordinal()?;
+            (ordinal, run_id(surveyed.started_ms, ordinal), surveyed.started_ms)
+        }
+    };
+    let folder = RunFolder::new(&job.settings.ledger, &id);
+    let temporary = RunFolder::at(surveyed.temporary.path());
+    let counts = make_plan(job, &surveyed, &flags, ledger, ordinal, &id, &temporary)?;
+    if kind == "run" && again.is_none() {
+        guard_rejects(job, &surveyed, &counts)?;
+    }
+    let detail = detail(job, &surveyed, flags, &counts, &id, again);
+    folder.remove()?;
+    let made = surveyed.temporary.keep();
+    std::fs::rename(&made, folder.path()).map_err(|error| StorageError::new("rename", &made, error))?;
+    folder.sync()?;
+    ledger.begin_run(&NewRun {
+        ordinal,
+        id: &id,
+        job: &job.settings.name,
+        kind,
+        started_ms,
+        inputs: &surveyed.digest,
+        detail: &detail.json(),
+    })?;
+    job.progress.planned.store(counts.planned, Ordering::Relaxed);
+    let run = ledger.run(ordinal)?.expect("just booked");
+    tracing::info!(run = run.id, rows = detail.rows, planned = counts.planned, cards = counts.cards, "planned");
+    Ok(Begun { run, detail, counts })
+}
+
+fn make_plan(
+    job: &Job,
+    surveyed: &Surveyed,
+    flags: &Flags,
+    ledger: &Ledger,
+    ordinal: u32,
+    run_id: &str,
+    folder: &RunFolder,
+) -> Result<Counts, Fault> {
+    let sources: Vec<String> = surveyed.facts.iter().map(|fact| fact.name.clone()).collect();
+    let defaults: Vec<i64> = surveyed.facts.iter().map(|fact| fact.occurred_default_ms).collect();
+    let order = plan::Order {
+        scope: &job.dialect.scope(),
+        ordinal,
+        run_id,
+        occurred_default_ms: &defaults,
+        sources: &sources,
+        members: &surveyed.found.members,
+        timed: &surveyed.found.timed,
+        coalesce: job.settings.run.coalesce,
+        coalesce_bills: job.settings.run.coalesce_bills,
+        allow_stale: flags.allow_stale,
+        include_refused: flags.include.iter().any(|class| class == Outcome::Refused.as_str()),
+    };
+    plan::make(&order, ledger, folder)
+}
+
+fn guard_rejects(job: &Job, surveyed: &Surveyed, counts: &Counts) -> Result<(), Fault> {
+    let of = |outcome| counts.ended.get(&outcome).copied().unwrap_or(0);
+    let (rejected, conflicts) = (of(Outcome::Rejected), of(Outcome::Conflict));
+    let limit = job.settings.input.rejects_max.of(surveyed.found.rows, 1);
+    if rejected + conflicts <= limit {
+        return Ok(());
+    }
+    let first = first_reject(surveyed)?.map(|text| format!("; the first: {text}")).unwrap_or_default();
+    let written = match job.settings.input.rejects_max {
+        Share::Percent(percent) => format!("{percent}% of {}", surveyed.found.rows),
+        Share::Count(count) => count.to_string(),
+    };
+    Err(Fault::input(format!(
+        "{rejected} rows are not valid and {conflicts} are in conflict, expected at most {limit} ([input] rejects_max = {written}){first}"
+    ))
+    .help("`passync check` shows them; mend the export or the mapping, or raise input.rejects_max"))
+}
+
+fn first_reject(surveyed: &Surveyed) -> Result<Option<String>, Fault> {
+    use super::store::{Content, StoredRow};
+    let folder = RunFolder::at(surveyed.temporary.path());
+    for row in crate::io::frames::FrameReader::<StoredRow>::open(&folder.rows())? {
+        let row = row?;
+        if let Content::Reject(reject) = &row.content {
+            let name = &surveyed.facts[usize::from(row.seat.source)].name;
+            return Ok(Some(format!("{name}:{}: {} {reject}", row.seat.line, reject.rule.code())));
+        }
+    }
+    Ok(None)
+}
+
+fn detail(
+    job: &Job,
+    surveyed: &Surveyed,
+    flags: Flags,
+    counts: &Counts,
+    id: &str,
+    again: Option<&RunRow>,
+) -> RunDetail {
+    let found = &surveyed.found;
+    let mut points = found.points;
+    points.merge(found.passed_over_points);
+    let dir = again.and_then(|run| RunDetail::parse(&run.detail)).map_or_else(
+        || job.settings.output.dir.join(&job.settings.name).join(id).display().to_string(),
+        |detail| detail.dir,
+    );
+    let mut warnings = found.warnings.clone();
+    let bare = surveyed.found.timed.iter().filter(|(_, timed)| timed.is_bare()).count();
+    if bare > 0
+        && flags.occurred_at_ms.is_none()
+        && surveyed.facts.iter().any(|fact| fact.occurred_default_ms == surveyed.started_ms)
+    {
+        warnings.push(
+            "rows without `occurred_at` take the start of the run as their time: a file read out of its order would roll cards back; \
+             give --occurred-at, or a {date} in the file's name"
+                .to_owned(),
+        );
+    }
+    RunDetail {
+        version: env!("CARGO_PKG_VERSION").to_owned(),
+        content_form: Delta::CONTENT_FORM.to_owned(),
+        inputs: surveyed.facts.clone(),
+        rows: found.rows,
+        passed_over: found.passed_over,
+        passed_over_points: found.passed_over_points,
+        points,
+        planned: counts.planned,
+        members: found.members.0.clone(),
+        flags,
+        dir,
+        settings: job.settings.in_force.clone(),
+        warnings,
+    }
+}
+
+/// Interrupted runs of other jobs on the ledger: what they know is folded in before we look anything up. Their
+/// plans are stale from then on, and they are planned anew when they are resumed.
+fn fold_others(job: &Job, ledger: &mut Ledger) -> Result<(), Fault> {
+    for other in ledger.interrupted_others(&job.settings.name)? {
+        fold_partly(job, &other, ledger)?;
+    }
+    Ok(())
+}
+
+/// Folds what an interrupted run knows so far; it stays interrupted.
+pub fn fold_partly(job: &Job, run: &RunRow, ledger: &mut Ledger) -> Result<(), Fault> {
+    let folder = RunFolder::new(&job.settings.ledger, &run.id);
+    if !folder.exists() {
+        return Ok(());
+    }
+    tracing::info!(run = run.id, job = run.job, "taking over what an interrupted run knows");
+    let replace = RunDetail::parse(&run.detail).is_some_and(|detail| detail.flags.allow_stale);
+    let fold = fold::Fold::new(ledger, run.ordinal, &folder, None, super::wall_ms())?;
+    fold::into_ledger(ledger, run.ordinal, &folder, fold, replace, |_| Ok(()))
+}

@@ -1,0 +1,274 @@
+//! Closing a run: outcomes, failures, ledger, manifest, in this order; the manifest's rename is the end.
+
+use std::collections::BTreeMap;
+use std::io::Read;
+use std::os::unix::fs::DirBuilderExt;
+use std::path::{Path, PathBuf};
+
+use sha2::{Digest as _, Sha256};
+
+use super::Fault;
+use super::detail::RunDetail;
+use super::fold::{self, Ended, Fold};
+use super::manifest::{Calls, Durations, FileFact, Manifest, Sum, Tally};
+use super::store::{Rows, RunFolder};
+use crate::core::halt::Stop;
+use crate::io::StorageError;
+use crate::io::atomic::AtomicFile;
+use crate::io::failures::{self, Tail};
+use crate::io::frames::{FrameReader, FrameWriter};
+use crate::io::ledger::{Ledger, RunRow};
+use crate::io::outcomes::{OutcomeLine, OutcomeWriter};
+use crate::io::source::{Input, ReadRules};
+use crate::model::{Exit, Seat, moment};
+
+/// What closing is told.
+pub struct Order<'a> {
+    /// The run in the ledger.
+    pub run: &'a RunRow,
+    /// Its facts.
+    pub detail: &'a RunDetail,
+    /// The survey's files.
+    pub folder: &'a RunFolder,
+    /// The inputs, for the rows of the failure file; `None` where they are gone (`resume --abandon`).
+    pub inputs: Option<(&'a [Input], &'a ReadRules)>,
+    /// Whether outcomes are Parquet.
+    pub parquet: bool,
+    /// Why the run stopped, if it did.
+    pub stop: Option<Stop>,
+    /// The quota as written, its measured peak, unlisted codes.
+    pub calls: Calls,
+    /// How long survey and apply took.
+    pub durations: Durations,
+    /// More that a person should know.
+    pub warnings: Vec<String>,
+    /// Wall clock, milliseconds since 1970.
+    pub now_ms: i64,
+}
+
+/// Writes the files of a run, folds it into the ledger, and closes it.
+pub fn close(order: &Order<'_>, ledger: &mut Ledger) -> Result<Manifest, Fault> {
+    let began = std::time::Instant::now();
+    let dir = PathBuf::from(&order.detail.dir);
+    make_private(&dir)?;
+    remove_stale(&dir)?;
+    let mut writing = Writing::begin(order, &dir)?;
+    let fold = Fold::new(ledger, order.run.ordinal, order.folder, order.stop.clone(), order.now_ms)?;
+    fold::into_ledger(ledger, order.run.ordinal, order.folder, fold, order.detail.flags.allow_stale, |ended| {
+        writing.take(ended)
+    })?;
+    let (tally, calls, mut files) = writing.finish(order, &dir)?;
+    tally.conserved().map_err(Fault::broken)?;
+    files.sort();
+    let exit = exit(order.stop.as_ref(), &tally);
+    let mut manifest = manifest(order, tally, calls, exit);
+    manifest.durations_ms.finish = began.elapsed().as_millis() as u64;
+    for path in &files {
+        let name = path.file_name().expect("a file has a name").to_string_lossy().into_owned();
+        manifest.files.insert(name, file_fact(path)?);
+    }
+    let json = serde_json::to_string_pretty(&manifest).expect("a manifest is plain data");
+    let mut file = AtomicFile::create(&dir.join("manifest.json"))?;
+    std::io::Write::write_all(&mut file, json.as_bytes())
+        .map_err(|error| StorageError::new("write", &dir.join("manifest.json"), error))?;
+    file.commit()?;
+    ledger.close_run(order.run.ordinal, exit.code(), order.now_ms, &json)?;
+    point_latest(&dir)?;
+    Ok(manifest)
+}
+
+fn exit(stop: Option<&Stop>, tally: &Tally) -> Exit {
+    match stop {
+        Some(stop) if stop.is_halt() => Exit::Halted,
+        Some(_) => Exit::Stopped,
+        None if tally.failures() > 0 => Exit::Failures,
+        None => Exit::Clean,
+    }
+}
+
+/// The files of a run while its rows are handed over.
+struct Writing {
+    outcomes: OutcomeWriter,
+    tails: FrameWriter<(Seat, StoredTail)>,
+    tails_path: PathBuf,
+    rows: Rows,
+    sources: Vec<String>,
+    run_id: String,
+    tally: Tally,
+    calls: Calls,
+}
+
+/// A [`Tail`] on its way through a file.
+#[derive(Clone, Debug, serde::Serialize, serde::Deserialize)]
+struct StoredTail {
+    outcome: crate::model::Outcome,
+    code: String,
+    message: String,
+    attempts: u32,
+    run: String,
+    source: String,
+    line: u64,
+}
+
+impl Writing {
+    fn begin(order: &Order<'_>, dir: &Path) -> Result<Writing, Fault> {
+        let tails_path = order.folder.path().join("tails");
+        let detail = order.detail;
+        let read = Sum { rows: detail.rows + detail.passed_over, points: detail.points };
+        let passed_over = Sum { rows: detail.passed_over, points: detail.passed_over_points };
+        Ok(Writing {
+            outcomes: OutcomeWriter::create(dir, order.parquet)?,
+            tails: FrameWriter::create(&tails_path)?,
+            tails_path,
+            rows: Rows::open(order.folder)?,
+            sources: detail.inputs.iter().map(|input| input.name.clone()).collect(),
+            run_id: order.run.id.clone(),
+            tally: Tally { read, passed_over, ..Tally::default() },
+            calls: order.calls.clone(),
+        })
+    }
+
+    fn take(&mut self, ended: &Ended) -> Result<(), Fault> {
+        self.tally.add(ended);
+        self.calls.add(ended);
+        let seat = ended.row.seat;
+        let source = &self.sources[usize::from(seat.source)];
+        let carried_by = match ended.settled.carried_by {
+            Some(id) => {
+                let carrier = self.rows.get(id)?.seat;
+                Some(format!("{}:{}", self.sources[usize::from(carrier.source)], carrier.line))
+            }
+            None => None,
+        };
+        self.outcomes.write(&OutcomeLine {
+            source,
+            line: seat.line,
+            bill_no: ended.row.bill_no.as_deref(),
+            card: &ended.row.card_no,
+            settled: &ended.settled,
+            carried_by: carried_by.as_deref(),
+        })?;
+        if ended.settled.outcome.is_failure() {
+            let (run, source, line) = match &ended.row.origin {
+                Some(origin) => (origin.run.clone(), origin.source.clone(), origin.line),
+                None => (self.run_id.clone(), source.clone(), seat.line),
+            };
+            let message = match &carried_by {
+                Some(other) => format!("{} ({other})", ended.settled.message),
+                None => ended.settled.message.clone(),
+            };
+            let settled = &ended.settled;
+            let (outcome, code, attempts) = (settled.outcome, settled.code.clone(), settled.attempts);
+            self.tails.push(&(seat, StoredTail { outcome, code, message, attempts, run, source, line }))?;
+        }
+        Ok(())
+    }
+
+    fn finish(self, order: &Order<'_>, dir: &Path) -> Result<(Tally, Calls, Vec<PathBuf>), Fault> {
+        let mut files = vec![self.outcomes.finish()?];
+        self.tails.finish()?;
+        let tails = FrameReader::<(Seat, StoredTail)>::open(&self.tails_path)?;
+        let mut tails = tails.map(|tail| tail.map(|(seat, tail)| (seat, tail.into())));
+        match order.inputs {
+            Some((inputs, rules)) => files.extend(failures::write(dir, inputs, rules, &mut tails)?),
+            None => tracing::warn!("the inputs are gone: no failure file; `passync open` lists the open rows"),
+        }
+        std::fs::remove_file(&self.tails_path).map_err(|error| StorageError::new("remove", &self.tails_path, error))?;
+        Ok((self.tally, self.calls, files))
+    }
+}
+
+impl From<StoredTail> for Tail {
+    fn from(tail: StoredTail) -> Tail {
+        Tail {
+            outcome: tail.outcome.as_str(),
+            code: tail.code,
+            message: tail.message,
+            attempts: tail.attempts,
+            run: tail.run,
+            source: tail.source,
+            line: tail.line,
+        }
+    }
+}
+
+fn manifest(order: &Order<'_>, rows: Tally, calls: Calls, exit: Exit) -> Manifest {
+    let detail = order.detail;
+    Manifest {
+        version: env!("CARGO_PKG_VERSION").to_owned(),
+        job: order.run.job.clone(),
+        run: order.run.id.clone(),
+        kind: order.run.kind.clone(),
+        started_at: moment::rfc3339_ms(order.run.started_ms),
+        closed_at: moment::rfc3339_ms(order.now_ms),
+        exit: exit.code(),
+        stopped: order.stop.as_ref().map(ToString::to_string).unwrap_or_default(),
+        inputs: detail.inputs.clone(),
+        rows,
+        calls,
+        durations_ms: order.durations,
+        warnings: detail.warnings.iter().chain(&order.warnings).cloned().collect(),
+        flags: detail.flags.clone(),
+        settings: detail.settings.clone(),
+        files: BTreeMap::new(),
+    }
+}
+
+/// Size and digest of a file.
+pub fn file_fact(path: &Path) -> Result<FileFact, Fault> {
+    let fault = |error| StorageError::new("read", path, error);
+    let mut file = std::fs::File::open(path).map_err(fault)?;
+    let (mut hash, mut size, mut buffer) = (Sha256::new(), 0, vec![0; 1 << 16]);
+    loop {
+        match file.read(&mut buffer).map_err(fault)? {
+            0 => break,
+            read => {
+                hash.update(&buffer[..read]);
+                size += read as u64;
+            }
+        }
+    }
+    let sha256 = hash.finalize().iter().fold(String::new(), |hex, byte| format!("{hex}{byte:02x}"));
+    Ok(FileFact { size, sha256 })
+}
+
+fn make_private(dir: &Path) -> Result<(), Fault> {
+    std::fs::DirBuilder::new()
+        .recursive(true)
+        .mode(0o700)
+        .create(dir)
+        .map_err(|error| StorageError::new("create", dir, error).into())
+}
+
+/// A run that is closed again replaces its files; none of an earlier closing may stay, the manifest first.
+fn remove_stale(dir: &Path) -> Result<(), Fault> {
+    let fault = |error| StorageError::new("look into", dir, error);
+    let mut stale = vec![dir.join("manifest.json")];
+    for entry in std::fs::read_dir(dir).map_err(fault)? {
+        let path = entry.map_err(fault)?.path();
+        let name = path.file_name().unwrap_or_default().to_string_lossy().into_owned();
+        if ["outcomes.", "failures.", "failures-", ".passync-"].iter().any(|prefix| name.starts_with(prefix)) {
+            stale.push(path);
+        }
+    }
+    for path in stale {
+        match std::fs::remove_file(&path) {
+            Err(error) if error.kind() != std::io::ErrorKind::NotFound => {
+                return Err(StorageError::new("remove", &path, error).into());
+            }
+            _ => {}
+        }
+    }
+    Ok(())
+}
+
+/// `latest` points at the newest closed run: a link made beside it and renamed over it.
+fn point_latest(dir: &Path) -> Result<(), Fault> {
+    let (Some(parent), Some(name)) = (dir.parent(), dir.file_name()) else { return Ok(()) };
+    let temporary = parent.join(".latest.tmp");
+    let fault = |error| StorageError::new("link", &parent.join("latest"), error);
+    let _ = std::fs::remove_file(&temporary); // of a crash between these two lines
+    std::os::unix::fs::symlink(name, &temporary).map_err(fault)?;
+    std::fs::rename(&temporary, parent.join("latest")).map_err(fault)?;
+    Ok(())
+}

@@ -1,0 +1,86 @@
+//! What the ledger keeps of a run beside its rows: enough to resume it as it was begun.
+
+use serde::{Deserialize, Serialize};
+
+use crate::model::{Total, moment};
+
+/// The facts of a run, as JSON in the ledger and in the manifest.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct RunDetail {
+    /// The program's version.
+    pub version: String,
+    /// `Delta::CONTENT_FORM`.
+    pub content_form: String,
+    /// The inputs in their order: a seat's `source` is an index here.
+    pub inputs: Vec<InputFact>,
+    /// Rows read.
+    pub rows: u64,
+    /// Rows of a failure file that the replay did not ask for.
+    pub passed_over: u64,
+    /// Their sum of `last_changed_points`.
+    pub passed_over_points: Total,
+    /// The sum of `last_changed_points` of all rows read, those passed over included.
+    pub points: Total,
+    /// Rows that may be sent.
+    pub planned: u64,
+    /// The canonical members of the inputs: bit 0 is the first.
+    pub members: Vec<String>,
+    /// Flags of the command.
+    pub flags: Flags,
+    /// Where the files of the run go.
+    pub dir: String,
+    /// The settings in force, secrets masked.
+    pub settings: serde_json::Value,
+    /// What the survey warned of.
+    pub warnings: Vec<String>,
+}
+
+/// One input file.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct InputFact {
+    /// As `source` names it.
+    pub name: String,
+    /// Where it was read.
+    pub path: String,
+    /// `csv`, `csv.gz`, `csv.zst`, `parquet`.
+    pub format: String,
+    /// Bytes.
+    pub size: u64,
+    /// Rows.
+    pub rows: u64,
+    /// Of the bytes as stored.
+    pub sha256: String,
+    /// The place in time of rows without `occurred_at`; milliseconds since 1970.
+    pub occurred_default_ms: i64,
+}
+
+/// Flags that shape a run.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Flags {
+    /// `--allow-stale`.
+    pub allow_stale: bool,
+    /// `--again`.
+    pub again: bool,
+    /// Classes of a replay; empty for a run.
+    pub include: Vec<String>,
+    /// `--occurred-at`, milliseconds since 1970.
+    pub occurred_at_ms: Option<i64>,
+}
+
+impl RunDetail {
+    /// Reads what the ledger keeps.
+    pub fn parse(json: &str) -> Option<RunDetail> {
+        serde_json::from_str(json).ok()
+    }
+
+    /// What the ledger keeps.
+    pub fn json(&self) -> String {
+        serde_json::to_string(self).expect("facts are plain data")
+    }
+}
+
+/// A run's name: its start in UTC and its ordinal in the ledger, so that names sort as runs do.
+pub fn run_id(started_ms: i64, ordinal: u32) -> String {
+    let start = moment::format_in(started_ms, &jiff::tz::TimeZone::UTC, "%Y%m%dT%H%M%SZ");
+    format!("{start}-{ordinal:05}")
+}

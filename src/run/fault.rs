@@ -1,0 +1,117 @@
+//! Why a run could not be done, and the exit that it means.
+
+use crate::io::StorageError;
+use crate::io::atomic::OutputError;
+use crate::io::failures::FailureError;
+use crate::io::ledger::{FoldError, LedgerError};
+use crate::io::lock::LockFault;
+use crate::io::source::InputError;
+use crate::model::Exit;
+
+/// Why a run could not be done.
+#[derive(Debug, thiserror::Error)]
+#[error("{text}")]
+pub struct Fault {
+    exit: Exit,
+    text: String,
+    help: Option<String>,
+}
+
+impl Fault {
+    fn new(exit: Exit, text: impl ToString) -> Fault {
+        Fault { exit, text: text.to_string(), help: None }
+    }
+
+    /// A fault of usage or configuration; nothing was sent.
+    pub fn usage(text: impl ToString) -> Fault {
+        Fault::new(Exit::Usage, text)
+    }
+
+    /// The input is refused; nothing was sent.
+    pub fn input(text: impl ToString) -> Fault {
+        Fault::new(Exit::Input, text)
+    }
+
+    /// A storage fault: the run goes on from disk.
+    pub fn storage(text: impl ToString) -> Fault {
+        Fault::new(Exit::Storage, text)
+    }
+
+    /// A signal before anything was recorded.
+    pub fn stopped() -> Fault {
+        Fault::new(Exit::Stopped, "stopped by a signal before the first call; no run is recorded")
+    }
+
+    /// A law that the program cannot show to hold: it fails loudly, and closes nothing.
+    pub fn broken(text: impl ToString) -> Fault {
+        Fault::new(Exit::Storage, text)
+    }
+
+    /// The same, with what to do.
+    #[must_use]
+    pub fn help(mut self, help: impl Into<String>) -> Fault {
+        self.help = Some(help.into());
+        self
+    }
+
+    /// The exit that it means.
+    pub fn exit(&self) -> Exit {
+        self.exit
+    }
+
+    /// What to do, where that is not in the text.
+    pub fn advice(&self) -> Option<&str> {
+        self.help.as_deref()
+    }
+}
+
+impl From<StorageError> for Fault {
+    fn from(error: StorageError) -> Fault {
+        Fault::storage(error)
+    }
+}
+
+impl From<OutputError> for Fault {
+    fn from(error: OutputError) -> Fault {
+        Fault::storage(error)
+    }
+}
+
+impl From<LedgerError> for Fault {
+    fn from(error: LedgerError) -> Fault {
+        match error {
+            LedgerError::Absent(_) => Fault::usage(error),
+            _ => Fault::storage(error),
+        }
+    }
+}
+
+impl From<FoldError> for Fault {
+    fn from(error: FoldError) -> Fault {
+        Fault::storage(error)
+    }
+}
+
+impl From<InputError> for Fault {
+    fn from(error: InputError) -> Fault {
+        Fault::input(error)
+    }
+}
+
+impl From<FailureError<StorageError>> for Fault {
+    fn from(error: FailureError<StorageError>) -> Fault {
+        match error {
+            FailureError::Input(error) => Fault::input(error),
+            other => Fault::storage(other),
+        }
+    }
+}
+
+impl From<LockFault> for Fault {
+    fn from(error: LockFault) -> Fault {
+        match error {
+            LockFault::Held { .. } => Fault::new(Exit::Busy, error),
+            LockFault::Io { .. } => Fault::storage(error),
+        }
+    }
+}

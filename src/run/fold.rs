@@ -1,0 +1,219 @@
+//! The end of every row, from what the survey decided and what the run learnt. Files and ledger are folds over it.
+
+use std::cmp::Ordering;
+use std::collections::HashMap;
+
+use serde::{Deserialize, Serialize};
+
+use super::Fault;
+use super::store::{Content, Fate, RowFacts, RunFolder, StoredRow, rows_and_fates};
+use super::words;
+use crate::core::halt::Stop;
+use crate::core::history::Past;
+use crate::io::ledger::{BillChange, CardChange, Ledger, Part};
+use crate::io::sort::{Sorted, Sorter};
+use crate::model::{Outcome, Record, Settled, Status};
+
+/// One row with its end.
+pub struct Ended {
+    /// Its index in the run's input order.
+    pub id: u64,
+    /// As it was read.
+    pub row: StoredRow,
+    /// How it ended.
+    pub settled: Settled,
+    /// What the ledger has to learn of it; `None` where it knows, or need not.
+    pub facts: Option<RowFacts>,
+}
+
+impl Ended {
+    /// What the row leaves of its bill.
+    pub fn bill_change(&self) -> Option<BillChange> {
+        let facts = self.facts.as_ref()?;
+        let Content::Delta(delta) = &self.row.content else { return None };
+        let past = Past::of(self.settled.outcome, self.settled.in_doubt > 0)?;
+        Some(BillChange {
+            key: facts.bill,
+            row: self.id,
+            bill_no: delta.bill_no.clone(),
+            card: facts.card,
+            card_no: delta.card.clone(),
+            content: facts.content,
+            place: facts.place,
+            past,
+            outcome: self.settled.outcome,
+            closing: delta.status != Status::Update,
+            doubt: self.settled.in_doubt,
+            settled_ms: self.settled.settled_ms,
+            code: self.settled.code.clone(),
+            dropped: self.settled.trimmed.clone(),
+            members: values(&delta.members, &[]),
+        })
+    }
+
+    /// What the row confirmed of its card.
+    pub fn card_change(&self, replace: bool) -> Option<CardChange> {
+        let facts = self.facts.as_ref().filter(|_| self.settled.outcome == Outcome::Applied)?;
+        let Content::Delta(delta) = &self.row.content else { return None };
+        Some(CardChange {
+            card: facts.card,
+            place: facts.place,
+            card_no: delta.card.clone(),
+            members: values(&delta.members, &self.settled.trimmed),
+            closing: delta.status != Status::Update,
+            replace,
+        })
+    }
+}
+
+fn values(members: &[crate::model::Field], without: &[String]) -> Vec<(String, String)> {
+    let carried = members.iter().filter(|member| !without.contains(&member.name));
+    carried.map(|member| (member.name.clone(), member.value.text())).collect()
+}
+
+/// A row's end on its way into input order; the last one of a row counts.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+struct EndRecord {
+    row: u64,
+    seq: u64,
+    settled: Settled,
+}
+
+impl PartialEq for EndRecord {
+    fn eq(&self, other: &Self) -> bool {
+        self.cmp(other) == Ordering::Equal
+    }
+}
+impl Eq for EndRecord {}
+impl PartialOrd for EndRecord {
+    fn partial_cmp(&self, other: &Self) -> Option<Ordering> {
+        Some(self.cmp(other))
+    }
+}
+impl Ord for EndRecord {
+    fn cmp(&self, other: &Self) -> Ordering {
+        (self.row, self.seq).cmp(&(other.row, other.seq))
+    }
+}
+
+/// The rows of a run with their ends, in input order.
+pub struct Fold {
+    ends: std::iter::Peekable<Sorted<EndRecord>>,
+    /// Rows that a crash cut off between intent and end: attempts, those in doubt, the first one's begin.
+    cut_off: HashMap<u64, (u32, u32, Option<i64>)>,
+    stop: Option<Stop>,
+    now_ms: i64,
+}
+
+impl Fold {
+    /// Gathers the ends of `run`. `stop`: why the run did not come to its other rows.
+    pub fn new(ledger: &Ledger, run: u32, folder: &RunFolder, stop: Option<Stop>, now_ms: i64) -> Result<Fold, Fault> {
+        let mut sorter = Sorter::new(folder.path());
+        let mut seq = 0;
+        ledger.journal(run, Part::Whole, |record| -> Result<(), Fault> {
+            seq += 1;
+            if let Record::Settled(row, settled) = record {
+                sorter.push(EndRecord { row, seq, settled: *settled })?;
+            }
+            Ok(())
+        })?;
+        let recovery = super::recover::Recovery::fold(ledger, run, folder.path())?;
+        let cut_off =
+            recovery.open_rows().map(|(row, attempts, doubt, first)| (row, (attempts, doubt, first))).collect();
+        Ok(Fold { ends: sorter.finish()?.peekable(), cut_off, stop, now_ms })
+    }
+
+    /// Hands over every row.
+    pub fn each(mut self, folder: &RunFolder, mut take: impl FnMut(Ended) -> Result<(), Fault>) -> Result<(), Fault> {
+        for item in rows_and_fates(folder)? {
+            let (id, row, fate) = item?;
+            let learnt = self.end_of(id)?;
+            take(self.ended(id, row, fate, learnt))?;
+        }
+        Ok(())
+    }
+
+    /// The last end that the journal has of a row.
+    fn end_of(&mut self, id: u64) -> Result<Option<Settled>, Fault> {
+        let mut last = None;
+        while let Some(Ok(_)) | Some(Err(_)) = self.ends.peek() {
+            if self.ends.peek().is_some_and(|next| next.as_ref().is_ok_and(|next| next.row > id)) {
+                break;
+            }
+            let record = self.ends.next().expect("just seen")?;
+            last = (record.row == id).then_some(record.settled);
+        }
+        Ok(last)
+    }
+
+    fn ended(&self, id: u64, row: StoredRow, fate: Fate, learnt: Option<Settled>) -> Ended {
+        match fate {
+            Fate::End { outcome, code, message, by, facts } => {
+                let mut settled = Settled::local(outcome, &code, message, self.now_ms);
+                settled.carried_by = by;
+                settled.in_doubt = facts.as_ref().map_or(0, |facts| facts.doubt);
+                Ended { id, row, settled, facts }
+            }
+            Fate::Keep(_) => {
+                let settled = learnt.unwrap_or_else(|| {
+                    Settled::local(
+                        Outcome::AlreadyApplied,
+                        "ALREADY_APPLIED",
+                        "settled by an earlier part of this run",
+                        self.now_ms,
+                    )
+                });
+                Ended { id, row, settled, facts: None }
+            }
+            Fate::Send(facts) => {
+                let settled = match (learnt, self.cut_off.get(&id)) {
+                    (Some(settled), None) => settled,
+                    (_, Some(cut)) => self.cut_off(&facts, *cut),
+                    (None, None) => self.untouched(&facts),
+                };
+                Ended { id, row, settled, facts: Some(facts) }
+            }
+        }
+    }
+
+    fn cut_off(&self, facts: &RowFacts, (attempts, doubt, first_sent_ms): (u32, u32, Option<i64>)) -> Settled {
+        Settled {
+            attempts,
+            in_doubt: facts.doubt + doubt,
+            first_sent_ms,
+            ..Settled::local(
+                Outcome::Unknown,
+                "CUT_OFF",
+                "the run was cut off while the row was under way: it may have been applied",
+                self.now_ms,
+            )
+        }
+    }
+
+    fn untouched(&self, facts: &RowFacts) -> Settled {
+        let (code, message) = words::untouched(self.stop.as_ref());
+        let outcome = if facts.doubt > 0 { Outcome::Unknown } else { Outcome::Unsent };
+        Settled { in_doubt: facts.doubt, ..Settled::local(outcome, &code, message, self.now_ms) }
+    }
+}
+
+/// Folds what a run knows so far into bills and cards.
+pub fn into_ledger(
+    ledger: &mut Ledger,
+    run: u32,
+    folder: &RunFolder,
+    fold: Fold,
+    replace: bool,
+    mut also: impl FnMut(&Ended) -> Result<(), Fault>,
+) -> Result<(), Fault> {
+    let mut bills = Sorter::new(folder.path());
+    let mut cards = Sorter::new(folder.path());
+    fold.each(folder, |ended| {
+        also(&ended)?;
+        ended.bill_change().map_or(Ok(()), |change| bills.push(change))?;
+        ended.card_change(replace).map_or(Ok(()), |change| cards.push(change))?;
+        Ok(())
+    })?;
+    ledger.fold(run, bills.finish()?, cards.finish()?)?;
+    Ok(())
+}

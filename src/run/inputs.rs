@@ -1,0 +1,135 @@
+//! Which files a run reads: the job's, a replay's, or those that an interrupted run recorded.
+
+use std::path::{Path, PathBuf};
+
+use jiff::civil::Date;
+use sha2::{Digest as _, Sha256};
+
+use super::Fault;
+use super::close::file_fact;
+use super::detail::InputFact;
+use crate::io::job::dates::{Dates, end_of_day_ms};
+use crate::io::job::settings::{FormatChoice, Settings};
+use crate::io::source::{self, Format, Input, STANDARD_INPUT, Stamp};
+
+/// The files of a run of the job.
+pub fn of_job(settings: &Settings, dates: Option<Dates>, started_ms: i64) -> Result<Vec<Input>, Fault> {
+    let zone = &settings.input.timezone;
+    let dates = dates.unwrap_or_else(|| Dates::of_start(started_ms, zone, settings.input.date_offset_days));
+    let days: Vec<Date> = dates.days().collect();
+    Ok(source::resolve(&settings.input, &settings.base, &days)?)
+}
+
+/// Puts standard input where it can be read twice.
+pub fn spool_standard_input(inputs: &mut [Input], folder: &Path) -> Result<(), Fault> {
+    for input in inputs.iter_mut().filter(|input| input.name == STANDARD_INPUT) {
+        let path = folder.join("stdin");
+        source::spool(&mut std::io::stdin().lock(), &path)?;
+        input.path = path;
+    }
+    Ok(())
+}
+
+/// The files of a replay: a failure file, or all those of a run directory.
+pub fn of_replay(settings: &Settings, failures: &Path) -> Result<Vec<Input>, Fault> {
+    let paths = if failures.is_dir() { failure_files(failures)? } else { vec![failures.to_owned()] };
+    let name = |path: &Path| path.strip_prefix(&settings.base).unwrap_or(path).display().to_string();
+    let inputs = paths.into_iter().map(|path| Input::new(name(&path), path, FormatChoice::Auto, None));
+    Ok(inputs.collect::<Result<_, _>>()?)
+}
+
+fn failure_files(dir: &Path) -> Result<Vec<PathBuf>, Fault> {
+    let fault = |error| Fault::input(format!("cannot look into {}: {error}", dir.display()));
+    let mut files = Vec::new();
+    for entry in std::fs::read_dir(dir).map_err(fault)? {
+        let path = entry.map_err(fault)?.path();
+        let name = path.file_name().unwrap_or_default().to_string_lossy().into_owned();
+        if name.starts_with("failures.") || name.starts_with("failures-") {
+            files.push(path);
+        }
+    }
+    if files.is_empty() {
+        return Err(Fault::input(format!(
+            "{} has no failure file; expected a file, or a run directory with failures.csv or failures.parquet",
+            dir.display()
+        )));
+    }
+    files.sort();
+    Ok(files)
+}
+
+/// The files that an interrupted run recorded, if they are still what they were. `moved`: where they are now.
+pub fn recorded(facts: &[InputFact], moved: &[PathBuf], job: &str) -> Result<Vec<Input>, Fault> {
+    facts
+        .iter()
+        .map(|fact| {
+            let own = PathBuf::from(&fact.path);
+            let candidates = moved.iter().chain(std::iter::once(&own));
+            let found = candidates.into_iter().find(|path| file_fact(path).is_ok_and(|now| now.sha256 == fact.sha256));
+            let path = found.cloned().ok_or_else(|| gone(fact, job))?;
+            Ok(Input { name: fact.name.clone(), path, format: format_of(&fact.format), date: None })
+        })
+        .collect()
+}
+
+fn gone(fact: &InputFact, job: &str) -> Fault {
+    Fault::input(format!(
+        "the interrupted run's input {} is gone or changed (expected {} bytes, sha256 {})",
+        fact.path, fact.size, fact.sha256
+    ))
+    .help(format!(
+        "say where it is now: `passync resume {job} --input PATH`, or close that run as it stands: `passync resume {job} --abandon`"
+    ))
+}
+
+/// What is recorded of inputs that were read.
+pub fn facts(inputs: &[Input], stamps: &[Stamp], settings: &Settings, occurred: Occurred) -> Vec<InputFact> {
+    let zone = &settings.input.timezone;
+    let fact = |(input, stamp): (&Input, &Stamp)| InputFact {
+        name: input.name.clone(),
+        path: absolute(&input.path),
+        format: format_name(input.format).to_owned(),
+        size: stamp.size,
+        rows: stamp.rows,
+        sha256: stamp.sha256.clone(),
+        occurred_default_ms: occurred
+            .given_ms
+            .or_else(|| input.date.map(|day| end_of_day_ms(day, zone)))
+            .unwrap_or(occurred.started_ms),
+    };
+    inputs.iter().zip(stamps).map(fact).collect()
+}
+
+/// What stands in for `occurred_at`.
+#[derive(Clone, Copy, Debug)]
+pub struct Occurred {
+    /// `--occurred-at`.
+    pub given_ms: Option<i64>,
+    /// The start of the run.
+    pub started_ms: i64,
+}
+
+/// One digest over the inputs' digests: the same inputs are the same bytes in the same order.
+pub fn digest(facts: &[InputFact]) -> String {
+    let mut hash = Sha256::new();
+    for fact in facts {
+        hash.update(fact.sha256.as_bytes());
+        hash.update(b"\n");
+    }
+    hash.finalize().iter().fold(String::new(), |hex, byte| format!("{hex}{byte:02x}"))
+}
+
+fn absolute(path: &Path) -> String {
+    std::path::absolute(path).unwrap_or_else(|_| path.to_owned()).display().to_string()
+}
+
+const FORMATS: [(Format, &str); 4] =
+    [(Format::Csv, "csv"), (Format::CsvGz, "csv.gz"), (Format::CsvZst, "csv.zst"), (Format::Parquet, "parquet")];
+
+fn format_name(format: Format) -> &'static str {
+    FORMATS.iter().find(|(known, _)| *known == format).expect("every format has a name").1
+}
+
+fn format_of(name: &str) -> Format {
+    FORMATS.iter().find(|(_, known)| *known == name).map_or(Format::Csv, |(format, _)| *format)
+}

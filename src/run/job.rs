@@ -1,0 +1,515 @@
+//! The commands that run a job: which steps each needs, and what it goes on with.
+
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use super::apply;
+use super::begin::{self, Begun, Reading, Surveyed};
+use super::close;
+use super::detail::{Flags, RunDetail};
+use super::endpoint::Endpoint;
+use super::inputs;
+use super::manifest::{Calls, Durations, Manifest};
+use super::plan::Counts;
+use super::progress::{Phase, Progress};
+use super::recover::Recovery;
+use super::store::RunFolder;
+use super::survey::Members;
+use super::{Fault, Signals, wall_ms};
+use crate::core::dispatcher::Config;
+use crate::core::halt::ErrorLimit;
+use crate::core::limits;
+use crate::core::quota::Quota;
+use crate::core::retry::Policy;
+use crate::io::boot;
+use crate::io::job::dates::Dates;
+use crate::io::job::settings::{GatewayUrl, Settings, Share};
+use crate::io::ledger::{Ledger, QuotaStamp, RunRow};
+use crate::io::lock::Lock;
+use crate::io::source::{Input, ReadRules};
+use crate::model::{Exit, Outcome, Tick};
+use crate::wire::Dialect;
+
+/// A job about to do something.
+pub struct Job {
+    /// Its settings; everything below takes what it needs of them.
+    pub settings: Settings,
+    /// Its job file, for the commands that messages name.
+    pub file: PathBuf,
+    /// Its wire form.
+    pub dialect: Arc<dyn Dialect>,
+    /// Counters that anyone may read.
+    pub progress: Arc<Progress>,
+    /// Signals.
+    pub signals: Signals,
+}
+
+/// What a run is asked for.
+#[derive(Clone, Debug, Default)]
+pub struct Request {
+    /// `--date`.
+    pub dates: Option<Dates>,
+    /// `--occurred-at`, milliseconds since 1970.
+    pub occurred_at_ms: Option<i64>,
+    /// `--again`.
+    pub again: bool,
+    /// `--allow-stale`.
+    pub allow_stale: bool,
+    /// `--wait`.
+    pub wait: Duration,
+}
+
+/// How a command ended.
+#[derive(Clone, Debug)]
+pub struct Finished {
+    /// The run that was asked for; `None` where an interrupted run over the same inputs was finished instead.
+    pub manifest: Option<Manifest>,
+    /// An interrupted run that was finished first.
+    pub interrupted: Option<Manifest>,
+    /// Open rows of earlier runs that were replayed first (`replay_open`).
+    pub replayed: Option<Manifest>,
+    /// Rows that are open in the ledger now.
+    pub open_rows: u64,
+}
+
+impl Finished {
+    /// The worst of what was done.
+    pub fn exit(&self) -> Exit {
+        let done = [&self.interrupted, &self.replayed, &self.manifest];
+        let exits = done.into_iter().flatten().filter_map(|manifest| Exit::of_code(manifest.exit));
+        exits.reduce(Exit::worse).unwrap_or(Exit::Clean)
+    }
+}
+
+impl Job {
+    /// A job with its settings, from the job file `file`.
+    pub fn new(settings: Settings, file: &Path, signals: Signals) -> Result<Job, Fault> {
+        let dialect = super::dialect(&settings)?;
+        Ok(Job { settings, file: file.to_owned(), dialect, progress: Arc::default(), signals })
+    }
+
+    /// The main job.
+    pub fn run(&self, request: &Request) -> Result<Finished, Fault> {
+        let endpoint = Endpoint::open(&self.settings, &self.dialect)?;
+        let mut finished = Finished { manifest: None, interrupted: None, replayed: None, open_rows: 0 };
+        // An interrupted run goes first, before anything is read: its rows in doubt wait for nothing else.
+        let mut lock = None;
+        if self.has_interrupted()? {
+            lock = Some(self.lock(request.wait)?);
+            finished.interrupted = self.finish_interrupted(&endpoint, &[])?;
+        }
+        let started_ms = wall_ms();
+        let mut files = inputs::of_job(&self.settings, request.dates, started_ms)?;
+        self.spool(&mut files, started_ms)?;
+        let reading = Reading { inputs: &files, include: None, occurred_at_ms: request.occurred_at_ms, started_ms };
+        let surveyed = begin::survey(self, &reading)?;
+        let _lock = match lock {
+            Some(lock) => lock,
+            None => self.lock(request.wait)?,
+        };
+        let mut ledger = Ledger::open(&self.settings.ledger)?;
+        if finished.interrupted.is_none() && ledger.interrupted(&self.settings.name)?.is_some() {
+            finished.interrupted = self.finish_interrupted(&endpoint, &[])?;
+        }
+        if finished.interrupted.as_ref().is_some_and(|manifest| inputs::digest(&manifest.inputs) == surveyed.digest) {
+            finished.open_rows = ledger.open_count()?;
+            return Ok(finished); // what was asked for is what was finished
+        }
+        let flags = Flags {
+            allow_stale: request.allow_stale,
+            again: request.again,
+            include: Vec::new(),
+            occurred_at_ms: request.occurred_at_ms,
+        };
+        let reopened = self.guard_same_inputs(&surveyed, request.again, &ledger)?;
+        if self.settings.run.replay_open {
+            finished.replayed = self.replay_open(&endpoint, &mut ledger)?;
+        }
+        self.tell_open_rows(&ledger)?;
+        let begun = begin::book(self, surveyed, flags, reopened.as_ref(), &mut ledger)?;
+        finished.manifest = Some(self.carry_out(&begun, Some(&files), &endpoint, &mut ledger)?);
+        finished.open_rows = ledger.open_count()?;
+        Ok(finished)
+    }
+
+    /// A run over a failure file, or over all those of a run directory.
+    pub fn replay(&self, failures: &Path, include: &[Outcome], request: &Request) -> Result<Finished, Fault> {
+        let endpoint = Endpoint::open(&self.settings, &self.dialect)?;
+        let files = inputs::of_replay(&self.settings, failures)?;
+        let surveyed = self.survey_replay(&files, include, request.occurred_at_ms)?;
+        let _lock = self.lock(request.wait)?;
+        let mut finished = Finished { manifest: None, interrupted: None, replayed: None, open_rows: 0 };
+        finished.interrupted = self.finish_interrupted(&endpoint, &[])?;
+        let mut ledger = Ledger::open(&self.settings.ledger)?;
+        finished.manifest =
+            Some(self.replay_surveyed(surveyed, &files, include, request.allow_stale, &endpoint, &mut ledger)?);
+        finished.open_rows = ledger.open_count()?;
+        Ok(finished)
+    }
+
+    /// Finishes the interrupted run; `moved`: where its inputs are now.
+    pub fn resume(&self, moved: &[PathBuf], wait: Duration) -> Result<Finished, Fault> {
+        let endpoint = Endpoint::open(&self.settings, &self.dialect)?;
+        let _lock = self.lock(wait)?;
+        let interrupted = self.finish_interrupted(&endpoint, moved)?;
+        let interrupted = interrupted.ok_or_else(|| self.nothing_to_resume())?;
+        let open_rows = Ledger::open(&self.settings.ledger)?.open_count()?;
+        Ok(Finished { manifest: None, interrupted: Some(interrupted), replayed: None, open_rows })
+    }
+
+    /// Closes the interrupted run as it stands: in doubt becomes `unknown`, the rest `unsent`.
+    pub fn abandon(&self, moved: &[PathBuf], wait: Duration) -> Result<Finished, Fault> {
+        let _lock = self.lock(wait)?;
+        let mut ledger = Ledger::open(&self.settings.ledger)?;
+        let run = ledger.interrupted(&self.settings.name)?.ok_or_else(|| self.nothing_to_resume())?;
+        let detail = parse_detail(&run)?;
+        let files = inputs::recorded(&detail.inputs, moved, &self.file.display().to_string()).ok();
+        let begun = Begun { run, detail, counts: Counts::default() };
+        let manifest =
+            self.close(&begun, files.as_deref(), apply::Done::default(), Durations::default(), &mut ledger)?;
+        let open_rows = ledger.open_count()?;
+        Ok(Finished { manifest: None, interrupted: Some(manifest), replayed: None, open_rows })
+    }
+
+    /// What a run would do: reads, validates, deduplicates, plans; sends nothing and changes no ledger.
+    pub fn check(&self, request: &Request) -> Result<(RunDetailOfCheck, Counts), Fault> {
+        let started_ms = wall_ms();
+        let mut files = inputs::of_job(&self.settings, request.dates, started_ms)?;
+        self.spool(&mut files, started_ms)?;
+        let reading = Reading { inputs: &files, include: None, occurred_at_ms: request.occurred_at_ms, started_ms };
+        let surveyed = begin::survey(self, &reading)?;
+        let flags = Flags { allow_stale: request.allow_stale, ..Flags::default() };
+        let counts = if self.settings.ledger.exists() {
+            begin::rehearse(self, &surveyed, &flags, &Ledger::open_existing(&self.settings.ledger)?)?
+        } else {
+            let empty = tempfile::tempdir().map_err(|error| Fault::storage(format!("no temporary folder: {error}")))?;
+            begin::rehearse(self, &surveyed, &flags, &Ledger::open(&empty.path().join("ledger.db"))?)?
+        };
+        let found = surveyed.found();
+        let detail =
+            RunDetailOfCheck { rows: found.rows, points: found.points.to_string(), inputs: surveyed.facts.clone() };
+        Ok((detail, counts))
+    }
+
+    // ---- steps
+
+    fn has_interrupted(&self) -> Result<bool, Fault> {
+        if !self.settings.ledger.exists() {
+            return Ok(false);
+        }
+        Ok(Ledger::open_existing(&self.settings.ledger)?.interrupted(&self.settings.name)?.is_some())
+    }
+
+    fn lock(&self, wait: Duration) -> Result<Lock, Fault> {
+        let holder = format!("job {}, process {}", self.settings.name, std::process::id());
+        Ok(Lock::take(&self.settings.ledger, &holder, wait)?)
+    }
+
+    fn spool(&self, files: &mut [Input], started_ms: i64) -> Result<(), Fault> {
+        let folder =
+            super::store::state_dir(&self.settings.ledger).join(format!("stdin-{started_ms}-{}", std::process::id()));
+        if files.iter().any(|input| input.name == crate::io::source::STANDARD_INPUT) {
+            std::fs::create_dir_all(&folder).map_err(|error| crate::io::StorageError::new("create", &folder, error))?;
+            inputs::spool_standard_input(files, &folder)?;
+        }
+        Ok(())
+    }
+
+    fn nothing_to_resume(&self) -> Fault {
+        Fault::usage(format!("job {} has no interrupted run: nothing to resume", self.settings.name))
+    }
+
+    /// Finishes the job's interrupted run, if there is one. The lock is held.
+    fn finish_interrupted(&self, endpoint: &Endpoint, moved: &[PathBuf]) -> Result<Option<Manifest>, Fault> {
+        if !self.settings.ledger.exists() {
+            return Ok(None);
+        }
+        let mut ledger = Ledger::open(&self.settings.ledger)?;
+        let Some(run) = ledger.interrupted(&self.settings.name)? else { return Ok(None) };
+        tracing::info!(run = run.id, "finishing an interrupted run first");
+        let detail = parse_detail(&run)?;
+        let files = inputs::recorded(&detail.inputs, moved, &self.file.display().to_string())?;
+        let folder = RunFolder::new(&self.settings.ledger, &run.id);
+        let is_fresh = run.epoch == ledger.epoch()? && folder.exists();
+        let begun = if is_fresh {
+            self.progress.planned.store(detail.planned, std::sync::atomic::Ordering::Relaxed);
+            Begun { run, detail, counts: Counts::default() }
+        } else {
+            self.plan_anew(&run, &detail, &files, &mut ledger)?
+        };
+        self.carry_out(&begun, Some(&files), endpoint, &mut ledger).map(Some)
+    }
+
+    /// Other runs changed the ledger since the plan was made: it is made again, over the same inputs.
+    fn plan_anew(
+        &self,
+        run: &RunRow,
+        detail: &RunDetail,
+        files: &[Input],
+        ledger: &mut Ledger,
+    ) -> Result<Begun, Fault> {
+        begin::fold_partly(self, run, ledger)?;
+        let include = classes(&detail.flags);
+        let reading = Reading {
+            inputs: files,
+            include: include.as_deref(),
+            occurred_at_ms: detail.flags.occurred_at_ms,
+            started_ms: run.started_ms,
+        };
+        let mut surveyed = begin::survey(self, &reading)?;
+        surveyed.facts.clone_from(&detail.inputs); // the places in time that were given first are kept
+        begin::book(self, surveyed, detail.flags.clone(), Some(run), ledger)
+    }
+
+    /// The same inputs as those of a closed run: reopened where that one was cut short, refused otherwise.
+    fn guard_same_inputs(&self, surveyed: &Surveyed, again: bool, ledger: &Ledger) -> Result<Option<RunRow>, Fault> {
+        let Some(run) = ledger.closed_with_inputs(&self.settings.name, &surveyed.digest)? else { return Ok(None) };
+        match run.exit.and_then(Exit::of_code) {
+            _ if again => Ok(None),
+            Some(Exit::Halted | Exit::Stopped) => {
+                tracing::info!(run = run.id, "the same inputs: reopening that run");
+                Ok(Some(run))
+            }
+            _ => Err(Fault::input(format!("run {} has read the same inputs and is closed (exit {})", run.id, run.exit.unwrap_or(0)))
+                .help("--again makes a new run of them, in which the ledger decides row by row; failed rows are replayed with `passync replay`")),
+        }
+    }
+
+    fn tell_open_rows(&self, ledger: &Ledger) -> Result<(), Fault> {
+        let open = ledger.open_count()?;
+        if open > 0 {
+            tracing::warn!(
+                "{open} rows of earlier runs are open; `passync open {}` lists them and how to close them",
+                self.file.display()
+            );
+        }
+        Ok(())
+    }
+
+    fn survey_replay(
+        &self,
+        files: &[Input],
+        include: &[Outcome],
+        occurred_at_ms: Option<i64>,
+    ) -> Result<Surveyed, Fault> {
+        let reading = Reading { inputs: files, include: Some(include), occurred_at_ms, started_ms: wall_ms() };
+        begin::survey(self, &reading)
+    }
+
+    fn replay_surveyed(
+        &self,
+        surveyed: Surveyed,
+        files: &[Input],
+        include: &[Outcome],
+        allow_stale: bool,
+        endpoint: &Endpoint,
+        ledger: &mut Ledger,
+    ) -> Result<Manifest, Fault> {
+        let include = include.iter().map(|class| class.as_str().to_owned()).collect();
+        let flags = Flags { allow_stale, include, ..Flags::default() };
+        let begun = begin::book(self, surveyed, flags, None, ledger)?;
+        self.carry_out(&begun, Some(files), endpoint, ledger)
+    }
+
+    /// Replays the open rows of earlier runs, from the failure files that they left.
+    fn replay_open(&self, endpoint: &Endpoint, ledger: &mut Ledger) -> Result<Option<Manifest>, Fault> {
+        let mut files = Vec::new();
+        for ordinal in ledger.open_runs()? {
+            let Some(run) = ledger.run(ordinal)?.filter(|run| run.job == self.settings.name) else { continue };
+            let dir = PathBuf::from(parse_detail(&run)?.dir);
+            match inputs::of_replay(&self.settings, &dir) {
+                Ok(found) => files.extend(found),
+                Err(fault) => tracing::warn!("open rows of run {} cannot be replayed: {fault}", run.id),
+            }
+        }
+        if files.is_empty() {
+            return Ok(None);
+        }
+        let include = [Outcome::Unknown, Outcome::Held, Outcome::Unsent];
+        let surveyed = self.survey_replay(&files, &include, None)?;
+        self.replay_surveyed(surveyed, &files, &include, false, endpoint, ledger).map(Some)
+    }
+
+    /// Sends what the plan says, writes the files, closes the run.
+    fn carry_out(
+        &self,
+        begun: &Begun,
+        files: Option<&[Input]>,
+        endpoint: &Endpoint,
+        ledger: &mut Ledger,
+    ) -> Result<Manifest, Fault> {
+        let surveyed = Instant::now();
+        self.progress.enter(Phase::Apply);
+        let done = self.apply(begun, endpoint, ledger)?;
+        let durations = Durations { apply: surveyed.elapsed().as_millis() as u64, ..Durations::default() };
+        self.close(begun, files, done, durations, ledger)
+    }
+
+    fn apply(&self, begun: &Begun, endpoint: &Endpoint, ledger: &Ledger) -> Result<apply::Done, Fault> {
+        let settings = &self.settings;
+        let folder = RunFolder::new(&settings.ledger, &begun.run.id);
+        let recovery = Recovery::fold(ledger, begun.run.ordinal, folder.path())?;
+        let window = settings.limits.quota_window;
+        let wait = quota_wait(ledger, &endpoint.quota_scope, window, recovery.has_doubt())?;
+        let doubt_wait = if recovery.has_doubt() { settings.gateway.request_timeout } else { Duration::ZERO };
+        stamp(ledger, &endpoint.quota_scope, true)?;
+        let order = apply::Order {
+            ledger,
+            run: begun.run.ordinal,
+            folder: &folder,
+            members: &Members(begun.detail.members.clone()),
+            tools: endpoint.tools.clone(),
+            gateway: endpoint.gateway.clone(),
+            config: self.config(begun.detail.planned, Tick::ZERO + doubt_wait),
+            quota: Quota::new(settings.limits.quota, window, settings.limits.quota_strict, Tick::ZERO + wait),
+            quota_window: window,
+            max_skew_ms: settings.gateway.max_skew.map(|skew| skew.as_millis() as i64),
+            recovery,
+            began: Instant::now(),
+            progress: &self.progress,
+            signals: &self.signals,
+        };
+        let runtime = tokio::runtime::Builder::new_current_thread()
+            .enable_all()
+            .build()
+            .map_err(|error| Fault::storage(format!("no IO runtime: {error}")))?;
+        let done = runtime.block_on(apply::apply(order))?;
+        stamp(ledger, &endpoint.quota_scope, false)?;
+        Ok(done)
+    }
+
+    fn config(&self, planned: u64, doubt_not_before: Tick) -> Config {
+        let (retry, run) = (&self.settings.retry, &self.settings.run);
+        Config {
+            concurrency: self.settings.limits.concurrency as usize,
+            policy: Policy {
+                attempts_max: retry.attempts_max,
+                backoff_base: retry.backoff_base,
+                backoff_max: retry.backoff_max,
+                schedule: retry.schedule.clone(),
+            },
+            budget: retry.budget.of(planned, limits::BUDGET_LEAST),
+            hold: run.hold_on_doubt,
+            error_limit: match run.halt_after_errors {
+                None => ErrorLimit::Off,
+                Some(Share::Percent(percent)) => ErrorLimit::Percent(percent),
+                Some(Share::Count(count)) => ErrorLimit::Count(count),
+            },
+            doubt_not_before,
+            deadline: self.deadline(),
+        }
+    }
+
+    /// No attempt starts later than `finish_by` less a request timeout: the next such instant in the input's zone.
+    fn deadline(&self) -> Tick {
+        let Some(time) = self.settings.run.finish_by else { return Tick::NEVER };
+        let now = jiff::Timestamp::now().to_zoned(self.settings.input.timezone.clone());
+        let today = now.date().to_datetime(time).to_zoned(now.time_zone().clone());
+        let next = match today {
+            Ok(today) if today > now => today,
+            _ => match now.date().tomorrow().and_then(|day| day.to_datetime(time).to_zoned(now.time_zone().clone())) {
+                Ok(tomorrow) => tomorrow,
+                Err(_) => return Tick::NEVER,
+            },
+        };
+        let left = next.timestamp().as_millisecond() - now.timestamp().as_millisecond();
+        Tick::ZERO + Duration::from_millis(left as u64).saturating_sub(self.settings.gateway.request_timeout)
+    }
+
+    fn close(
+        &self,
+        begun: &Begun,
+        files: Option<&[Input]>,
+        done: apply::Done,
+        durations: Durations,
+        ledger: &mut Ledger,
+    ) -> Result<Manifest, Fault> {
+        self.progress.enter(Phase::Finish);
+        let limits = &self.settings.limits;
+        let folder = RunFolder::new(&self.settings.ledger, &begun.run.id);
+        let rules = ReadRules::new(&self.settings.input).map_err(Fault::usage)?;
+        let mut warnings = Vec::new();
+        if done.clock_difference_ms.abs() > CLOCK_TOLERANCE_MS {
+            warnings.push(format!(
+                "our clock differs from the gateway's by {} ms: see to the time service",
+                done.clock_difference_ms
+            ));
+        }
+        let order = close::Order {
+            run: &begun.run,
+            detail: &begun.detail,
+            folder: &folder,
+            inputs: files.map(|files| (files, &rules)),
+            parquet: self.settings.output.parquet,
+            stop: done.stop,
+            calls: Calls {
+                quota: format!("{}/{}ms", limits.quota, limits.quota_window.as_millis()),
+                quota_peak: done.quota_peak,
+                unlisted_codes: done.unlisted.into_iter().collect(),
+                ..Calls::default()
+            },
+            durations,
+            warnings,
+            now_ms: wall_ms(),
+        };
+        let manifest = close::close(&order, ledger)?;
+        self.forget_old_surveys(ledger)?;
+        Ok(manifest)
+    }
+
+    /// The surveys of the newest closed runs are kept, so that `report` can rebuild their files.
+    fn forget_old_surveys(&self, ledger: &Ledger) -> Result<(), Fault> {
+        let closed = ledger.closed_runs(&self.settings.name, 2 * SURVEYS_KEPT)?;
+        closed
+            .iter()
+            .skip(SURVEYS_KEPT as usize)
+            .try_for_each(|run| Ok(RunFolder::new(&self.settings.ledger, &run.id).remove()?))
+    }
+
+    /// Whether the gateway is the embedded sandbox.
+    pub fn is_sandboxed(&self) -> bool {
+        self.settings.gateway.url == GatewayUrl::Sandbox
+    }
+}
+
+/// What `check` read.
+#[derive(Clone, Debug, serde::Serialize)]
+pub struct RunDetailOfCheck {
+    /// Rows read.
+    pub rows: u64,
+    /// The sum of `last_changed_points`.
+    pub points: String,
+    /// The inputs.
+    pub inputs: Vec<super::InputFact>,
+}
+
+/// A clock further off than this is told; signed request times further off are refused by careful gateways.
+const CLOCK_TOLERANCE_MS: i64 = 5_000;
+
+/// Surveys of closed runs that stay on disk.
+const SURVEYS_KEPT: u32 = 7;
+
+fn parse_detail(run: &RunRow) -> Result<RunDetail, Fault> {
+    RunDetail::parse(&run.detail).ok_or_else(|| {
+        Fault::storage(format!("the ledger's facts of run {} cannot be read: another version wrote them", run.id))
+    })
+}
+
+fn classes(flags: &Flags) -> Option<Vec<Outcome>> {
+    (!flags.include.is_empty()).then(|| flags.include.iter().filter_map(|class| class.parse().ok()).collect())
+}
+
+/// How long to wait so that no window holds sends of an earlier process and ours.
+fn quota_wait(ledger: &Ledger, scope: &str, window: Duration, has_doubt: bool) -> Result<Duration, Fault> {
+    let Some(stamp) = ledger.quota_stamp(scope)? else { return Ok(Duration::ZERO) };
+    if has_doubt || stamp.busy || stamp.boot != boot::id() {
+        return Ok(window);
+    }
+    let since = Duration::from_nanos((boot::clock_ns() - stamp.ended_ns).max(0) as u64);
+    Ok(window.saturating_sub(since))
+}
+
+fn stamp(ledger: &Ledger, scope: &str, busy: bool) -> Result<(), Fault> {
+    Ok(ledger.stamp_quota(scope, &QuotaStamp { busy, boot: boot::id(), ended_ns: boot::clock_ns() })?)
+}

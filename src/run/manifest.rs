@@ -1,0 +1,176 @@
+//! The manifest: what a run was, did and left. Written last; its presence means that the run is closed.
+
+use std::collections::BTreeMap;
+
+use serde::{Deserialize, Serialize};
+
+use super::detail::{Flags, InputFact};
+use super::fold::Ended;
+use crate::model::{Outcome, Total};
+
+/// `manifest.json`.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct Manifest {
+    /// The program's version.
+    pub version: String,
+    /// The job's name.
+    pub job: String,
+    /// The run's name.
+    pub run: String,
+    /// `run` or `replay`.
+    pub kind: String,
+    /// RFC 3339.
+    pub started_at: String,
+    /// RFC 3339.
+    pub closed_at: String,
+    /// The exit code.
+    pub exit: u8,
+    /// Why the run stopped before its plan was done; empty if it did not.
+    pub stopped: String,
+    /// The inputs in their order.
+    pub inputs: Vec<InputFact>,
+    /// What became of the rows.
+    pub rows: Tally,
+    /// What the calls were.
+    pub calls: Calls,
+    /// How long it took; milliseconds.
+    pub durations_ms: Durations,
+    /// What the survey and the run warn of.
+    pub warnings: Vec<String>,
+    /// Flags of the command.
+    pub flags: Flags,
+    /// Settings in force, secrets masked.
+    pub settings: serde_json::Value,
+    /// The other files, by name.
+    pub files: BTreeMap<String, FileFact>,
+}
+
+/// One file of the run.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct FileFact {
+    /// Bytes.
+    pub size: u64,
+    /// SHA-256, in hex.
+    pub sha256: String,
+}
+
+/// Rows and their sum of `last_changed_points`.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Sum {
+    /// Rows.
+    pub rows: u64,
+    /// Exact.
+    pub points: Total,
+}
+
+impl Sum {
+    fn add(&mut self, ended: &Ended) {
+        self.rows += 1;
+        ended.row.change.into_iter().for_each(|change| self.points.add(change));
+    }
+}
+
+/// What became of the rows.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Tally {
+    /// Rows read.
+    pub read: Sum,
+    /// Rows of a failure file that the replay did not ask for.
+    pub passed_over: Sum,
+    /// By outcome.
+    pub outcomes: BTreeMap<Outcome, Sum>,
+    /// Rows whose `last_changed_points` is filled but not a number: they are in no sum.
+    pub unsummed: u64,
+    /// Bills that the gateway was never told of: superseded, trimmed or coalesced rows.
+    pub not_told: Sum,
+    /// Codes of rows in the failure file, and how many have each.
+    pub failure_codes: BTreeMap<String, u64>,
+}
+
+impl Tally {
+    /// Counts a row.
+    pub fn add(&mut self, ended: &Ended) {
+        self.outcomes.entry(ended.settled.outcome).or_default().add(ended);
+        self.unsummed += u64::from(ended.row.unsummed);
+        if ended.settled.outcome.is_failure() {
+            *self.failure_codes.entry(ended.settled.code.clone()).or_default() += 1;
+        }
+        let untold = match ended.settled.outcome {
+            Outcome::Superseded | Outcome::Coalesced => true,
+            Outcome::Applied => ended.settled.trimmed.iter().any(|member| member == "points"),
+            _ => false,
+        };
+        if untold && ended.row.bill_no.is_some() {
+            self.not_told.add(ended);
+        }
+    }
+
+    /// Rows with this outcome.
+    pub fn of(&self, outcome: Outcome) -> u64 {
+        self.outcomes.get(&outcome).map_or(0, |sum| sum.rows)
+    }
+
+    /// Rows in the failure file.
+    pub fn failures(&self) -> u64 {
+        self.outcomes.iter().filter(|(outcome, _)| outcome.is_failure()).map(|(_, sum)| sum.rows).sum()
+    }
+
+    /// Rows that a replay would take as they stand.
+    pub fn open(&self) -> u64 {
+        self.outcomes.iter().filter(|(outcome, _)| outcome.is_open()).map(|(_, sum)| sum.rows).sum()
+    }
+
+    /// Law 1: rows read = outcomes + passed over, and the same for the points. The error shows both sides.
+    pub fn conserved(&self) -> Result<(), String> {
+        let mut ended = self.passed_over;
+        for sum in self.outcomes.values() {
+            ended.rows += sum.rows;
+            ended.points.merge(sum.points);
+        }
+        if ended == self.read {
+            return Ok(());
+        }
+        Err(format!(
+            "conservation is broken: {} rows with {} points were read, {} rows with {} points have an outcome",
+            self.read.rows, self.read.points, ended.rows, ended.points
+        ))
+    }
+}
+
+/// What the calls were.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Calls {
+    /// HTTP requests, those of interrupted parts included.
+    pub attempts: u64,
+    /// Those that repeat an earlier one of their row.
+    pub retries: u64,
+    /// Those that ended in doubt.
+    pub in_doubt: u64,
+    /// The quota, as `50/1s`.
+    pub quota: String,
+    /// The most requests begun in one quota window, as measured on our side (this process).
+    pub quota_peak: u64,
+    /// Codes that the dialect's table does not list.
+    pub unlisted_codes: BTreeMap<String, u64>,
+}
+
+impl Calls {
+    /// Counts a row's attempts.
+    pub fn add(&mut self, ended: &Ended) {
+        let attempts = u64::from(ended.settled.attempts);
+        self.attempts += attempts;
+        self.retries += attempts.saturating_sub(1);
+        self.in_doubt += u64::from(ended.settled.in_doubt);
+    }
+}
+
+/// How long the phases took, in this process; milliseconds.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Durations {
+    /// Reading and planning.
+    pub survey: u64,
+    /// Sending.
+    pub apply: u64,
+    /// Writing files.
+    pub finish: u64,
+}

@@ -1,0 +1,406 @@
+//! The survey's second half, under the lease: every row meets the ledger, and the plan becomes durable.
+//!
+//! ```text
+//! rows -> sorted by bill -> duplicates, conflicts, what the ledger knows of the bill
+//!      -> sorted by card and place -> what the card's past leaves of each row
+//!      -> fates in input order, plan in the order of sending
+//! ```
+
+use std::collections::{BTreeMap, HashMap};
+
+use serde::{Deserialize, Serialize};
+
+use super::Fault;
+use super::detail::RunDetail;
+use super::store::{Content, Fate, Origin, PlanRecord, RowFacts, RunFolder, StoredRow};
+use super::survey::{Members, Timed, timed_key};
+use crate::core::card::{self, Candidate, CardPast, CardRules, Doubt, Planned};
+use crate::core::history::{self, Again};
+use crate::io::frames::{FrameReader, FrameWriter};
+use crate::io::ledger::Ledger;
+use crate::io::sort::Sorter;
+use crate::model::{Delta, Digest, Digester, Outcome, Place, Rule, Seat, Status};
+
+/// What the planner is told.
+pub struct Order<'a> {
+    /// What bills are keyed by: dialect and client.
+    pub scope: &'a str,
+    /// The run's ordinal in the ledger.
+    pub ordinal: u32,
+    /// The run's name.
+    pub run_id: &'a str,
+    /// Per input, the place in time of rows without one.
+    pub occurred_default_ms: &'a [i64],
+    /// Per input, its name.
+    pub sources: &'a [String],
+    /// Every member met.
+    pub members: &'a Members,
+    /// Which files have times of their own.
+    pub timed: &'a BTreeMap<String, Timed>,
+    /// Whether newer rows absorb older ones ...
+    pub coalesce: bool,
+    /// ... those of Alipay transactions too.
+    pub coalesce_bills: bool,
+    /// `--allow-stale`.
+    pub allow_stale: bool,
+    /// `replay --include refused`.
+    pub include_refused: bool,
+}
+
+/// What the planner found.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Counts {
+    /// Rows that may be sent.
+    pub planned: u64,
+    /// Rows that end without a call, by outcome.
+    pub ended: BTreeMap<Outcome, u64>,
+    /// Cards of the rows that may be sent.
+    pub cards: u64,
+}
+
+/// A row on its way through the bill's past.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+struct BillRecord {
+    key: Digest,
+    id: u64,
+    candidate: Candidate,
+    replayed: bool,
+}
+
+/// Decides about every row of the folder; leaves fates and plan, both durable.
+pub fn make(order: &Order<'_>, ledger: &Ledger, folder: &RunFolder) -> Result<Counts, Fault> {
+    let mut planner = Planner {
+        order,
+        ledger,
+        origins: Origins::default(),
+        fates: Sorter::new(folder.path()),
+        plan: Sorter::new(folder.path()),
+        counts: Counts::default(),
+    };
+    let mut bills = Sorter::new(folder.path());
+    for (id, row) in (0..).zip(FrameReader::<StoredRow>::open(&folder.rows())?) {
+        planner.admit(id, &row?, &mut bills)?;
+    }
+    let mut cards = Sorter::new(folder.path());
+    planner.meet_bills(bills, &mut cards)?;
+    planner.meet_cards(cards)?;
+    planner.write(folder)
+}
+
+struct Planner<'a> {
+    order: &'a Order<'a>,
+    ledger: &'a Ledger,
+    origins: Origins,
+    fates: Sorter<(u64, Fate)>,
+    plan: Sorter<PlanRecord>,
+    counts: Counts,
+}
+
+impl Planner<'_> {
+    fn end(
+        &mut self,
+        id: u64,
+        outcome: Outcome,
+        code: &str,
+        message: String,
+        by: Option<u64>,
+        facts: Option<RowFacts>,
+    ) -> Result<(), Fault> {
+        *self.counts.ended.entry(outcome).or_default() += 1;
+        self.fates.push((id, Fate::End { outcome, code: code.to_owned(), message, by, facts }))?;
+        Ok(())
+    }
+
+    // ---- rows get their identity and their place
+
+    fn admit(&mut self, id: u64, row: &StoredRow, bills: &mut Sorter<BillRecord>) -> Result<(), Fault> {
+        let delta = match &row.content {
+            Content::Delta(delta) => delta,
+            Content::Reject(reject) => {
+                return self.end(id, Outcome::Rejected, reject.rule.code(), reject.to_string(), None, None);
+            }
+        };
+        let source = &self.order.sources[usize::from(row.seat.source)];
+        let timed = self.order.timed.get(&timed_key(source, row.origin.as_ref())).copied().unwrap_or_default();
+        if delta.occurred_ms.is_none() && timed.is_mixed() {
+            let message = format!(
+                "{}: column `occurred_at`: found no time, expected one, since other rows of the file have it: {}",
+                Rule::MixedTimes.slug(),
+                Rule::MixedTimes.text()
+            );
+            return self.end(id, Outcome::Rejected, Rule::MixedTimes.code(), message, None, None);
+        }
+        let (run, seat, default_ms) = match &row.origin {
+            Some(origin) => self.origins.find(self.ledger, origin)?.unwrap_or(self.own_seat(row)),
+            None => self.own_seat(row),
+        };
+        let place = Place { occurred_ms: delta.occurred_ms.unwrap_or(default_ms), sequence: delta.sequence, run, seat };
+        let candidate = self.candidate(id, delta, place, row.origin.as_ref(), source, row.seat.line);
+        bills.push(BillRecord { key: candidate.bill, id, candidate, replayed: row.origin.is_some() })?;
+        Ok(())
+    }
+
+    fn own_seat(&self, row: &StoredRow) -> (u32, Seat, i64) {
+        (self.order.ordinal, row.seat, self.order.occurred_default_ms[usize::from(row.seat.source)])
+    }
+
+    fn candidate(
+        &self,
+        id: u64,
+        delta: &Delta,
+        place: Place,
+        origin: Option<&Origin>,
+        source: &str,
+        line: u64,
+    ) -> Candidate {
+        let scope = self.order.scope;
+        let content = delta.content_digest();
+        let identity = delta.bill_digest(scope).unwrap_or_else(|| match (delta.occurred_ms, origin) {
+            (Some(ms), _) => timed_identity(scope, delta, ms, content),
+            (None, Some(origin)) => seat_identity(scope, &origin.run, &origin.source, origin.line),
+            (None, None) => seat_identity(scope, self.order.run_id, source, line),
+        });
+        let mut shape = Digester::new("shape");
+        for field in &delta.ids {
+            shape.part(field.name.as_bytes()).part(field.value.text().as_bytes());
+        }
+        let is_update = delta.status == Status::Update;
+        let is_transaction = delta.bill_no.is_some() && !delta.riders.is_empty();
+        Candidate {
+            card: delta.card_digest(),
+            place,
+            id,
+            members: self.order.members.mask(delta.members.iter().map(|member| member.name.as_str())),
+            bill: identity,
+            content,
+            shape: shape.finish(),
+            closing: !is_update,
+            absorbable: is_update && (!is_transaction || self.order.coalesce_bills),
+            carries: is_update,
+            bare: delta.bill_no.is_none() && delta.occurred_ms.is_none() && origin.is_none(),
+            adopted: None,
+        }
+    }
+
+    // ---- bills
+
+    fn meet_bills(&mut self, bills: Sorter<BillRecord>, cards: &mut Sorter<Candidate>) -> Result<(), Fault> {
+        let mut group: Vec<BillRecord> = Vec::new();
+        for record in bills.finish()? {
+            let record = record?;
+            if group.first().is_some_and(|first| first.key != record.key) {
+                self.meet_bill(&mut group, cards)?;
+            }
+            group.push(record);
+        }
+        self.meet_bill(&mut group, cards)
+    }
+
+    fn duplicate(&mut self, record: &BillRecord, first: u64) -> Result<(), Fault> {
+        let message = "an earlier row of this run has the same bill and the same content".to_owned();
+        self.end(record.id, Outcome::Duplicate, "DUPLICATE", message, Some(first), None)
+    }
+
+    /// One bill's rows of this run, in input order.
+    fn meet_bill(&mut self, group: &mut Vec<BillRecord>, cards: &mut Sorter<Candidate>) -> Result<(), Fault> {
+        let mut rows = std::mem::take(group).into_iter();
+        let Some(first) = rows.next() else { return Ok(()) };
+        let others: Vec<BillRecord> = rows.collect();
+        let content = first.candidate.content;
+        if let Some(clash) = others.iter().find(|other| other.candidate.content != content) {
+            return self.conflict_in_run(&first, clash.id, &others);
+        }
+        let past = self.ledger.bill(first.key)?;
+        let id = first.id;
+        let same = past.as_ref().is_some_and(|bill| bill.content == content);
+        let again =
+            past.as_ref().map_or(Again::Afresh, |bill| history::again(bill.past, same, self.order.include_refused));
+        let mut candidate = first.candidate;
+        if let Some(bill) = &past
+            && (same || first.replayed)
+        {
+            candidate.place = bill.place; // given when the ledger first saw the row, and kept
+        }
+        let facts = |doubt| RowFacts {
+            bill: candidate.bill,
+            card: candidate.card,
+            content: candidate.content,
+            place: candidate.place,
+            doubt,
+        };
+        match (again, past) {
+            (_, Some(bill)) if same && bill.last_run == self.order.ordinal && !bill.past.is_open() => {
+                self.fates.push((id, Fate::Keep(facts(bill.doubt))))?;
+            }
+            (Again::End(outcome, code), Some(bill)) => {
+                let message =
+                    format!("the ledger has this bill as {} since run {} ({})", bill.outcome, bill.last_run, bill.code);
+                self.end(id, outcome, code, message.clone(), None, None)?;
+                if outcome == Outcome::Conflict {
+                    for other in &others {
+                        self.end(other.id, outcome, code, message.clone(), None, None)?;
+                    }
+                    return Ok(());
+                }
+            }
+            (Again::Adopt, Some(bill)) => {
+                let dropped = self.order.members.mask(bill.dropped.iter().map(String::as_str));
+                candidate.adopted = Some((dropped & candidate.members, bill.doubt.max(1)));
+                candidate.absorbable = false;
+                cards.push(candidate)?;
+            }
+            (Again::Afresh, _) | (_, None) => cards.push(candidate)?,
+        }
+        others.iter().try_for_each(|other| self.duplicate(other, id))
+    }
+
+    fn conflict_in_run(&mut self, first: &BillRecord, clash: u64, others: &[BillRecord]) -> Result<(), Fault> {
+        let message = || "another row of this run has the same bill and different content: none is sent".to_owned();
+        self.end(first.id, Outcome::Conflict, "CONFLICT_IN_RUN", message(), Some(clash), None)?;
+        others.iter().try_for_each(|other| {
+            self.end(other.id, Outcome::Conflict, "CONFLICT_IN_RUN", message(), Some(first.id), None)
+        })
+    }
+
+    // ---- cards
+
+    fn meet_cards(&mut self, cards: Sorter<Candidate>) -> Result<(), Fault> {
+        let mut group: Vec<Candidate> = Vec::new();
+        for candidate in cards.finish()? {
+            let candidate = candidate?;
+            if group.first().is_some_and(|first| first.card != candidate.card) {
+                self.meet_card(&group)?;
+                group.clear();
+            }
+            group.push(candidate);
+        }
+        self.meet_card(&group)
+    }
+
+    /// One card's rows, in the order of their places.
+    fn meet_card(&mut self, rows: &[Candidate]) -> Result<(), Fault> {
+        let Some(first) = rows.first() else { return Ok(()) };
+        let past = self.card_past(first.card)?;
+        let rules = CardRules { allow_stale: self.order.allow_stale, coalesce: self.order.coalesce };
+        let planned = self.counts.planned;
+        for (row, verdict) in rows.iter().zip(card::plan(rows, &past, rules)) {
+            let doubt = row.adopted.map_or(0, |(_, doubt)| doubt);
+            let facts = RowFacts { bill: row.bill, card: row.card, content: row.content, place: row.place, doubt };
+            match verdict {
+                Planned::End { outcome, code, by } => {
+                    // What may have been applied stays unknown for as long as it cannot be asked again.
+                    let outcome = if outcome == Outcome::Held && doubt > 0 { Outcome::Unknown } else { outcome };
+                    let facts = (outcome != Outcome::Duplicate).then_some(facts);
+                    self.end(row.id, outcome, code, reason(code).to_owned(), by, facts)?;
+                }
+                Planned::Send { lead, rank, drop, cover, absorbed, gates, watched } => {
+                    self.counts.planned += 1;
+                    self.fates.push((row.id, Fate::Send(facts)))?;
+                    self.plan.push(PlanRecord {
+                        lead,
+                        rank,
+                        id: row.id,
+                        card: row.card,
+                        bill: row.bill,
+                        members: row.members,
+                        drop,
+                        cover,
+                        absorbed,
+                        gates,
+                        watched,
+                        adopted: row.adopted.map(|(dropped, _)| dropped),
+                        doubt,
+                    })?;
+                }
+            }
+        }
+        self.counts.cards += u64::from(self.counts.planned > planned);
+        Ok(())
+    }
+
+    fn card_past(&self, card: Digest) -> Result<CardPast, Fault> {
+        let members = self.order.members;
+        let mut past = CardPast::default();
+        if let Some((_, state)) = self.ledger.card(card)? {
+            past.closed = state.closed;
+            past.confirmed = state
+                .members
+                .iter()
+                .map(|(name, confirmed)| (members.mask(std::iter::once(name.as_str())), confirmed.place))
+                .filter(|(mask, _)| *mask != 0)
+                .collect();
+        }
+        past.doubts = self
+            .ledger
+            .possible(card)?
+            .into_iter()
+            .map(|doubt| Doubt {
+                bill: doubt.bill,
+                place: doubt.place,
+                members: members.mask(doubt.members.iter().map(String::as_str)),
+                closing: doubt.closing,
+            })
+            .collect();
+        Ok(past)
+    }
+
+    // ---- what is left on disk
+
+    fn write(self, folder: &RunFolder) -> Result<Counts, Fault> {
+        let mut fates = FrameWriter::create(&folder.fates())?;
+        for (expected, fate) in (0_u64..).zip(self.fates.finish()?) {
+            let (id, fate) = fate?;
+            assert_eq!(id, expected, "every row has one fate");
+            fates.push(&fate)?;
+        }
+        fates.finish()?;
+        let mut plan = FrameWriter::create(&folder.plan())?;
+        for record in self.plan.finish()? {
+            plan.push(&record?)?;
+        }
+        plan.finish()?;
+        folder.sync()?;
+        Ok(self.counts)
+    }
+}
+
+fn timed_identity(scope: &str, delta: &Delta, ms: i64, content: Digest) -> Digest {
+    let (ms, sequence) = (ms.to_string(), delta.sequence.to_string());
+    Digest::of("timed", &[scope, &delta.merchant, &delta.card, &ms, &sequence, &content.to_string()])
+}
+
+fn seat_identity(scope: &str, run: &str, source: &str, line: u64) -> Digest {
+    Digest::of("seat", &[scope, run, source, &line.to_string()])
+}
+
+fn reason(code: &str) -> &'static str {
+    match code {
+        "SUPERSEDED" => "the card was given newer values of every member that the row carries",
+        "SUPERSEDED_CLOSED" => "the card was closed after the row happened",
+        "NEWER_IN_DOUBT" => "a newer row of the card may have been applied: sending this one could roll it back",
+        _ => "the row directly before it on its card says the same",
+    }
+}
+
+/// Which seats other runs gave to the rows of a failure file.
+#[derive(Default)]
+struct Origins(HashMap<(String, String), Option<(u32, u16, i64)>>);
+
+impl Origins {
+    fn find(&mut self, ledger: &Ledger, origin: &Origin) -> Result<Option<(u32, Seat, i64)>, Fault> {
+        let key = (origin.run.clone(), origin.source.clone());
+        let found = match self.0.get(&key) {
+            Some(found) => *found,
+            None => {
+                let found = ledger.run_by_id(&origin.run)?.and_then(|run| {
+                    let inputs = RunDetail::parse(&run.detail)?.inputs;
+                    let source = inputs.iter().position(|input| input.name == origin.source)?;
+                    Some((run.ordinal, source as u16, inputs[source].occurred_default_ms))
+                });
+                self.0.insert(key, found);
+                found
+            }
+        };
+        Ok(found.map(|(run, source, default_ms)| (run, Seat { source, line: origin.line }, default_ms)))
+    }
+}

@@ -1,0 +1,160 @@
+//! What an interrupted part of a run left: its records, folded row by row.
+
+use std::collections::HashMap;
+use std::fs::File;
+use std::os::unix::fs::FileExt;
+use std::path::{Path, PathBuf};
+
+use super::Fault;
+use crate::core::dispatcher::Recovered;
+use crate::io::StorageError;
+use crate::io::ledger::{Ledger, Part};
+use crate::model::{Outcome, Record};
+
+/// What is known of the rows of an interrupted run. Memory holds only those between intent and end, which are as
+/// many as a run has slots, times the crashes it went through.
+pub struct Recovery {
+    ends: Ends,
+    open: HashMap<u64, OpenRow>,
+}
+
+/// A row that has an intent and no end.
+#[derive(Debug, Default)]
+pub struct OpenRow {
+    /// The members that the newest durable revision leaves out.
+    pub drop: u64,
+    /// Its frozen bytes.
+    pub body: Vec<u8>,
+    attempts: u32,
+    doubt: u32,
+    first_sent_ms: Option<i64>,
+}
+
+impl Recovery {
+    /// Folds what the ledger has of `run` since its plan.
+    pub fn fold(ledger: &Ledger, run: u32, folder: &Path) -> Result<Recovery, Fault> {
+        let mut ends = Ends::new(folder)?;
+        let mut attempted: HashMap<u64, (u32, u32, Option<i64>)> = HashMap::new();
+        ledger.journal(run, Part::SincePlan, |record| -> Result<(), Fault> {
+            match record {
+                Record::Settled(row, settled) => {
+                    attempted.remove(&row);
+                    ends.set(row, settled.outcome)?;
+                }
+                Record::Attempt(attempt) => {
+                    let (attempts, doubt, first) = attempted.entry(attempt.row).or_default();
+                    *attempts += 1;
+                    *doubt += u32::from(attempt.reading.verdict.in_doubt());
+                    first.get_or_insert(attempt.sent_ms);
+                }
+                Record::Intent(_) => unreachable!("the journal has no intents"),
+            }
+            Ok(())
+        })?;
+        let mut open: HashMap<u64, OpenRow> = HashMap::new();
+        ledger.intents(run, |intent| -> Result<(), Fault> {
+            if ends.get(intent.row)?.is_none() {
+                let (attempts, doubt, first_sent_ms) = attempted.get(&intent.row).copied().unwrap_or_default();
+                // One more may have been under way when the run was cut off.
+                let row = OpenRow {
+                    drop: intent.drop,
+                    body: intent.body,
+                    attempts: attempts + 1,
+                    doubt: doubt + 1,
+                    first_sent_ms,
+                };
+                open.insert(intent.row, row);
+            }
+            Ok(())
+        })?;
+        Ok(Recovery { ends, open })
+    }
+
+    /// Whether any row may have been sent without our knowing what came of it.
+    pub fn has_doubt(&self) -> bool {
+        !self.open.is_empty()
+    }
+
+    /// What is known of a row.
+    pub fn of(&mut self, row: u64) -> Result<Option<Recovered>, Fault> {
+        if let Some(outcome) = self.ends.get(row)? {
+            return Ok(Some(Recovered { settled: Some(outcome), ..Recovered::default() }));
+        }
+        Ok(self.open.get(&row).map(|open| Recovered {
+            settled: None,
+            attempts: open.attempts,
+            doubt: open.doubt,
+            intent: Some(open.drop),
+        }))
+    }
+
+    /// The frozen bytes of a row's revision that leaves out `drop`, if they are durable; and when its first
+    /// attempt began, as far as that is known.
+    pub fn take(&mut self, row: u64, drop: u64) -> Option<(Vec<u8>, Option<i64>)> {
+        let open = self.open.remove(&row)?;
+        (open.drop == drop).then_some((open.body, open.first_sent_ms))
+    }
+
+    /// What the durable revision of a row leaves out.
+    pub fn drop_of(&self, row: u64) -> u64 {
+        self.open.get(&row).map_or(0, |open| open.drop)
+    }
+
+    /// Rows cut off between intent and end, with their attempts in doubt and the first one's begin.
+    pub fn open_rows(&self) -> impl Iterator<Item = (u64, u32, u32, Option<i64>)> {
+        self.open.iter().map(|(row, open)| (*row, open.attempts, open.doubt, open.first_sent_ms))
+    }
+}
+
+/// How rows ended: a byte each in a temporary file, read and written a page at a time. Rows end nearly in the
+/// order of the plan, so one page in memory is enough.
+struct Ends {
+    file: File,
+    folder: PathBuf,
+    page: Vec<u8>,
+    page_at: u64,
+    dirty: bool,
+}
+
+impl Ends {
+    const PAGE: u64 = 1 << 16;
+
+    fn new(folder: &Path) -> Result<Ends, Fault> {
+        let file =
+            tempfile::tempfile_in(folder).map_err(|error| StorageError::new("create a file in", folder, error))?;
+        Ok(Ends { file, folder: folder.to_owned(), page: vec![0; Self::PAGE as usize], page_at: 0, dirty: false })
+    }
+
+    fn set(&mut self, row: u64, outcome: Outcome) -> Result<(), Fault> {
+        self.turn_to(row / Self::PAGE)?;
+        self.page[(row % Self::PAGE) as usize] = outcome as u8 + 1;
+        self.dirty = true;
+        Ok(())
+    }
+
+    fn get(&mut self, row: u64) -> Result<Option<Outcome>, Fault> {
+        self.turn_to(row / Self::PAGE)?;
+        let byte = self.page[(row % Self::PAGE) as usize];
+        Ok(byte.checked_sub(1).map(|at| Outcome::ALL[usize::from(at)]))
+    }
+
+    fn turn_to(&mut self, page: u64) -> Result<(), Fault> {
+        if page == self.page_at {
+            return Ok(());
+        }
+        let fault = |error| StorageError::new("use a file in", &self.folder, error);
+        if self.dirty {
+            self.file.write_all_at(&self.page, self.page_at * Self::PAGE).map_err(fault)?;
+        }
+        self.page.fill(0);
+        let mut read = 0;
+        while read < self.page.len() {
+            match self.file.read_at(&mut self.page[read..], page * Self::PAGE + read as u64).map_err(fault)? {
+                0 => break,
+                more => read += more,
+            }
+        }
+        (self.page_at, self.dirty) = (page, false);
+        Ok(())
+    }
+}

@@ -1,0 +1,282 @@
+//! What a survey leaves on disk: the rows as they were read, what was decided of each, and the plan.
+//!
+//! The three files lie in the state directory, readable by their owner alone: they hold full ids.
+
+use std::fs::File;
+use std::os::unix::fs::{DirBuilderExt, FileExt, OpenOptionsExt};
+use std::path::{Path, PathBuf};
+
+use serde::{Deserialize, Serialize};
+
+use crate::core::dispatcher::Gate;
+use crate::io::StorageError;
+use crate::io::frames::{FrameFile, FrameReader, FrameWriter};
+use crate::model::{Amount, Delta, Digest, Outcome, Place, Reject, Seat};
+
+/// One input row.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct StoredRow {
+    /// Where it stands in the inputs.
+    pub seat: Seat,
+    /// Whose row it is, where the input is a failure file.
+    pub origin: Option<Origin>,
+    /// As the file has it.
+    pub bill_no: Option<String>,
+    /// As the file has it; empty where it cannot be read.
+    pub card_no: String,
+    /// `last_changed_points`; `None` also where it is not a number.
+    pub change: Option<Amount>,
+    /// Whether `last_changed_points` was filled but is not a number: the row is missing from the sums.
+    pub unsummed: bool,
+    /// What was read.
+    pub content: Content,
+}
+
+/// What was read of a row.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub enum Content {
+    /// A valid row.
+    Delta(Box<Delta>),
+    /// A row that is not valid.
+    Reject(Box<Reject>),
+}
+
+/// The row that a line of a failure file stands for.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Origin {
+    /// The run that read it first.
+    pub run: String,
+    /// The source's name there.
+    pub source: String,
+    /// The line there.
+    pub line: u64,
+}
+
+/// What the survey decided of one row.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+pub enum Fate {
+    /// It may be sent; the plan says when.
+    Send(RowFacts),
+    /// It ends without a call.
+    End {
+        /// How.
+        outcome: Outcome,
+        /// The rule.
+        code: String,
+        /// Why, for a person.
+        message: String,
+        /// The row of this run that made it so.
+        by: Option<u64>,
+        /// What the ledger has to learn of it, if anything.
+        facts: Option<RowFacts>,
+    },
+    /// An earlier part of this run settled it.
+    Keep(RowFacts),
+}
+
+/// What the ledger needs to know of a row.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+pub struct RowFacts {
+    /// Its identity.
+    pub bill: Digest,
+    /// Its card.
+    pub card: Digest,
+    /// What it says.
+    pub content: Digest,
+    /// Where it stands.
+    pub place: Place,
+    /// Attempts in doubt of earlier runs.
+    pub doubt: u32,
+}
+
+/// One row of the plan. The order of the fields is the order of the plan.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+pub struct PlanRecord {
+    /// The place of the row that leads its group.
+    pub lead: Place,
+    /// Orders rows of one lead.
+    pub rank: u32,
+    /// Its index in the run's input order.
+    pub id: u64,
+    /// Its card.
+    pub card: Digest,
+    /// Its identity in the ledger.
+    pub bill: Digest,
+    /// A bit per member that it carries.
+    pub members: u64,
+    /// Those already known to be stale.
+    pub drop: u64,
+    /// How many rows directly before it it may absorb.
+    pub cover: u32,
+    /// Whether a later row absorbs it.
+    pub absorbed: bool,
+    /// Rows whose ends decide what is left of it.
+    pub gates: Vec<Gate>,
+    /// Whether it decides about another.
+    pub watched: bool,
+    /// What its stored revision leaves out, where an earlier run left it in doubt.
+    pub adopted: Option<u64>,
+    /// Attempts in doubt of earlier runs.
+    pub doubt: u32,
+}
+
+/// The folder of one run in the state directory.
+#[derive(Clone, Debug)]
+pub struct RunFolder(PathBuf);
+
+impl RunFolder {
+    /// The folder of run `id` beside the ledger.
+    pub fn new(ledger: &Path, id: &str) -> RunFolder {
+        RunFolder(state_dir(ledger).join("runs").join(id))
+    }
+
+    /// A folder that stands elsewhere.
+    pub fn at(path: &Path) -> RunFolder {
+        RunFolder(path.to_owned())
+    }
+
+    /// Makes the folder, for its owner alone.
+    pub fn create(&self) -> Result<(), StorageError> {
+        std::fs::DirBuilder::new()
+            .recursive(true)
+            .mode(0o700)
+            .create(&self.0)
+            .map_err(|error| StorageError::new("create", &self.0, error))
+    }
+
+    /// Whether the survey's files are (still) there.
+    pub fn exists(&self) -> bool {
+        self.plan().exists() && self.rows().exists() && self.fates().exists()
+    }
+
+    /// Removes the folder.
+    pub fn remove(&self) -> Result<(), StorageError> {
+        match std::fs::remove_dir_all(&self.0) {
+            Err(error) if error.kind() != std::io::ErrorKind::NotFound => {
+                Err(StorageError::new("remove", &self.0, error))
+            }
+            _ => Ok(()),
+        }
+    }
+
+    /// The folder itself.
+    pub fn path(&self) -> &Path {
+        &self.0
+    }
+
+    /// Makes the folder's entries durable.
+    pub fn sync(&self) -> Result<(), StorageError> {
+        for folder in [Some(self.0.as_path()), self.0.parent()].into_iter().flatten() {
+            File::open(folder)
+                .and_then(|folder| folder.sync_all())
+                .map_err(|error| StorageError::new("sync", folder, error))?;
+        }
+        Ok(())
+    }
+
+    /// [`StoredRow`]s in input order.
+    pub fn rows(&self) -> PathBuf {
+        self.0.join("rows")
+    }
+
+    /// Where each row begins.
+    pub fn index(&self) -> PathBuf {
+        self.0.join("rows.index")
+    }
+
+    /// A [`Fate`] per row, in input order.
+    pub fn fates(&self) -> PathBuf {
+        self.0.join("fates")
+    }
+
+    /// [`PlanRecord`]s in the order in which they are sent.
+    pub fn plan(&self) -> PathBuf {
+        self.0.join("plan")
+    }
+}
+
+/// The folder where ledger, lock, plan and spool live.
+pub fn state_dir(ledger: &Path) -> &Path {
+    ledger.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."))
+}
+
+/// Writes the rows and where each begins.
+pub struct RowsWriter {
+    rows: FrameWriter<StoredRow>,
+    index: std::io::BufWriter<File>,
+    index_path: PathBuf,
+    count: u64,
+}
+
+impl RowsWriter {
+    /// Makes both files anew.
+    pub fn create(folder: &RunFolder) -> Result<RowsWriter, StorageError> {
+        let index_path = folder.index();
+        let index = File::options()
+            .write(true)
+            .create(true)
+            .truncate(true)
+            .mode(0o600)
+            .open(&index_path)
+            .map_err(|error| StorageError::new("create", &index_path, error))?;
+        Ok(RowsWriter {
+            rows: FrameWriter::create(&folder.rows())?,
+            index: std::io::BufWriter::new(index),
+            index_path,
+            count: 0,
+        })
+    }
+
+    /// Adds a row; returns its index.
+    pub fn push(&mut self, row: &StoredRow) -> Result<u64, StorageError> {
+        let offset = self.rows.push(row)?;
+        std::io::Write::write_all(&mut self.index, &offset.to_le_bytes())
+            .map_err(|error| StorageError::new("write", &self.index_path, error))?;
+        self.count += 1;
+        Ok(self.count - 1)
+    }
+
+    /// Makes both files durable.
+    pub fn finish(self) -> Result<(), StorageError> {
+        self.rows.finish()?;
+        self.index
+            .into_inner()
+            .map_err(std::io::IntoInnerError::into_error)
+            .and_then(|index| index.sync_all())
+            .map_err(|error| StorageError::new("write", &self.index_path, error))
+    }
+}
+
+/// Reads rows by their index.
+pub struct Rows {
+    rows: FrameFile<StoredRow>,
+    index: File,
+    index_path: PathBuf,
+}
+
+impl Rows {
+    /// Opens the rows of a run.
+    pub fn open(folder: &RunFolder) -> Result<Rows, StorageError> {
+        let index_path = folder.index();
+        let index = File::open(&index_path).map_err(|error| StorageError::new("open", &index_path, error))?;
+        Ok(Rows { rows: FrameFile::open(&folder.rows())?, index, index_path })
+    }
+
+    /// The row with index `id`.
+    pub fn get(&self, id: u64) -> Result<StoredRow, StorageError> {
+        let mut offset = [0; 8];
+        self.index
+            .read_exact_at(&mut offset, id * 8)
+            .map_err(|error| StorageError::new("read", &self.index_path, error))?;
+        self.rows.read(u64::from_le_bytes(offset))
+    }
+}
+
+/// The rows of a run with their fates, in input order.
+pub fn rows_and_fates(
+    folder: &RunFolder,
+) -> Result<impl Iterator<Item = Result<(u64, StoredRow, Fate), StorageError>>, StorageError> {
+    let rows = FrameReader::<StoredRow>::open(&folder.rows())?;
+    let fates = FrameReader::<Fate>::open(&folder.fates())?;
+    Ok(rows.zip(fates).zip(0..).map(|((row, fate), id)| Ok((id, row?, fate?))))
+}

@@ -1,0 +1,258 @@
+//! The survey's first half: every input is read to its end, each row validated and stored. No ledger, no call.
+
+use std::borrow::Cow;
+use std::collections::BTreeMap;
+use std::sync::atomic::Ordering;
+
+use super::progress::Progress;
+use super::store::{Content, Origin, RowsWriter, StoredRow};
+use super::{Fault, Signals};
+use crate::io::job::settings;
+use crate::io::source::{Cells, Input, Layout, ReadRules, Reader, Row, Stamp};
+use crate::model::{Amount, Delta, Outcome, Reject, Rule, Seat, Status, Total};
+use crate::wire::{Dialect, RowReader, RowRules};
+
+/// What the survey is told.
+pub struct Order<'a> {
+    /// The wire form.
+    pub dialect: &'a dyn Dialect,
+    /// `[input]`.
+    pub input: &'a settings::Input,
+    /// `[guard]`.
+    pub guard: &'a settings::Guard,
+    /// The files, in the order in which they are read.
+    pub inputs: &'a [Input],
+    /// The classes that a replay takes; `None`: this is no replay, `_outcome` is not looked at.
+    pub include: Option<&'a [Outcome]>,
+}
+
+/// What the survey found, beside the rows themselves.
+#[derive(Debug, Default)]
+pub struct Found {
+    /// Per input: what was read.
+    pub stamps: Vec<Stamp>,
+    /// Rows stored.
+    pub rows: u64,
+    /// Rows of a failure file that were not asked for, and their sum.
+    pub passed_over: u64,
+    /// The sum of the rows passed over.
+    pub passed_over_points: Total,
+    /// Rows that are not valid.
+    pub rejected: u64,
+    /// CLOSED and USED rows.
+    pub closing: u64,
+    /// Every member met.
+    pub members: Members,
+    /// Per origin of rows: how many have `occurred_at`, how many have not.
+    pub timed: BTreeMap<String, Timed>,
+    /// The sum of `last_changed_points`.
+    pub points: Total,
+    /// What a person should know.
+    pub warnings: Vec<String>,
+}
+
+/// How many rows of one file have a time of their own.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Timed {
+    with: u64,
+    without: u64,
+}
+
+impl Timed {
+    /// A file has `occurred_at` in every row or in none.
+    pub fn is_mixed(self) -> bool {
+        self.with > 0 && self.without > 0
+    }
+
+    /// No row has one.
+    pub fn is_bare(self) -> bool {
+        self.with == 0 && self.without > 0
+    }
+}
+
+/// The canonical members of a run, each a bit.
+#[derive(Clone, Debug, Default)]
+pub struct Members(pub Vec<String>);
+
+impl Members {
+    /// The mask of these members; names not met in this run have no bit.
+    pub fn mask<'a>(&self, names: impl Iterator<Item = &'a str>) -> u64 {
+        names.filter_map(|name| self.0.iter().position(|known| known == name)).fold(0, |mask, bit| mask | 1 << bit)
+    }
+
+    /// The names of a mask.
+    pub fn names(&self, mask: u64) -> Vec<String> {
+        self.0.iter().enumerate().filter(|(bit, _)| mask >> bit & 1 == 1).map(|(_, name)| name.clone()).collect()
+    }
+
+    fn learn(&mut self, delta: &Delta) -> Result<(), Fault> {
+        for member in &delta.members {
+            if !self.0.contains(&member.name) {
+                if self.0.len() == Delta::MEMBERS_MAX {
+                    return Err(Fault::input(format!(
+                        "the inputs have more than {} different members (the last is `{}`): split them into several runs",
+                        Delta::MEMBERS_MAX,
+                        member.name
+                    )));
+                }
+                self.0.push(member.name.clone());
+            }
+        }
+        Ok(())
+    }
+}
+
+/// Reads every input to its end and stores its rows.
+pub fn read(order: &Order<'_>, rows: &mut RowsWriter, progress: &Progress, signals: &Signals) -> Result<Found, Fault> {
+    let mut found = Found::default();
+    let rules = ReadRules::new(order.input).map_err(Fault::usage)?;
+    for (source, input) in order.inputs.iter().enumerate() {
+        let mut reader = Reader::open(input, &rules)?;
+        let layout = Layout::new(reader.header(), &reader.kinds(), order.input, order.dialect)
+            .map_err(|fault| Fault::usage(format!("{}: {fault}", input.name)))?;
+        reader.select(&layout.needed());
+        let shape = RowRules {
+            bill_key: order.input.bill_key.clone(),
+            require_bill_no: order.input.require_bill_no,
+            negative_points: order.input.negative_points,
+            times: crate::model::LocalTime { zone: order.input.timezone.clone() },
+        };
+        let row_reader = order
+            .dialect
+            .reader(layout.columns(), &shape)
+            .map_err(|fault| Fault::usage(format!("{}: {fault}", input.name)))?;
+        let mut file = File { order, layout, row_reader, source: source as u16, name: &input.name };
+        while let Some(row) = reader.next()? {
+            file.take(&row, &mut found, rows)?;
+            progress.rows_read.fetch_add(1, Ordering::Relaxed);
+            if found.rows % 1_024 == 0 && signals.raised() {
+                return Err(Fault::stopped());
+            }
+        }
+        found.stamps.push(reader.stamp()?);
+    }
+    Ok(found)
+}
+
+/// One input while it is read.
+struct File<'a> {
+    order: &'a Order<'a>,
+    layout: Layout,
+    row_reader: Box<dyn RowReader>,
+    source: u16,
+    name: &'a str,
+}
+
+impl File<'_> {
+    fn take(&mut self, row: &Row<'_>, found: &mut Found, rows: &mut RowsWriter) -> Result<(), Fault> {
+        let meta = self.layout.meta();
+        let mark = |at: Option<usize>| at.and_then(|at| row.marks.get(at));
+        let change_cell = self.cell(&row.marks, "last_changed_points");
+        let change = change_cell.and_then(|cell| Amount::parse(cell).ok());
+        if let Some(include) = self.order.include
+            && let Some(class) = mark(meta.outcome)
+            && class.parse::<Outcome>().is_ok_and(|class| !include.contains(&class))
+        {
+            found.passed_over += 1;
+            change.into_iter().for_each(|change| found.passed_over_points.add(change));
+            return Ok(());
+        }
+        let origin = match (mark(meta.run), mark(meta.source), mark(meta.line).and_then(|line| line.parse().ok())) {
+            (Some(run), Some(source), Some(line)) if self.order.include.is_some() => {
+                Some(Origin { run: run.to_owned(), source: source.to_owned(), line })
+            }
+            _ => None,
+        };
+        let content = match &row.cells {
+            Ok(cells) => self.judge(cells),
+            Err(reject) => Err((*reject).clone()),
+        };
+        self.count(&content, origin.as_ref(), found)?;
+        change.into_iter().for_each(|change| found.points.add(change));
+        let of_delta = |value: fn(&Delta) -> &str| content.as_ref().ok().map(|delta| value(delta).to_owned());
+        let card_no = of_delta(|delta| &delta.card)
+            .or_else(|| self.cell(&row.marks, self.order.dialect.card_column()).map(str::to_owned))
+            .unwrap_or_default();
+        rows.push(&StoredRow {
+            seat: Seat { source: self.source, line: row.line },
+            origin,
+            bill_no: self.cell(&row.marks, "bill_no").map(str::to_owned),
+            card_no,
+            change,
+            unsummed: change_cell.is_some() && change.is_none(),
+            content: match content {
+                Ok(delta) => Content::Delta(Box::new(delta)),
+                Err(reject) => Content::Reject(Box::new(reject)),
+            },
+        })?;
+        found.rows += 1;
+        Ok(())
+    }
+
+    fn cell<'a>(&self, cells: &Cells<'a>, canonical: &str) -> Option<&'a str> {
+        self.layout.column_of(canonical).and_then(|at| cells.get(at))
+    }
+
+    fn judge(&self, cells: &Cells<'_>) -> Result<Delta, Reject> {
+        let mut canonical: Vec<Option<Cow<'_, str>>> = Vec::new();
+        self.layout.project(*cells, &mut canonical);
+        let delta = self.row_reader.read(&canonical)?;
+        self.guard(&delta)?;
+        Ok(delta)
+    }
+
+    /// The row-wise half of `[guard]`: one wrong mapping must not close every card.
+    fn guard(&self, delta: &Delta) -> Result<(), Reject> {
+        let guard = self.order.guard;
+        if !guard.statuses.contains(&delta.status) {
+            let listed: Vec<&str> = guard.statuses.iter().map(|status| status.as_str()).collect();
+            return Err(Reject::new(
+                Rule::StatusGuard,
+                "status",
+                delta.status.as_str(),
+                format!("one of [guard] statuses = {listed:?}; list it there if this is meant"),
+            ));
+        }
+        let points = delta.member("points").and_then(|value| match value {
+            crate::model::Value::Number(points) => Some(*points),
+            _ => None,
+        });
+        for (rule, column, value, limit) in [
+            (Rule::PointsGuard, "points", points, guard.points_max),
+            (
+                Rule::ChangeGuard,
+                "last_changed_points",
+                delta.last_changed_points.map(|change| change.abs()),
+                guard.change_max,
+            ),
+        ] {
+            if let (Some(value), Some(limit)) = (value, limit)
+                && value > limit
+            {
+                return Err(Reject::new(rule, column, &value.to_string(), format!("at most {limit} ([guard])")));
+            }
+        }
+        Ok(())
+    }
+
+    fn count(&self, content: &Result<Delta, Reject>, origin: Option<&Origin>, found: &mut Found) -> Result<(), Fault> {
+        match content {
+            Ok(delta) => {
+                found.members.learn(delta)?;
+                found.closing += u64::from(delta.status != Status::Update);
+                let timed = found.timed.entry(timed_key(self.name, origin)).or_default();
+                match delta.occurred_ms {
+                    Some(_) => timed.with += 1,
+                    None => timed.without += 1,
+                }
+            }
+            Err(_) => found.rejected += 1,
+        }
+        Ok(())
+    }
+}
+
+/// Which file a row is judged with, as for its times: its own, or the one that a failure file took it from.
+pub fn timed_key(name: &str, origin: Option<&Origin>) -> String {
+    origin.map_or_else(|| name.to_owned(), |origin| format!("{}\n{}", origin.run, origin.source))
+}

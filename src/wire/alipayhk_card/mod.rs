@@ -1,0 +1,121 @@
+//! `alipayhk-card`: points, level and validity of a membership card in Alipay's Hong Kong wallet
+//! (<https://docs.alipay.hk/alipayhkdocs/hk/auto_earn/update_card>).
+
+mod body;
+mod columns;
+#[cfg(test)]
+mod tests;
+
+use super::crypto::{Signer, Verifier};
+use super::pass::extra::{self, Extra};
+use super::pass::locale::Locales;
+use super::pass::{Endpoint, codes, data};
+use super::setting::Keys;
+use super::{
+    Answer, Call, CallFault, Column, ColumnFault, Dialect, Entry, Reply, Request, RowReader, RowRules, SettingFault,
+};
+use crate::model::{Delta, Reading};
+
+const NAME: &str = "alipayhk-card";
+
+/// The dialect's line in [`DIALECTS`](super::DIALECTS).
+pub const ENTRY: Entry = Entry {
+    name: NAME,
+    keys: &[
+        "merchant_id",
+        "merchants",
+        "client_id",
+        "key_version",
+        "algorithm",
+        "path",
+        "locales",
+        "request_time_format",
+        "bill_fields",
+        "end_date_as",
+        "code_info",
+        "data_names_number",
+        "extra",
+        "encryption",
+    ],
+    codes: codes::CODES,
+    build: |table| Ok(Box::new(AlipayHkCard::from_settings(table)?)),
+};
+
+/// The dialect with its settings.
+struct AlipayHkCard {
+    endpoint: Endpoint,
+    locales: Locales,
+    /// Rows that are no Alipay transactions send their three bill fields as null, instead of leaving them out.
+    null_bill_fields: bool,
+    /// `endDate` goes out as a JSON number, as in the page's samples; its table says string.
+    end_date_as_number: bool,
+    code_info: bool,
+    data_names_number: Vec<String>,
+    extras: Vec<Extra>,
+}
+
+impl AlipayHkCard {
+    fn from_settings(table: &toml::Table) -> Result<AlipayHkCard, SettingFault> {
+        let keys = Keys::gateway(table);
+        Ok(AlipayHkCard {
+            endpoint: Endpoint::from_settings(&keys, "resultInfo")?,
+            locales: Locales::from_settings(&keys)?,
+            null_bill_fields: keys.word("bill_fields", &[("omit", false), ("null", true)], false)?,
+            end_date_as_number: keys.word("end_date_as", &[("string", false), ("number", true)], false)?,
+            code_info: keys.flag("code_info", false)?,
+            data_names_number: data::numbers_from_settings(&keys)?,
+            extras: extra::from_settings(&keys, &body::MEMBERS, |name| columns::column(name).is_some())?,
+        })
+    }
+}
+
+impl Dialect for AlipayHkCard {
+    fn name(&self) -> &'static str {
+        NAME
+    }
+
+    fn scope(&self) -> String {
+        self.endpoint.scope(NAME)
+    }
+
+    fn path(&self) -> &str {
+        self.endpoint.path()
+    }
+
+    fn column(&self, name: &str) -> Option<Column> {
+        columns::column(name).or_else(|| extra::column(&self.extras, name))
+    }
+
+    fn columns(&self) -> &'static [&'static str] {
+        columns::COLUMNS
+    }
+
+    fn card_column(&self) -> &'static str {
+        "pass_id"
+    }
+
+    fn reader(&self, columns: &[String], rules: &RowRules) -> Result<Box<dyn RowReader>, ColumnFault> {
+        Ok(Box::new(columns::Reader::new(self, columns, rules)?))
+    }
+
+    fn body(&self, delta: &Delta, drop: u64) -> Vec<u8> {
+        body::write(self, delta, drop)
+    }
+
+    fn request(&self, body: &[u8], now_ms: i64, signer: &Signer) -> Request {
+        self.endpoint.request(body, now_ms, signer)
+    }
+
+    fn reply(&self, reply: &Reply, keys: &[Verifier]) -> Reading {
+        self.endpoint.reply(reply, keys)
+    }
+
+    fn read_call(&self, request: &Request, key: &Verifier) -> Result<Call, CallFault> {
+        let sent_at = self.endpoint.admit(request, key)?;
+        body::read(self, &request.body, sent_at)
+    }
+
+    fn write_reply(&self, answer: &Answer, now_ms: i64, signer: Option<&Signer>) -> Reply {
+        self.endpoint.write_reply(answer, now_ms, signer)
+    }
+}

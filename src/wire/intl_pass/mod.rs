@@ -1,0 +1,147 @@
+//! `intl-pass`: redeeming, closing and (once the vendor supports it) updating a pass of Alipay's gift card and member
+//! center (<https://docs.antom.com/ac/gcmc/updatePass>).
+
+mod body;
+mod columns;
+#[cfg(test)]
+mod tests;
+
+use jiff::Timestamp;
+use jiff::tz::{Offset, TimeZone};
+
+use super::crypto::{Signer, Verifier};
+use super::pass::extra::{self, Extra};
+use super::pass::locale::Locales;
+use super::pass::{Endpoint, codes, data};
+use super::setting::Keys;
+use super::{
+    Answer, Call, CallFault, Column, ColumnFault, Dialect, Entry, Reply, Request, RowReader, RowRules, SettingFault,
+};
+use crate::model::{Delta, Reading};
+
+const NAME: &str = "intl-pass";
+
+/// The dialect's line in [`DIALECTS`](super::DIALECTS).
+pub const ENTRY: Entry = Entry {
+    name: NAME,
+    keys: &[
+        "merchant_id",
+        "merchants",
+        "client_id",
+        "key_version",
+        "algorithm",
+        "path",
+        "locales",
+        "request_time_format",
+        "data_names_number",
+        "field_names",
+        "data_info_as",
+        "end_date_zone",
+        "allow_update",
+        "points_member",
+        "extra",
+        "encryption",
+    ],
+    codes: codes::CODES,
+    build: |table| Ok(Box::new(IntlPass::from_settings(table)?)),
+};
+
+/// The dialect with its settings.
+struct IntlPass {
+    endpoint: Endpoint,
+    locales: Locales,
+    names: &'static body::Names,
+    /// `dataInfo` goes out as a string that holds JSON, and not as an object.
+    data_info_as_string: bool,
+    end_date_zone: TimeZone,
+    allow_update: bool,
+    /// What the card calls its points: `$score$` in the page's samples.
+    points_member: String,
+    data_names_number: Vec<String>,
+    extras: Vec<Extra>,
+}
+
+impl IntlPass {
+    fn from_settings(table: &toml::Table) -> Result<IntlPass, SettingFault> {
+        let keys = Keys::gateway(table);
+        let names = [("table", &body::TABLE_NAMES), ("sample", &body::SAMPLE_NAMES)];
+        let points_member = keys.token("points_member", Some("score"))?;
+        if points_member == "level" || points_member.contains('$') {
+            return Err(keys.fault("points_member", format!("found {points_member:?}, expected a name as score")));
+        }
+        Ok(IntlPass {
+            endpoint: Endpoint::from_settings(&keys, "result")?,
+            locales: Locales::from_settings(&keys)?,
+            names: keys.word("field_names", &names, &body::TABLE_NAMES)?,
+            data_info_as_string: keys.word("data_info_as", &[("object", false), ("string", true)], false)?,
+            end_date_zone: fixed_zone(&keys)?,
+            allow_update: keys.flag("allow_update", false)?,
+            points_member: points_member.to_owned(),
+            data_names_number: data::numbers_from_settings(&keys)?,
+            extras: extra::from_settings(&keys, &body::members(), |name| columns::column(name).is_some())?,
+        })
+    }
+}
+
+/// Reads `gateway.end_date_zone`: an offset, because the page's sample has one.
+fn fixed_zone(keys: &Keys<'_>) -> Result<TimeZone, SettingFault> {
+    const DAY_S: i64 = 86_400;
+    let text = keys.token("end_date_zone", Some("+08:00"))?;
+    let shaped = text.len() == 6 && text.as_bytes()[3] == b':';
+    // Midnight there, less midnight in UTC, is the offset.
+    let there = format!("1970-01-02T00:00:00{text}").parse::<Timestamp>().ok().filter(|_| shaped);
+    let offset = there.and_then(|instant| Offset::from_seconds((DAY_S - instant.as_second()) as i32).ok());
+    let fault = || keys.fault("end_date_zone", format!("found {text:?}, expected an offset as \"+08:00\""));
+    offset.map(TimeZone::fixed).ok_or_else(fault)
+}
+
+impl Dialect for IntlPass {
+    fn name(&self) -> &'static str {
+        NAME
+    }
+
+    fn scope(&self) -> String {
+        self.endpoint.scope(NAME)
+    }
+
+    fn path(&self) -> &str {
+        self.endpoint.path()
+    }
+
+    fn column(&self, name: &str) -> Option<Column> {
+        columns::column(name).or_else(|| extra::column(&self.extras, name))
+    }
+
+    fn columns(&self) -> &'static [&'static str] {
+        columns::COLUMNS
+    }
+
+    fn card_column(&self) -> &'static str {
+        "pass_id"
+    }
+
+    fn reader(&self, columns: &[String], rules: &RowRules) -> Result<Box<dyn RowReader>, ColumnFault> {
+        Ok(Box::new(columns::Reader::new(self, columns, rules)?))
+    }
+
+    fn body(&self, delta: &Delta, drop: u64) -> Vec<u8> {
+        body::write(self, delta, drop)
+    }
+
+    fn request(&self, body: &[u8], now_ms: i64, signer: &Signer) -> Request {
+        self.endpoint.request(body, now_ms, signer)
+    }
+
+    fn reply(&self, reply: &Reply, keys: &[Verifier]) -> Reading {
+        self.endpoint.reply(reply, keys)
+    }
+
+    fn read_call(&self, request: &Request, key: &Verifier) -> Result<Call, CallFault> {
+        let sent_at = self.endpoint.admit(request, key)?;
+        body::read(self, &request.body, sent_at)
+    }
+
+    fn write_reply(&self, answer: &Answer, now_ms: i64, signer: Option<&Signer>) -> Reply {
+        self.endpoint.write_reply(answer, now_ms, signer)
+    }
+}

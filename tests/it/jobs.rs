@@ -1,0 +1,197 @@
+//! Everything in `jobs/` is what it says: job files load, and every command line in them parses.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use clap::Parser;
+use passync::cli::Cli;
+use passync::io::job::settings::{GatewayUrl, Settings};
+use passync::io::job::{self, Overrides};
+use yaml_rust2::{Yaml, YamlLoader};
+
+fn folder() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("jobs")
+}
+
+fn read(name: &str) -> String {
+    fs::read_to_string(folder().join(name)).unwrap_or_else(|error| panic!("jobs/{name}: {error}"))
+}
+
+fn load(name: &str) -> Settings {
+    let path = folder().join(name);
+    job::load(&path, &Overrides::default()).unwrap_or_else(|fault| panic!("{}", fault.render(false)))
+}
+
+/// Parses a command line as a shell and then the program would.
+fn parses(line: &str) {
+    let mut words = vec![String::new()];
+    for (at, part) in line.split('"').enumerate() {
+        let quoted = at % 2 == 1;
+        for (index, piece) in part.split(|c: char| !quoted && c == ' ').enumerate() {
+            if index > 0 {
+                words.push(String::new());
+            }
+            words.last_mut().expect("there is one from the start").push_str(piece);
+        }
+    }
+    words.retain(|word| !word.is_empty());
+    assert_eq!(words[0].rsplit('/').next(), Some("passync"), "{line}");
+    if let Err(error) = Cli::try_parse_from(&words) {
+        panic!("{line}\n{error}");
+    }
+}
+
+#[test]
+fn the_commands_in_the_readme_parse_and_their_jobs_exist() {
+    let readme = fs::read_to_string(folder().join("../README.md")).unwrap();
+    assert!(readme.lines().count() <= 150, "the README is one page");
+    let lines = readme.lines().map(|line| line.split(" #").next().unwrap().trim());
+    let commands =
+        lines.filter_map(|line| line.strip_prefix("cargo run --release -- ").or(line.strip_prefix("passync ")));
+    let mut count = 0;
+    for command in commands {
+        parses(&format!("passync {command}"));
+        for job in command.split(' ').filter_map(|word| word.strip_prefix("jobs/")) {
+            assert!(folder().join(job).exists(), "{command}");
+        }
+        count += 1;
+    }
+    assert!(count >= 12, "{count}");
+}
+
+#[test]
+fn every_job_file_loads() {
+    let files = fs::read_dir(folder()).unwrap().map(|entry| entry.unwrap().file_name().into_string().unwrap());
+    let jobs = files.filter(|name| Path::new(name).extension().is_some_and(|end| end == "toml")).collect::<Vec<_>>();
+    assert!(jobs.len() >= 5, "{jobs:?}");
+    for name in jobs {
+        let file = read(&name);
+        if file.contains("files = []") {
+            let path = folder().join(&name);
+            let overrides = Overrides { inputs: vec!["failures.csv".to_owned()], ..Overrides::default() };
+            job::load(&path, &overrides).unwrap_or_else(|fault| panic!("{}", fault.render(false)));
+        } else {
+            load(&name);
+        }
+    }
+}
+
+#[test]
+fn the_demos_need_nothing_configured() {
+    for name in ["demo.toml", "demo-failures.toml"] {
+        let settings = load(name);
+        assert_eq!(settings.gateway.url, GatewayUrl::Sandbox, "{name}");
+        assert_eq!(settings.gateway.private_key, None, "{name}");
+        assert!(!settings.sandbox.faults.is_empty(), "{name}");
+    }
+}
+
+#[test]
+fn nightly_backfill_and_replay_share_a_ledger_and_a_client() {
+    let [nightly, backfill] = ["nightly.toml", "backfill.toml"].map(load);
+    assert_eq!(nightly.ledger, backfill.ledger);
+    assert_eq!(nightly.gateway.table["client_id"], backfill.gateway.table["client_id"]);
+    assert_eq!(nightly.input.date_offset_days, -1);
+    let columns =
+        |file: &str| file.split("[input.columns]").nth(1).unwrap().split("[input.defaults]").next().unwrap().to_owned();
+    let keys = |text: String| {
+        text.lines().map(|line| line.split('#').next().unwrap().trim().to_owned()).collect::<Vec<_>>().join("\n")
+    };
+    assert_eq!(keys(columns(&read("replay.toml"))).trim(), keys(columns(&read("nightly.toml"))).trim());
+}
+
+#[test]
+fn the_commands_in_comments_parse() {
+    for name in ["demo.toml", "demo-failures.toml", "nightly.toml", "backfill.toml", "replay.toml"] {
+        let comments = read(name).replace(" \\\n#    ", "");
+        let lines = comments.lines().filter_map(|line| line.strip_prefix("#"));
+        let commands = lines.filter_map(|line| {
+            line.trim().strip_prefix("cargo run --release -- ").or(line.trim().strip_prefix("passync "))
+        });
+        for command in commands {
+            parses(&format!("passync {command}"));
+        }
+    }
+}
+
+#[test]
+fn the_crontab_parses() {
+    let mut commands = 0;
+    for line in read("crontab").lines().filter(|line| !line.starts_with('#') && !line.is_empty()) {
+        let words = line.split_whitespace().collect::<Vec<_>>();
+        if let [only] = words[..] {
+            assert!(only.split_once('=').is_some_and(|(name, value)| !name.is_empty() && !value.is_empty()), "{line}");
+            continue;
+        }
+        let is_field = |field: &&str| field.bytes().all(|byte| byte.is_ascii_digit() || b"*-/,".contains(&byte));
+        assert!(words.len() > 6 && words[..5].iter().all(is_field), "{line}");
+        assert!(!line.contains('%'), "cron reads % as the end of the line: {line}");
+        parses(&words[5..].join(" "));
+        commands += 1;
+    }
+    assert_eq!(commands, 3);
+}
+
+/// The sections of a systemd unit: (section, key, value).
+fn unit(name: &str) -> Vec<(String, String, String)> {
+    let mut section = String::new();
+    let mut entries = Vec::new();
+    for line in read(name).lines().filter(|line| !line.starts_with('#') && !line.is_empty()) {
+        if let Some(head) = line.strip_prefix('[').and_then(|rest| rest.strip_suffix(']')) {
+            head.clone_into(&mut section);
+            continue;
+        }
+        let (key, value) = line.split_once('=').unwrap_or_else(|| panic!("{name}: {line}"));
+        assert!(!section.is_empty() && !key.is_empty() && !value.is_empty(), "{name}: {line}");
+        entries.push((section.clone(), key.to_owned(), value.to_owned()));
+    }
+    entries
+}
+
+#[test]
+fn the_systemd_units_parse() {
+    let service = unit("passync-nightly.service");
+    let value = |section: &str, key: &str| {
+        let found = service.iter().find(|entry| entry.0 == section && entry.1 == key);
+        found.unwrap_or_else(|| panic!("no {key} in [{section}]")).2.clone()
+    };
+    let command = value("Service", "ExecStart");
+    parses(&command);
+    let (credential, _) = value("Service", "LoadCredential")
+        .split_once(':')
+        .map(|(name, path)| (name.to_owned(), path.to_owned()))
+        .unwrap();
+    assert!(command.contains(&format!("gateway.private_key=cred:{credential}")), "{command}");
+    assert_eq!(value("Service", "SuccessExitStatus"), "1");
+
+    let timer = unit("passync-nightly.timer");
+    let calendar = &timer.iter().find(|entry| entry.0 == "Timer" && entry.1 == "OnCalendar").expect("OnCalendar").2;
+    let parts = calendar.split(' ').collect::<Vec<_>>();
+    assert_eq!(parts[0], "*-*-*");
+    assert!(jiff::civil::Time::strptime("%H:%M:%S", parts[1]).is_ok(), "{calendar}");
+    assert!(jiff::tz::TimeZone::get(parts[2]).is_ok(), "{calendar}");
+}
+
+#[test]
+fn the_cronjob_parses() {
+    let documents = YamlLoader::load_from_str(&read("cronjob.yaml")).unwrap();
+    let [cronjob] = &documents[..] else { panic!("one document") };
+    assert_eq!(cronjob["kind"].as_str(), Some("CronJob"));
+    assert_eq!(cronjob["spec"]["concurrencyPolicy"].as_str(), Some("Forbid"));
+    let pod = &cronjob["spec"]["jobTemplate"]["spec"]["template"]["spec"];
+    assert_eq!(pod["restartPolicy"].as_str(), Some("Never"));
+    let container = &pod["containers"][0];
+    let words = container["args"].as_vec().unwrap().iter().map(|word| word.as_str().unwrap()).collect::<Vec<_>>();
+    parses(&format!("passync {}", words.join(" ")));
+
+    let names = |list: &Yaml| {
+        let items = list.as_vec().unwrap().iter();
+        items.map(|item| item["name"].as_str().unwrap().to_owned()).collect::<Vec<_>>()
+    };
+    let volumes = names(&pod["volumes"]);
+    assert!(names(&container["volumeMounts"]).iter().all(|mount| volumes.contains(mount)));
+    for variable in names(&container["env"]) {
+        assert!(words.iter().any(|word| word.ends_with(&format!("env:{variable}"))), "{variable}");
+    }
+    assert_eq!(container["securityContext"]["readOnlyRootFilesystem"].as_bool(), Some(true));
+}
