@@ -118,10 +118,7 @@ fn copy_csv<E>(
         let carried = loop {
             match reader.next()? {
                 Some(row) if row.line == line => {
-                    break raw_column
-                        .filter(|_| !row.marks.is_empty())
-                        .and_then(|at| row.marks.get(at))
-                        .map(str::to_owned);
+                    break raw_column.and_then(|at| row.marks.get(at)).map(str::to_owned);
                 }
                 Some(row) if row.line < line => {}
                 _ => return Err(FailureError::Lost { name: input.name.clone(), line }),

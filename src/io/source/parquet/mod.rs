@@ -9,7 +9,7 @@ use std::fs::File;
 use std::os::unix::fs::MetadataExt;
 use std::sync::Arc;
 
-use arrow::array::RecordBatch;
+use arrow::array::{ArrayRef, RecordBatch};
 use arrow::datatypes::SchemaRef;
 use parquet::arrow::ProjectionMask;
 use parquet::arrow::arrow_reader::{ArrowReaderMetadata, ParquetRecordBatchReader, ParquetRecordBatchReaderBuilder};
@@ -33,7 +33,9 @@ pub struct ParquetReader {
     null_values: Vec<String>,
     /// By column of the file: its place in a batch.
     places: Vec<Option<usize>>,
-    batch: Option<RecordBatch>,
+    /// The columns of the current batch, and how many rows they have.
+    batch: Vec<ArrayRef>,
+    batch_rows: usize,
     /// The current row: in the batch, and in the file from 1.
     at: usize,
     row: u64,
@@ -54,7 +56,8 @@ impl ParquetReader {
             kinds,
             null_values: rules.null_values.clone(),
             places: Vec::new(),
-            batch: None,
+            batch: Vec::new(),
+            batch_rows: 0,
             at: 0,
             row: 0,
             cells: CellBuffer::default(),
@@ -90,12 +93,11 @@ impl ParquetReader {
 
     pub(super) fn advance(&mut self) -> Result<bool, InputError> {
         self.at += 1;
-        while self.batch.as_ref().is_none_or(|batch| self.at >= batch.num_rows()) {
+        while self.at >= self.batch_rows {
+            let Some(batch) = self.batches.next()? else { return Ok(false) };
             self.at = 0;
-            self.batch = self.batches.next()?;
-            if self.batch.is_none() {
-                return Ok(false);
-            }
+            self.batch_rows = batch.num_rows();
+            self.batch = batch.columns().iter().map(text::unchecked).collect();
         }
         self.row += 1;
         self.reject = self.fill().err();
@@ -103,12 +105,11 @@ impl ParquetReader {
     }
 
     fn fill(&mut self) -> Result<(), Reject> {
-        let batch = self.batch.as_ref().expect("advance put a batch here");
         self.cells.clear();
         let mut fault = Ok(());
         for (column, place) in self.places.iter().enumerate() {
             let pushed = self.cells.push(&self.null_values, |text| match place {
-                Some(place) => text::append(batch.column(*place).as_ref(), self.at, text),
+                Some(place) => text::append(self.batch[*place].as_ref(), self.at, text),
                 None => Ok(()),
             });
             if let (Err((rule, found, expected)), Ok(())) = (pushed, &fault) {
