@@ -2,6 +2,7 @@
 
 mod fence;
 mod footer;
+mod gate;
 mod pages;
 mod text;
 
@@ -11,11 +12,12 @@ use std::sync::Arc;
 
 use arrow::array::{ArrayRef, RecordBatch};
 use arrow::datatypes::SchemaRef;
-use parquet::arrow::ProjectionMask;
-use parquet::arrow::arrow_reader::{ArrowReaderMetadata, ParquetRecordBatchReader, ParquetRecordBatchReaderBuilder};
+use parquet::arrow::arrow_reader::{ArrowReaderMetadata, ParquetRecordBatchReader};
+use parquet::arrow::{ProjectionMask, parquet_to_arrow_field_levels};
 use parquet::errors::ParquetError;
 
 use self::fence::fenced;
+use self::gate::GatedGroup;
 use super::cells::CellBuffer;
 use super::limits::{BATCH_ROWS, RECORD_MAX};
 use super::stored::{self, Stored};
@@ -151,7 +153,7 @@ impl ParquetReader {
 /// The batches of a Parquet file, row group by row group.
 pub struct Batches {
     name: String,
-    file: File,
+    file: Arc<File>,
     metadata: ArrowReaderMetadata,
     /// Size and time of writing when the file was opened.
     opened: (u64, i64),
@@ -169,7 +171,15 @@ impl Batches {
         let metadata = footer::read(&input.name, &file, meta.size())?;
         let columns = (0..metadata.schema().fields().len()).collect();
         let opened = (meta.len(), stored::modified_ns(&meta));
-        Ok(Batches { name: input.name.clone(), file, metadata, opened, columns, next_group: 0, decoding: None })
+        Ok(Batches {
+            name: input.name.clone(),
+            file: Arc::new(file),
+            metadata,
+            opened,
+            columns,
+            next_group: 0,
+            decoding: None,
+        })
     }
 
     /// The columns as they are decoded.
@@ -221,12 +231,12 @@ impl Batches {
     }
 
     fn reader(&self, group: usize, columns: &[usize]) -> Result<ParquetRecordBatchReader, ParquetError> {
-        let mask = ProjectionMask::roots(self.metadata.parquet_schema(), columns.iter().copied());
-        ParquetRecordBatchReaderBuilder::new_with_metadata(self.file.try_clone()?, self.metadata.clone())
-            .with_row_groups(vec![group])
-            .with_projection(mask)
-            .with_batch_size(BATCH_ROWS)
-            .build()
+        let schema = self.metadata.parquet_schema();
+        let mask = ProjectionMask::roots(schema, columns.iter().copied());
+        let levels = parquet_to_arrow_field_levels(schema, mask, Some(self.schema().fields()))?;
+        let metadata = Arc::clone(self.metadata.metadata());
+        let pages = GatedGroup { file: Arc::clone(&self.file), metadata, group };
+        ParquetRecordBatchReader::try_new_with_row_groups(&levels, &pages, BATCH_ROWS, None)
     }
 
     /// Names the column at fault: the decoder does not, so each is decoded alone until one fails.
