@@ -147,7 +147,7 @@ fn behind_levels(data: &[u8], encoding: Encoding, max_level: i16, values: usize)
     data.get(length..)
 }
 
-/// A DELTA_BINARY_PACKED stream: how many values it announces, how many bytes it takes.
+/// A `DELTA_BINARY_PACKED` stream: how many values it announces, how many bytes it takes.
 #[derive(Debug, PartialEq, Eq)]
 struct Delta {
     count: u64,
