@@ -255,11 +255,11 @@ impl Dispatcher {
     /// Starts the lane's first row that has to be sent; rows before it may be settled on the way.
     fn start_lane(&mut self, card: Digest) {
         while let Some(id) = self.next_of(card) {
-            if let Some(by) = self.held.get(&card).copied() {
-                self.settle(id, Outcome::Held, Cause::HeldBy(by));
-            } else if self.pass_gates(id) {
-                self.activate(card, id);
-                return;
+            let is_left = self.pass_gates(id);
+            match self.held.get(&card).copied() {
+                _ if !is_left => {}
+                Some(by) => self.settle(id, Outcome::Held, Cause::HeldBy(by)),
+                None => return self.activate(card, id),
             }
         }
     }

@@ -51,11 +51,11 @@ fn too_many_errors_halt_the_run() {
 fn no_attempt_starts_after_finish_by() {
     let night = Night::new(Config::default(), "input.timezone = 'UTC'");
     night.write("in.csv", &as_csv(&deltas(400, 1)));
-    // So near that only the deadline can end it; in a minute's first second the next minute is far enough.
+    // A full minute, less a request timeout that leaves three seconds from now.
     let now = jiff::Timestamp::now().to_zoned(jiff::tz::TimeZone::UTC);
-    let finish_by = (now + jiff::Span::new().minutes(1)).strftime("%H:%M").to_string();
-    let left = 60 - u64::try_from(now.second()).unwrap();
-    let timeout = format!("gateway.request_timeout={}s", left.saturating_sub(2).max(1));
+    let left = 120 - u64::try_from(now.second()).unwrap();
+    let finish_by = (&now + jiff::Span::new().minutes(2)).strftime("%H:%M").to_string();
+    let timeout = format!("gateway.request_timeout={}s", left - 3);
     let began = Instant::now();
     night.expect(
         5,
