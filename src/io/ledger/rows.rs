@@ -3,7 +3,7 @@
 use rusqlite::{OptionalExtension, Transaction, params};
 use serde::{Deserialize, Serialize};
 
-use super::bills::{CardState, Confirmed};
+use super::cards::{CardState, Confirmed};
 use super::{Ledger, LedgerError};
 use crate::core::history::Past;
 use crate::io::StorageError;
