@@ -2,5 +2,6 @@
 
 mod jobs;
 mod sandbox;
+mod simulate;
 mod tidy;
 mod wire;
