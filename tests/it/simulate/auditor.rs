@@ -438,8 +438,10 @@ impl Auditor {
                 let other = &self.rows[by];
                 assert_eq!(other.card, row.card, "held by a row of another card");
                 assert!(matches!(other.settled, Some(Outcome::Unknown | Outcome::Unsent)), "held by {:?}", other.settled);
+                // In the order of sending: a carrier, and rows that another one waited for, are newer.
                 let is_earlier = self.bills[&other.bill].place < place;
-                assert!(is_earlier || row.plan.row.absorbed, "held by a newer row, which only a carrier may do");
+                let is_moved = row.plan.row.absorbed || !row.plan.row.gates.is_empty();
+                assert!(is_earlier || is_moved, "held by a newer row");
             }
             Cause::NewerInDoubt(by) => {
                 let other = &self.rows[by];

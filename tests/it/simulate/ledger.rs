@@ -335,8 +335,8 @@ pub fn recover(journal: &[Record]) -> HashMap<u64, Recovered> {
                 row.attempts += 1;
                 row.doubt += u32::from(*doubt);
             }
-            Record::Settled { row, outcome, .. } => {
-                rows.insert(*row, Recovered { settled: Some(*outcome), ..Recovered::default() });
+            Record::Settled { row, outcome, doubt, .. } => {
+                rows.insert(*row, Recovered { settled: Some(*outcome), doubt: *doubt, ..Recovered::default() });
             }
         }
     }
