@@ -93,6 +93,8 @@ pub enum Event {
         id: u64,
         /// What the reply means.
         verdict: Verdict,
+        /// Whether any of a reply came in, so that the call is known to have arrived.
+        answered: bool,
         /// How long the gateway wants to be left alone.
         retry_after: Option<Duration>,
         /// Whether the reply's signature verified.
@@ -302,8 +304,8 @@ impl Dispatcher {
                 self.end_of_plan = true;
             }
             Event::Durable(id) => self.durable(id),
-            Event::Reply { id, verdict, retry_after, verified, configuration, random } => {
-                let reply = Heard { verdict, retry_after, verified, configuration, random };
+            Event::Reply { id, verdict, answered, retry_after, verified, configuration, random } => {
+                let reply = Heard { verdict, answered, retry_after, verified, configuration, random };
                 self.replied(id, &reply, now);
             }
             Event::Committed(id) => self.committed(id),
@@ -517,7 +519,7 @@ impl Dispatcher {
     }
 
     fn replied(&mut self, id: u64, heard: &Heard, now: Tick) {
-        self.quota.ended(now);
+        self.quota.ended(now, heard.answered);
         self.in_flight -= 1;
         let row = self.rows.get_mut(&id).expect("a row in flight");
         if heard.verdict == Verdict::NotSent {
@@ -740,6 +742,7 @@ impl GateEnd {
 /// A reply, as the dispatcher hears of it.
 struct Heard {
     verdict: Verdict,
+    answered: bool,
     retry_after: Option<Duration>,
     verified: bool,
     configuration: Option<String>,

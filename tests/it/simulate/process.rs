@@ -96,7 +96,7 @@ impl<'a> Process<'a> {
             doubt_not_before: if has_doubt { Tick::ZERO + world.timeout } else { Tick::ZERO },
             deadline: settings.deadline.map_or(Tick::NEVER, |after| Tick::ZERO + after),
         };
-        let rest = if name == 1 { Tick::ZERO } else { Tick::ZERO + world.window };
+        let rest = if name == 1 { Tick::ZERO } else { Tick::ZERO + Quota::rest(world.window, world.strict) };
         let quota = Quota::new(world.quota, world.window, world.strict, rest);
         let open: Vec<(u64, u32, u32)> = recovered
             .iter()
@@ -337,6 +337,7 @@ impl<'a> Process<'a> {
         self.handle(Event::Reply {
             id: sent.row,
             verdict: told.verdict,
+            answered: told.answered,
             retry_after: told.retry_after,
             verified: told.verified,
             configuration: told.configuration,
