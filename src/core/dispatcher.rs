@@ -54,6 +54,8 @@ struct Row {
     attempts: u32,
     intent: Option<u64>,
     recovered_doubt: bool,
+    /// How an earlier process ended it; only absorbed rows wait with that, for their carrier.
+    ended: Option<Outcome>,
     phase: Phase,
     slot: bool,
 }
@@ -77,7 +79,7 @@ pub struct Dispatcher {
     /// Cards whose later rows wait for a replay, and the row that made them wait.
     held: HashMap<Digest, u64>,
     /// How the rows ended that other rows' gates name.
-    gate_ends: HashMap<u64, (Outcome, bool)>,
+    gate_ends: HashMap<u64, GateEnd>,
     slots_used: usize,
     in_flight: usize,
     settling: usize,
@@ -137,8 +139,8 @@ impl Dispatcher {
                 self.end_of_plan = true;
             }
             Event::Durable(id) => self.durable(id),
-            Event::Reply { id, verdict, retry_after, verified, configuration, random } => {
-                let reply = Heard { verdict, retry_after, verified, configuration, random };
+            Event::Reply { id, verdict, answered, retry_after, verified, configuration, random } => {
+                let reply = Heard { verdict, answered, retry_after, verified, configuration, random };
                 self.replied(id, &reply, now);
             }
             Event::Committed(id) => self.committed(id),
@@ -212,20 +214,24 @@ impl Dispatcher {
             attempts: recovered.attempts,
             intent: recovered.intent,
             recovered_doubt: recovered.doubt > 0,
-            phase: Phase::Queued,
+            ended: recovered.settled,
+            phase: if recovered.settled.is_some() { Phase::Settling } else { Phase::Queued },
             slot: false,
         };
         self.rows.insert(plan.id, row);
         self.lanes.entry(card).or_default().queue.push_back(plan.id);
         match recovered.settled {
-            Some(outcome) => {
-                // Already durable: only its consequences for the rows around it are drawn.
-                self.rows.get_mut(&plan.id).expect("just inserted").phase = Phase::Settling;
-                self.consequences(plan.id, outcome);
-                self.forget(plan.id);
-            }
+            // Whether it was absorbed, or took the place of a refused carrier, is known when the carrier comes.
+            Some(_) if plan.absorbed => {}
+            Some(outcome) => self.ended_before(plan.id, outcome),
             None => self.list(card),
         }
+    }
+
+    /// The row's end is durable already: only its consequences for the rows around it are drawn.
+    fn ended_before(&mut self, id: u64, outcome: Outcome) {
+        self.consequences(id, outcome);
+        self.forget(id);
     }
 
     /// Puts a lane on the list of those that may have a row to start.
@@ -255,12 +261,11 @@ impl Dispatcher {
     /// Starts the lane's first row that has to be sent; rows before it may be settled on the way.
     fn start_lane(&mut self, card: Digest) {
         while let Some(id) = self.next_of(card) {
-            let is_left = self.pass_gates(id);
-            match self.held.get(&card).copied() {
-                _ if !is_left => {}
-                Some(by) => self.settle(id, Outcome::Held, Cause::HeldBy(by)),
-                None => return self.activate(card, id),
+            if !self.pass_gates(id) {
+                continue;
             }
+            let Some(by) = self.held.get(&card).copied() else { return self.activate(card, id) };
+            self.settle(id, Outcome::Held, Cause::HeldBy(by));
         }
     }
 
@@ -279,7 +284,7 @@ impl Dispatcher {
         let gates = std::mem::take(&mut self.rows.get_mut(&id).expect("in memory").gates);
         for gate in gates {
             match self.gate_ends.get(&gate.id) {
-                Some((Outcome::Applied, _)) => {
+                Some(GateEnd::Given) => {
                     let row = self.rows.get_mut(&id).expect("in memory");
                     row.drop |= gate.shared;
                     if row.drop == row.members {
@@ -287,9 +292,8 @@ impl Dispatcher {
                         return false;
                     }
                 }
-                // Never applied, or overtaken itself by a row that has a gate of its own here.
-                Some((Outcome::Refused, false) | (Outcome::Superseded, _)) => {}
-                _ => {
+                Some(GateEnd::NeverGiven) => {}
+                Some(GateEnd::MaybeGiven) | None => {
                     self.settle(id, Outcome::Held, Cause::NewerInDoubt(gate.id));
                     return false;
                 }
@@ -350,7 +354,7 @@ impl Dispatcher {
     }
 
     fn replied(&mut self, id: u64, heard: &Heard, now: Tick) {
-        self.quota.ended(now);
+        self.quota.ended(now, heard.answered);
         self.in_flight -= 1;
         let row = self.rows.get_mut(&id).expect("a row in flight");
         if heard.verdict == Verdict::NotSent {
@@ -374,8 +378,9 @@ impl Dispatcher {
         }
         match retry::decide(heard.verdict, state, &self.config.policy) {
             Decision::Settle(outcome) => {
-                let spent = heard.verdict == Verdict::InDoubt && !state.budget && !state.stopping;
-                self.settle(id, outcome, if spent { Cause::Budget } else { Cause::Reply });
+                let had_more = !state.stopping && state.attempts < self.config.policy.attempts_max;
+                let by_budget = heard.verdict == Verdict::InDoubt && had_more;
+                self.settle(id, outcome, if by_budget { Cause::Budget } else { Cause::Reply });
             }
             Decision::Retry { spends_budget } => self.retry(id, heard, spends_budget, now),
             Decision::Return => self.not_reached(id, now),
@@ -439,7 +444,7 @@ impl Dispatcher {
         let row = &self.rows[&id];
         let (card, carries, doubted) = (row.card, row.cover > 0 && !row.absorbed, row.doubt > 0);
         if row.watched {
-            self.gate_ends.insert(id, (outcome, doubted));
+            self.gate_ends.insert(id, GateEnd::of(outcome, doubted));
         }
         if carries {
             self.uncover(card, id, outcome, doubted);
@@ -450,36 +455,37 @@ impl Dispatcher {
                 self.stop(&Stop::TooMuchDoubt);
             }
         }
-        if let Some(lane) = self.lanes.get_mut(&card) {
+        self.leave(id);
+        self.list(card);
+    }
+
+    /// Takes a row that ended out of its lane.
+    fn leave(&mut self, id: u64) {
+        if let Some(lane) = self.lanes.get_mut(&self.rows[&id].card) {
             lane.queue.retain(|queued| *queued != id);
             if lane.active == Some(id) {
                 lane.active = None;
             }
         }
-        self.list(card);
     }
 
     /// The carrier at `id` ended: so do the rows that it absorbed, or the newest of them takes its place.
     fn uncover(&mut self, card: Digest, id: u64, outcome: Outcome, doubted: bool) {
         let Some(lane) = self.lanes.get(&card) else { return };
-        let absorbed: Vec<u64> = lane
-            .queue
-            .iter()
-            .copied()
-            .take_while(|queued| *queued != id)
-            .filter(|queued| self.rows[queued].phase == Phase::Queued)
-            .collect();
-        match outcome {
-            Outcome::Applied => {
-                for row in absorbed {
-                    self.settle(row, Outcome::Coalesced, Cause::CarriedBy(id));
-                }
-            }
-            Outcome::Refused if !doubted => self.regroup(&absorbed),
-            _ => {
-                for row in absorbed {
-                    self.settle(row, Outcome::Held, Cause::HeldBy(id));
-                }
+        let absorbed: Vec<u64> = lane.queue.iter().copied().take_while(|queued| *queued != id).collect();
+        let (end, cause) = match outcome {
+            Outcome::Applied => (Outcome::Coalesced, Cause::CarriedBy(id)),
+            Outcome::Refused if !doubted => return self.regroup(&absorbed),
+            Outcome::Held => (Outcome::Held, Cause::HeldBy(self.held.get(&card).copied().unwrap_or(id))),
+            Outcome::Unsent => (Outcome::Held, Cause::HeldBy(id)),
+            _ => (Outcome::Held, Cause::NewerInDoubt(id)),
+        };
+        for row in absorbed {
+            if self.rows[&row].ended.is_some() {
+                self.leave(row);
+                self.forget(row);
+            } else {
+                self.settle(row, end, cause.clone());
             }
         }
     }
@@ -493,6 +499,14 @@ impl Dispatcher {
             let covered = (row.cover as usize).min(before.len());
             row.cover = covered as u32;
             rest = &before[..before.len() - covered];
+        }
+        // Before a crash the run had come this far or further, group by group, the oldest first.
+        for carrier in absorbed {
+            if let Some(row) = self.rows.get(carrier).filter(|row| !row.absorbed)
+                && let Some(outcome) = row.ended
+            {
+                self.ended_before(*carrier, outcome);
+            }
         }
     }
 
@@ -538,9 +552,32 @@ impl Row {
     }
 }
 
+/// What the end of a newer row means for an older one that waits for it.
+#[derive(Clone, Copy, Debug)]
+enum GateEnd {
+    /// The card was given its members: those of the older one are stale.
+    Given,
+    /// The card may have been given them.
+    MaybeGiven,
+    /// It was never applied: the older one goes on as if it were not there.
+    NeverGiven,
+}
+
+impl GateEnd {
+    fn of(outcome: Outcome, doubted: bool) -> GateEnd {
+        match outcome {
+            Outcome::Applied | Outcome::Superseded => GateEnd::Given,
+            Outcome::Unknown => GateEnd::MaybeGiven,
+            _ if doubted => GateEnd::MaybeGiven,
+            _ => GateEnd::NeverGiven,
+        }
+    }
+}
+
 /// A reply, as the dispatcher hears of it.
 struct Heard {
     verdict: Verdict,
+    answered: bool,
     retry_after: Option<Duration>,
     verified: bool,
     configuration: Option<String>,

@@ -48,7 +48,7 @@ pub struct Recovered {
     pub settled: Option<Outcome>,
     /// HTTP requests known to have been made.
     pub attempts: u32,
-    /// Those in doubt; the one that the crash cut off is one of them.
+    /// Those in doubt, also of a row that ended; the one that the crash cut off is one of them.
     pub doubt: u32,
     /// The revision whose body is durable.
     pub intent: Option<u64>,
@@ -69,6 +69,8 @@ pub enum Event {
         id: u64,
         /// What the reply means.
         verdict: Verdict,
+        /// Whether any of a reply came in, so that the call is known to have arrived.
+        answered: bool,
         /// How long the gateway wants to be left alone.
         retry_after: Option<Duration>,
         /// Whether the reply's signature verified.

@@ -8,6 +8,7 @@
 mod jobs;
 mod night;
 mod sandbox;
+mod simulate;
 mod tidy;
 mod usage;
 mod wire;

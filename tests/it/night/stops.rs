@@ -105,7 +105,7 @@ fn an_abandoned_run_leaves_doubt_and_unsent_rows() {
     assert_eq!(counts.values().sum::<usize>(), rows.len());
     assert!(counts["applied"] > 0 && counts["unsent"] > 0, "{counts:?}");
     night.expect(0, &["replay", "job.toml", "out/night/latest"]);
-    night.is_well(&rows);
+    night.is_well_after(&rows, 32);
 }
 
 /// Waits until something is so; a minute is a hang.
