@@ -6,13 +6,16 @@ use std::collections::HashMap;
 use serde::{Deserialize, Serialize};
 
 use super::Fault;
+use super::manifest::Stopped;
 use super::store::{Content, Fate, RowFacts, RunFolder, StoredRow, rows_and_fates};
 use super::words;
-use crate::core::halt::Stop;
 use crate::core::history::Past;
 use crate::io::ledger::{BillChange, CardChange, Ledger, Part};
 use crate::io::sort::{Sorted, Sorter};
 use crate::model::{Outcome, Record, Settled, Status};
+
+/// The code of rows that were under way when their run was closed.
+pub const CUT_OFF: &str = "CUT_OFF";
 
 /// One row with its end.
 pub struct Ended {
@@ -101,13 +104,19 @@ pub struct Fold {
     ends: std::iter::Peekable<Sorted<EndRecord>>,
     /// Rows that a crash cut off between intent and end: attempts, those in doubt, the first one's begin.
     cut_off: HashMap<u64, (u32, u32, Option<i64>)>,
-    stop: Option<Stop>,
+    stopped: Option<Stopped>,
     now_ms: i64,
 }
 
 impl Fold {
-    /// Gathers the ends of `run`. `stop`: why the run did not come to its other rows.
-    pub fn new(ledger: &Ledger, run: u32, folder: &RunFolder, stop: Option<Stop>, now_ms: i64) -> Result<Fold, Fault> {
+    /// Gathers the ends of `run`. `stopped`: why the run did not come to its other rows.
+    pub fn new(
+        ledger: &Ledger,
+        run: u32,
+        folder: &RunFolder,
+        stopped: Option<Stopped>,
+        now_ms: i64,
+    ) -> Result<Fold, Fault> {
         let mut sorter = Sorter::new(folder.path());
         let mut seq = 0;
         ledger.journal(run, Part::Whole, |record| -> Result<(), Fault> {
@@ -120,7 +129,7 @@ impl Fold {
         let recovery = super::recover::Recovery::fold(ledger, run, folder.path())?;
         let cut_off =
             recovery.open_rows().map(|(row, attempts, doubt, first)| (row, (attempts, doubt, first))).collect();
-        Ok(Fold { ends: sorter.finish()?.peekable(), cut_off, stop, now_ms })
+        Ok(Fold { ends: sorter.finish()?.peekable(), cut_off, stopped, now_ms })
     }
 
     /// Hands over every row.
@@ -183,7 +192,7 @@ impl Fold {
             first_sent_ms,
             ..Settled::local(
                 Outcome::Unknown,
-                "CUT_OFF",
+                CUT_OFF,
                 "the run was cut off while the row was under way: it may have been applied",
                 self.now_ms,
             )
@@ -191,7 +200,7 @@ impl Fold {
     }
 
     fn untouched(&self, facts: &RowFacts) -> Settled {
-        let (code, message) = words::untouched(self.stop.as_ref());
+        let (code, message) = words::untouched(self.stopped.as_ref());
         let outcome = if facts.doubt > 0 { Outcome::Unknown } else { Outcome::Unsent };
         Settled { in_doubt: facts.doubt, ..Settled::local(outcome, &code, message, self.now_ms) }
     }

@@ -23,6 +23,9 @@ impl Dialect for Columns {
     fn columns(&self) -> &'static [&'static str] {
         &["bill_no", "occurred_at", "pass_id", "user_id", "status", "points", "level", "level.<locale>", "data.<name>"]
     }
+    fn card_column(&self) -> &'static str {
+        "pass_id"
+    }
     fn scope(&self) -> String {
         unimplemented!()
     }
