@@ -1,5 +1,6 @@
 //! `passync sandbox`.
 
+use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::time::Duration;
@@ -106,6 +107,7 @@ impl Sandbox {
                 delay: self.delay,
                 slow: self.slow,
                 order: self.rising.map_or(Order::ByArrival, Order::Rising),
+                script: BTreeMap::new(),
             },
             log: self.log,
             client_key: self.client_key,

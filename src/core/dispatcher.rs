@@ -23,177 +23,13 @@ use std::collections::{BinaryHeap, HashMap, VecDeque};
 use std::time::Duration;
 
 use super::breaker::Breaker;
-use super::halt::{ErrorLimit, Stop, Watch};
+pub use super::door::{Action, Cause, Config, Event, Gate, PlanRow, Recovered, Settlement};
+use super::halt::{Stop, Watch};
 use super::lane::Lane;
 use super::limits;
 use super::quota::{Permit, Quota};
-use super::retry::{self, Decision, Policy, State};
+use super::retry::{self, Decision, State};
 use crate::model::{Digest, Outcome, Tick, Verdict};
-
-/// A row of the plan that may be sent.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct PlanRow {
-    /// Its index in the run's input order: its name everywhere below.
-    pub id: u64,
-    /// Its card.
-    pub card: Digest,
-    /// A bit per member that it carries.
-    pub members: u64,
-    /// Those already known to be stale.
-    pub drop: u64,
-    /// How many rows of its lane, directly before it, it may absorb.
-    pub cover: u32,
-    /// Whether a later row of its lane absorbs it.
-    pub absorbed: bool,
-    /// Doubtful newer rows of its card in this run, which stand before it in the plan: what each leaves of it
-    /// is known only when that one is settled.
-    pub gates: Vec<Gate>,
-    /// Whether a later row has a gate that names this one.
-    pub watched: bool,
-    /// Attempts in doubt of earlier runs.
-    pub doubt: u32,
-    /// What an interrupted part of this run left of it.
-    pub recovered: Option<Recovered>,
-}
-
-/// A newer row in doubt that decides what is left of an older one.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, serde::Serialize, serde::Deserialize)]
-pub struct Gate {
-    /// The newer row; it comes before this one.
-    pub id: u64,
-    /// The members of this row that the newer one carries.
-    pub shared: u64,
-}
-
-/// What the ledger knows of a row of an interrupted run.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Recovered {
-    /// How it ended, if it did.
-    pub settled: Option<Outcome>,
-    /// HTTP requests known to have been made.
-    pub attempts: u32,
-    /// Those in doubt; the one that the crash cut off is one of them.
-    pub doubt: u32,
-    /// The revision whose body is durable.
-    pub intent: Option<u64>,
-}
-
-/// What happened.
-#[derive(Clone, Debug)]
-pub enum Event {
-    /// Rows of the plan, as asked for.
-    Rows(Vec<PlanRow>),
-    /// The plan has no more rows.
-    EndOfPlan,
-    /// The row's intent is durable.
-    Durable(u64),
-    /// The row's exchange ended.
-    Reply {
-        /// The row.
-        id: u64,
-        /// What the reply means.
-        verdict: Verdict,
-        /// How long the gateway wants to be left alone.
-        retry_after: Option<Duration>,
-        /// Whether the reply's signature verified.
-        verified: bool,
-        /// The code, where it is one of configuration.
-        configuration: Option<String>,
-        /// Uniform, for the jitter of a wait.
-        random: u64,
-    },
-    /// The row's outcome is durable.
-    Committed(u64),
-    /// Nothing more is to be sent.
-    Stop(Stop),
-}
-
-/// What to do next.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Action {
-    /// Read so many rows of the plan; answer with [`Event::Rows`] or [`Event::EndOfPlan`].
-    Read(usize),
-    /// Make the body of this revision durable; answer with [`Event::Durable`].
-    Intend {
-        /// The row.
-        id: u64,
-        /// The members that the revision leaves out.
-        drop: u64,
-    },
-    /// Sign and send the row's revision; answer with [`Event::Reply`].
-    Send {
-        /// The row.
-        id: u64,
-    },
-    /// The row's last attempt did not settle it: record it.
-    Attempted {
-        /// The row.
-        id: u64,
-    },
-    /// Record the row's end; answer with [`Event::Committed`].
-    Settle(Settlement),
-    /// Nothing to do before this instant, or an event.
-    Sleep(Tick),
-    /// Nothing to do before an event.
-    Park,
-    /// Everything is settled, or nothing more will be.
-    Done,
-}
-
-/// How a row ended, as far as the core knows.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Settlement {
-    /// The row.
-    pub id: u64,
-    /// How it ended.
-    pub outcome: Outcome,
-    /// Why.
-    pub cause: Cause,
-    /// HTTP requests made in this run.
-    pub attempts: u32,
-    /// Attempts in doubt, of all runs.
-    pub in_doubt: u32,
-    /// The members that its last revision left out.
-    pub drop: u64,
-}
-
-/// Why a row ended as it did.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Cause {
-    /// The last reply says so.
-    Reply,
-    /// The run's budget for in-doubt retries is spent.
-    Budget,
-    /// This earlier row of its card is unknown or unsent.
-    HeldBy(u64),
-    /// This newer row of its card is in doubt.
-    NewerInDoubt(u64),
-    /// The newer row was applied and leaves nothing of it.
-    OvertakenBy(u64),
-    /// This row carried it.
-    CarriedBy(u64),
-    /// The run stops.
-    Stopped(Stop),
-}
-
-/// What shapes a run.
-#[derive(Clone, Debug)]
-pub struct Config {
-    /// Rows between intent and durable outcome.
-    pub concurrency: usize,
-    /// Attempts and waits.
-    pub policy: Policy,
-    /// In-doubt retries that the run may spend.
-    pub budget: u64,
-    /// Whether rows after a doubtful one of their card wait for a replay.
-    pub hold: bool,
-    /// When errors halt the run.
-    pub error_limit: ErrorLimit,
-    /// When rows that a crash left in doubt may be sent again.
-    pub doubt_not_before: Tick,
-    /// No attempt starts later.
-    pub deadline: Tick,
-}
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Phase {
@@ -205,6 +41,7 @@ enum Phase {
 }
 
 #[derive(Debug)]
+#[expect(clippy::struct_excessive_bools, reason = "each is a fact of its own")]
 struct Row {
     card: Digest,
     members: u64,
@@ -217,6 +54,8 @@ struct Row {
     attempts: u32,
     intent: Option<u64>,
     recovered_doubt: bool,
+    /// How an earlier process ended it; only absorbed rows wait with that, for their carrier.
+    ended: Option<Outcome>,
     phase: Phase,
     slot: bool,
 }
@@ -240,7 +79,7 @@ pub struct Dispatcher {
     /// Cards whose later rows wait for a replay, and the row that made them wait.
     held: HashMap<Digest, u64>,
     /// How the rows ended that other rows' gates name.
-    gate_ends: HashMap<u64, Outcome>,
+    gate_ends: HashMap<u64, GateEnd>,
     slots_used: usize,
     in_flight: usize,
     settling: usize,
@@ -300,19 +139,19 @@ impl Dispatcher {
                 self.end_of_plan = true;
             }
             Event::Durable(id) => self.durable(id),
-            Event::Reply { id, verdict, retry_after, verified, configuration, random } => {
-                let reply = Heard { verdict, retry_after, verified, configuration, random };
+            Event::Reply { id, verdict, answered, retry_after, verified, configuration, random } => {
+                let reply = Heard { verdict, answered, retry_after, verified, configuration, random };
                 self.replied(id, &reply, now);
             }
             Event::Committed(id) => self.committed(id),
-            Event::Stop(stop) => self.stop(stop),
+            Event::Stop(stop) => self.stop(&stop),
         }
     }
 
     /// The door out. Ask again until it says `Sleep`, `Park` or `Done`.
     pub fn poll(&mut self, now: Tick) -> Action {
         if self.stop.is_none() && now >= self.config.deadline && !self.is_finished() {
-            self.stop(Stop::Deadline);
+            self.stop(&Stop::Deadline);
         }
         if let Some(action) = self.out.pop_front() {
             return action;
@@ -375,20 +214,24 @@ impl Dispatcher {
             attempts: recovered.attempts,
             intent: recovered.intent,
             recovered_doubt: recovered.doubt > 0,
-            phase: Phase::Queued,
+            ended: recovered.settled,
+            phase: if recovered.settled.is_some() { Phase::Settling } else { Phase::Queued },
             slot: false,
         };
         self.rows.insert(plan.id, row);
         self.lanes.entry(card).or_default().queue.push_back(plan.id);
         match recovered.settled {
-            Some(outcome) => {
-                // Already durable: only its consequences for the rows around it are drawn.
-                self.rows.get_mut(&plan.id).expect("just inserted").phase = Phase::Settling;
-                self.consequences(plan.id, outcome);
-                self.forget(plan.id);
-            }
+            // Whether it was absorbed, or took the place of a refused carrier, is known when the carrier comes.
+            Some(_) if plan.absorbed => {}
+            Some(outcome) => self.ended_before(plan.id, outcome),
             None => self.list(card),
         }
+    }
+
+    /// The row's end is durable already: only its consequences for the rows around it are drawn.
+    fn ended_before(&mut self, id: u64, outcome: Outcome) {
+        self.consequences(id, outcome);
+        self.forget(id);
     }
 
     /// Puts a lane on the list of those that may have a row to start.
@@ -418,14 +261,11 @@ impl Dispatcher {
     /// Starts the lane's first row that has to be sent; rows before it may be settled on the way.
     fn start_lane(&mut self, card: Digest) {
         while let Some(id) = self.next_of(card) {
-            if let Some(by) = self.held.get(&card).copied() {
-                self.settle(id, Outcome::Held, Cause::HeldBy(by));
-            } else if !self.pass_gates(id) {
+            if !self.pass_gates(id) {
                 continue;
-            } else {
-                self.activate(card, id);
-                return;
             }
+            let Some(by) = self.held.get(&card).copied() else { return self.activate(card, id) };
+            self.settle(id, Outcome::Held, Cause::HeldBy(by));
         }
     }
 
@@ -444,7 +284,7 @@ impl Dispatcher {
         let gates = std::mem::take(&mut self.rows.get_mut(&id).expect("in memory").gates);
         for gate in gates {
             match self.gate_ends.get(&gate.id) {
-                Some(Outcome::Applied) => {
+                Some(GateEnd::Given) => {
                     let row = self.rows.get_mut(&id).expect("in memory");
                     row.drop |= gate.shared;
                     if row.drop == row.members {
@@ -452,7 +292,8 @@ impl Dispatcher {
                         return false;
                     }
                 }
-                _ => {
+                Some(GateEnd::NeverGiven) => {}
+                Some(GateEnd::MaybeGiven) | None => {
                     self.settle(id, Outcome::Held, Cause::NewerInDoubt(gate.id));
                     return false;
                 }
@@ -513,7 +354,7 @@ impl Dispatcher {
     }
 
     fn replied(&mut self, id: u64, heard: &Heard, now: Tick) {
-        self.quota.ended(now);
+        self.quota.ended(now, heard.answered);
         self.in_flight -= 1;
         let row = self.rows.get_mut(&id).expect("a row in flight");
         if heard.verdict == Verdict::NotSent {
@@ -537,22 +378,23 @@ impl Dispatcher {
         }
         match retry::decide(heard.verdict, state, &self.config.policy) {
             Decision::Settle(outcome) => {
-                let spent = heard.verdict == Verdict::InDoubt && !state.budget && !state.stopping;
-                self.settle(id, outcome, if spent { Cause::Budget } else { Cause::Reply });
+                let had_more = !state.stopping && state.attempts < self.config.policy.attempts_max;
+                let by_budget = heard.verdict == Verdict::InDoubt && had_more;
+                self.settle(id, outcome, if by_budget { Cause::Budget } else { Cause::Reply });
             }
             Decision::Retry { spends_budget } => self.retry(id, heard, spends_budget, now),
             Decision::Return => self.not_reached(id, now),
             Decision::Halt(outcome) => {
                 let code = heard.configuration.clone().unwrap_or_default();
                 self.settle(id, outcome, Cause::Reply);
-                self.stop(Stop::Misconfigured(code));
+                self.stop(&Stop::Misconfigured(code));
             }
         }
         if !heard.verified
             && let Some(code) = &heard.configuration
             && self.watch.unsigned_configuration(card)
         {
-            self.stop(Stop::Misconfigured(code.clone()));
+            self.stop(&Stop::Misconfigured(code.clone()));
         }
     }
 
@@ -574,7 +416,7 @@ impl Dispatcher {
         self.sending.push_back(id);
         match self.breaker.not_reached(now) {
             Some(pause) => self.quota.pause_until(now + pause),
-            None => self.stop(Stop::Unreachable),
+            None => self.stop(&Stop::Unreachable),
         }
     }
 
@@ -593,7 +435,7 @@ impl Dispatcher {
         self.consequences(id, outcome);
         if was_sent && self.watch.settled(matches!(outcome, Outcome::Refused | Outcome::Unknown)) && self.stop.is_none()
         {
-            self.stop(Stop::Errors);
+            self.stop(&Stop::Errors);
         }
     }
 
@@ -602,7 +444,7 @@ impl Dispatcher {
         let row = &self.rows[&id];
         let (card, carries, doubted) = (row.card, row.cover > 0 && !row.absorbed, row.doubt > 0);
         if row.watched {
-            self.gate_ends.insert(id, outcome);
+            self.gate_ends.insert(id, GateEnd::of(outcome, doubted));
         }
         if carries {
             self.uncover(card, id, outcome, doubted);
@@ -610,39 +452,40 @@ impl Dispatcher {
         if self.config.hold && matches!(outcome, Outcome::Unknown | Outcome::Unsent) && self.stop.is_none() {
             self.held.insert(card, id);
             if self.held.len() > limits::HELD_CARDS {
-                self.stop(Stop::TooMuchDoubt);
+                self.stop(&Stop::TooMuchDoubt);
             }
         }
-        if let Some(lane) = self.lanes.get_mut(&card) {
+        self.leave(id);
+        self.list(card);
+    }
+
+    /// Takes a row that ended out of its lane.
+    fn leave(&mut self, id: u64) {
+        if let Some(lane) = self.lanes.get_mut(&self.rows[&id].card) {
             lane.queue.retain(|queued| *queued != id);
             if lane.active == Some(id) {
                 lane.active = None;
             }
         }
-        self.list(card);
     }
 
     /// The carrier at `id` ended: so do the rows that it absorbed, or the newest of them takes its place.
     fn uncover(&mut self, card: Digest, id: u64, outcome: Outcome, doubted: bool) {
         let Some(lane) = self.lanes.get(&card) else { return };
-        let absorbed: Vec<u64> = lane
-            .queue
-            .iter()
-            .copied()
-            .take_while(|queued| *queued != id)
-            .filter(|queued| self.rows[queued].phase == Phase::Queued)
-            .collect();
-        match outcome {
-            Outcome::Applied => {
-                for row in absorbed {
-                    self.settle(row, Outcome::Coalesced, Cause::CarriedBy(id));
-                }
-            }
-            Outcome::Refused if !doubted => self.regroup(&absorbed),
-            _ => {
-                for row in absorbed {
-                    self.settle(row, Outcome::Held, Cause::HeldBy(id));
-                }
+        let absorbed: Vec<u64> = lane.queue.iter().copied().take_while(|queued| *queued != id).collect();
+        let (end, cause) = match outcome {
+            Outcome::Applied => (Outcome::Coalesced, Cause::CarriedBy(id)),
+            Outcome::Refused if !doubted => return self.regroup(&absorbed),
+            Outcome::Held => (Outcome::Held, Cause::HeldBy(self.held.get(&card).copied().unwrap_or(id))),
+            Outcome::Unsent => (Outcome::Held, Cause::HeldBy(id)),
+            _ => (Outcome::Held, Cause::NewerInDoubt(id)),
+        };
+        for row in absorbed {
+            if self.rows[&row].ended.is_some() {
+                self.leave(row);
+                self.forget(row);
+            } else {
+                self.settle(row, end, cause.clone());
             }
         }
     }
@@ -656,6 +499,14 @@ impl Dispatcher {
             let covered = (row.cover as usize).min(before.len());
             row.cover = covered as u32;
             rest = &before[..before.len() - covered];
+        }
+        // Before a crash the run had come this far or further, group by group, the oldest first.
+        for carrier in absorbed {
+            if let Some(row) = self.rows.get(carrier).filter(|row| !row.absorbed)
+                && let Some(outcome) = row.ended
+            {
+                self.ended_before(*carrier, outcome);
+            }
         }
     }
 
@@ -678,7 +529,7 @@ impl Dispatcher {
 
     /// Nothing more is sent. Rows with an intent end here and now; those in flight are awaited; the others
     /// have nothing in the ledger, and the fold over it calls them `unsent`.
-    fn stop(&mut self, stop: Stop) {
+    fn stop(&mut self, stop: &Stop) {
         if self.stop.is_some() {
             return;
         }
@@ -701,9 +552,32 @@ impl Row {
     }
 }
 
+/// What the end of a newer row means for an older one that waits for it.
+#[derive(Clone, Copy, Debug)]
+enum GateEnd {
+    /// The card was given its members: those of the older one are stale.
+    Given,
+    /// The card may have been given them.
+    MaybeGiven,
+    /// It was never applied: the older one goes on as if it were not there.
+    NeverGiven,
+}
+
+impl GateEnd {
+    fn of(outcome: Outcome, doubted: bool) -> GateEnd {
+        match outcome {
+            Outcome::Applied | Outcome::Superseded => GateEnd::Given,
+            Outcome::Unknown => GateEnd::MaybeGiven,
+            _ if doubted => GateEnd::MaybeGiven,
+            _ => GateEnd::NeverGiven,
+        }
+    }
+}
+
 /// A reply, as the dispatcher hears of it.
 struct Heard {
     verdict: Verdict,
+    answered: bool,
     retry_after: Option<Duration>,
     verified: bool,
     configuration: Option<String>,

@@ -6,9 +6,11 @@
 //! card means is one function in [`card`]. No third place decides.
 
 pub mod breaker;
+pub mod candidate;
 pub mod card;
 pub mod coalesce;
 pub mod dispatcher;
+pub mod door;
 pub mod halt;
 pub mod history;
 pub mod lane;

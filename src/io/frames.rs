@@ -99,9 +99,17 @@ impl<T: DeserializeOwned> FrameReader<T> {
             record: PhantomData,
         }
     }
+}
 
-    /// The next record; `None` at the end.
-    pub fn next(&mut self) -> Result<Option<T>, StorageError> {
+impl<T: DeserializeOwned> Iterator for FrameReader<T> {
+    type Item = Result<T, StorageError>;
+    fn next(&mut self) -> Option<Self::Item> {
+        self.read().transpose()
+    }
+}
+
+impl<T: DeserializeOwned> FrameReader<T> {
+    fn read(&mut self) -> Result<Option<T>, StorageError> {
         let mut length = [0; 4];
         match self.file.read_exact(&mut length) {
             Ok(()) => {}
@@ -111,13 +119,6 @@ impl<T: DeserializeOwned> FrameReader<T> {
         self.bytes.resize(checked_length(length, &self.path)?, 0);
         self.file.read_exact(&mut self.bytes).map_err(|error| StorageError::new("read", &self.path, error))?;
         decode(&self.bytes, &self.path).map(Some)
-    }
-}
-
-impl<T: DeserializeOwned> Iterator for FrameReader<T> {
-    type Item = Result<T, StorageError>;
-    fn next(&mut self) -> Option<Self::Item> {
-        FrameReader::next(self).transpose()
     }
 }
 

@@ -59,7 +59,7 @@ pub struct OutcomeWriter {
 }
 
 enum Form {
-    Csv(csv::Writer<AtomicFile>),
+    Csv(Box<csv::Writer<AtomicFile>>),
     Parquet(Box<ArrowWriter<AtomicFile>>, Box<Batch>),
 }
 
@@ -74,7 +74,7 @@ impl OutcomeWriter {
         } else {
             let mut writer = csv::Writer::from_writer(file);
             writer.write_record(COLUMNS).map_err(|error| from_csv(&path, error))?;
-            Form::Csv(writer)
+            Form::Csv(Box::new(writer))
         };
         Ok(OutcomeWriter { path, form })
     }

@@ -93,7 +93,7 @@ impl<T: Ord + DeserializeOwned> Sorted<T> {
 
     fn refill(&mut self, run: usize) -> Result<(), StorageError> {
         let head = match self.runs.get_mut(run) {
-            Some(reader) => FrameReader::next(reader)?,
+            Some(reader) => reader.next().transpose()?,
             None => self.last.next(),
         };
         self.heads.extend(head.map(|record| Reverse((record, run))));

@@ -207,7 +207,7 @@ impl Driver<'_> {
                 Ok(())
             }
             Action::Settle(settlement) => {
-                self.settle(settlement);
+                self.settle(&settlement);
                 Ok(())
             }
             Action::Sleep(_) | Action::Park | Action::Done => unreachable!("the loop takes these"),
@@ -217,7 +217,7 @@ impl Driver<'_> {
     fn read(&mut self, rows: usize) -> Result<(), Fault> {
         let mut batch = Vec::with_capacity(rows);
         while batch.len() < rows {
-            let Some(record) = FrameReader::next(&mut self.plan)? else { break };
+            let Some(record) = self.plan.next().transpose()? else { break };
             let recovered = self.recovery.of(record.id)?;
             if let Some(dropped) = record.adopted {
                 self.adopted.insert(record.id, (record.bill, dropped));
@@ -317,22 +317,22 @@ impl Driver<'_> {
         }));
     }
 
-    fn settle(&mut self, settlement: Settlement) {
+    fn settle(&mut self, settlement: &Settlement) {
         let held = self.held.remove(&settlement.id);
         self.adopted.remove(&settlement.id);
         self.progress.settled(settlement.outcome);
-        let settled = self.settled(&settlement, held);
+        let settled = self.settled(settlement, held.as_ref());
         self.writer.append(Record::Settled(settlement.id, Box::new(settled)));
     }
 
-    fn settled(&self, settlement: &Settlement, held: Option<Held>) -> Settled {
-        let reading = held.as_ref().and_then(|held| held.last.clone());
+    fn settled(&self, settlement: &Settlement, held: Option<&Held>) -> Settled {
+        let reading = held.and_then(|held| held.last.clone());
         let mut settled = Settled {
             attempts: settlement.attempts,
             in_doubt: settlement.in_doubt,
             trimmed: self.members.names(settlement.drop),
-            first_sent_ms: held.as_ref().and_then(|held| held.first_sent_ms).filter(|_| settlement.attempts > 0),
-            latency_us: held.as_ref().filter(|held| held.last.is_some()).map(|held| held.latency.as_micros() as u64),
+            first_sent_ms: held.and_then(|held| held.first_sent_ms).filter(|_| settlement.attempts > 0),
+            latency_us: held.filter(|held| held.last.is_some()).map(|held| held.latency.as_micros() as u64),
             ..Settled::local(settlement.outcome, "", "", wall_ms())
         };
         if let Some(reading) = reading {
@@ -369,11 +369,11 @@ impl Driver<'_> {
                 self.held.get_mut(&id).expect("a row in flight").latency = latency;
                 self.pool.read(id, reply);
             }
-            Note::Product(Product::Reading(id, reading)) => self.heard(id, *reading),
+            Note::Product(Product::Reading(id, reading)) => self.heard(id, *reading, true),
             Note::Failed(id, reading) => {
                 let held = self.held.get_mut(&id).expect("a row in flight");
                 held.latency = held.sent_at.elapsed();
-                self.heard(id, *reading);
+                self.heard(id, *reading, false);
             }
         }
         Ok(())
@@ -391,14 +391,14 @@ impl Driver<'_> {
         });
     }
 
-    fn heard(&mut self, id: u64, mut reading: Reading) {
+    fn heard(&mut self, id: u64, mut reading: Reading, answered: bool) {
         if reading.verified == Some(true)
             && let Some(theirs) = reading.result_ms
             && !self.skew.believes(theirs, wall_ms())
         {
             reading.verdict = Verdict::InDoubt;
             reading.message = format!("response-time {} is too far from ours: {}", reading.result_at, reading.message);
-            reading.code = "SKEWED".to_owned();
+            "SKEWED".clone_into(&mut reading.code);
         }
         if !reading.listed {
             *self.done.unlisted.entry(reading.code.clone()).or_default() += 1;
@@ -410,6 +410,7 @@ impl Driver<'_> {
         let event = Event::Reply {
             id,
             verdict: reading.verdict,
+            answered,
             retry_after: reading.retry_after_ms.map(Duration::from_millis),
             verified: reading.verified == Some(true),
             configuration: reading.configuration.then(|| reading.code.clone()),

@@ -134,12 +134,11 @@ pub fn book(
     ledger.agree("bill_key", &job.dialect.scope(), &job.settings.input.bill_key.join(",")).map_err(Fault::usage)?;
     ledger.agree("content_form", "all", Delta::CONTENT_FORM).map_err(Fault::usage)?;
     let kind = if flags.include.is_empty() { "run" } else { "replay" };
-    let (ordinal, id, started_ms) = match again {
-        Some(run) => (run.ordinal, run.id.clone(), run.started_ms),
-        None => {
-            let ordinal = ledger.next_ordinal()?;
-            (ordinal, run_id(surveyed.started_ms, ordinal), surveyed.started_ms)
-        }
+    let (ordinal, id, started_ms) = if let Some(run) = again {
+        (run.ordinal, run.id.clone(), run.started_ms)
+    } else {
+        let ordinal = ledger.next_ordinal()?;
+        (ordinal, run_id(surveyed.started_ms, ordinal), surveyed.started_ms)
     };
     let folder = RunFolder::new(&job.settings.ledger, &id);
     let temporary = RunFolder::at(surveyed.temporary.path());
@@ -286,7 +285,9 @@ pub fn fold_partly(job: &Job, run: &RunRow, ledger: &mut Ledger) -> Result<(), F
         return Ok(());
     }
     tracing::info!(run = run.id, job = run.job, "taking over what an interrupted run knows");
-    let replace = RunDetail::parse(&run.detail).is_some_and(|detail| detail.flags.allow_stale);
-    let fold = fold::Fold::new(ledger, run.ordinal, &folder, None, super::wall_ms())?;
+    let detail = RunDetail::parse(&run.detail);
+    let replace = detail.as_ref().is_some_and(|detail| detail.flags.allow_stale);
+    let members = detail.map(|detail| detail.members).unwrap_or_default();
+    let fold = fold::Fold::new(ledger, run.ordinal, &folder, &members, fold::Rest::Open, super::wall_ms())?;
     fold::into_ledger(ledger, run.ordinal, &folder, fold, replace, |_| Ok(()))
 }

@@ -10,7 +10,7 @@ use sha2::{Digest as _, Sha256};
 
 use super::Fault;
 use super::detail::RunDetail;
-use super::fold::{self, Ended, Fold};
+use super::fold::{self, Ended, Fold, Rest};
 use super::manifest::{Calls, Durations, FileFact, Manifest, Stopped, Sum, Tally};
 use super::store::{Rows, RunFolder};
 use crate::core::halt::Stop;
@@ -54,8 +54,9 @@ pub fn close(order: &Order<'_>, ledger: &mut Ledger) -> Result<Manifest, Fault> 
     make_private(&dir)?;
     remove_stale(&dir)?;
     let mut writing = Writing::begin(order, &dir)?;
-    let stopped = order.stop.as_ref().map(Stopped::from);
-    let fold = Fold::new(ledger, order.run.ordinal, order.folder, stopped, order.now_ms)?;
+    let rest = Rest::Unsent(order.stop.as_ref().map(Stopped::from));
+    let members = &order.detail.members;
+    let fold = Fold::new(ledger, order.run.ordinal, order.folder, members, rest, order.now_ms)?;
     let mut cut_off = Vec::new();
     fold::into_ledger(ledger, order.run.ordinal, order.folder, fold, order.detail.flags.allow_stale, |ended| {
         if ended.settled.code == fold::CUT_OFF {
@@ -79,8 +80,8 @@ pub fn close(order: &Order<'_>, ledger: &mut Ledger) -> Result<Manifest, Fault> 
 pub fn rewrite(order: &Order<'_>, dir: &Path, ledger: &Ledger, closed: Manifest) -> Result<Manifest, Fault> {
     make_private(dir)?;
     let mut writing = Writing::begin(order, dir)?;
-    let stopped = closed.stopped.clone();
-    Fold::new(ledger, order.run.ordinal, order.folder, stopped, order.now_ms)?
+    let rest = Rest::Unsent(closed.stopped.clone());
+    Fold::new(ledger, order.run.ordinal, order.folder, &order.detail.members, rest, order.now_ms)?
         .each(order.folder, |ended| writing.take(&ended))?;
     let written = writing.finish(order, dir)?;
     let manifest = Manifest { rows: written.tally, files: facts_of(&written.files)?, ..closed };
@@ -180,9 +181,10 @@ impl Writing {
         self.tails.finish()?;
         let tails = FrameReader::<(Seat, StoredTail)>::open(&self.tails_path)?;
         let mut tails = tails.map(|tail| tail.map(|(seat, tail)| (seat, tail.into())));
-        match order.inputs {
-            Some((inputs, rules)) => files.extend(failures::write(dir, inputs, rules, &mut tails)?),
-            None => tracing::warn!("the inputs are gone: no failure file; `passync open` lists the open rows"),
+        if let Some((inputs, rules)) = order.inputs {
+            files.extend(failures::write(dir, inputs, rules, &mut tails)?);
+        } else {
+            tracing::warn!("the inputs are gone: no failure file; `passync open` lists the open rows");
         }
         std::fs::remove_file(&self.tails_path).map_err(|error| StorageError::new("remove", &self.tails_path, error))?;
         self.tally.conserved().map_err(Fault::broken)?;

@@ -19,8 +19,8 @@ pub struct Endpoint {
     pub gateway: Gateway,
     /// What quota stamps are keyed by: gateway and client.
     pub quota_scope: String,
-    /// The embedded sandbox, while it runs.
-    pub embedded: Option<Embedded>,
+    /// The embedded sandbox: it ends with the endpoint.
+    _embedded: Option<Embedded>,
 }
 
 /// The dialect of a job.
@@ -55,7 +55,7 @@ impl Endpoint {
         .map_err(Fault::usage)?;
         let tools = Tools { dialect: Arc::clone(dialect), signer, verifiers: verifiers.into() };
         let quota_scope = format!("{url} {}", dialect.scope());
-        Ok(Endpoint { tools, gateway, quota_scope, embedded })
+        Ok(Endpoint { tools, gateway, quota_scope, _embedded: embedded })
     }
 }
 

@@ -18,6 +18,7 @@ pub struct Fault {
 }
 
 impl Fault {
+    #[expect(clippy::needless_pass_by_value, reason = "errors are handed over, not lent")]
     fn new(exit: Exit, text: impl ToString) -> Fault {
         Fault { exit, text: text.to_string(), help: None }
     }
@@ -51,6 +52,13 @@ impl Fault {
     #[must_use]
     pub fn help(mut self, help: impl Into<String>) -> Fault {
         self.help = Some(help.into());
+        self
+    }
+
+    /// The same behind something that ended otherwise: the worse exit counts.
+    #[must_use]
+    pub fn not_better_than(mut self, exit: Exit) -> Fault {
+        self.exit = self.exit.worse(exit);
         self
     }
 

@@ -7,7 +7,9 @@ use serde::{Deserialize, Serialize};
 
 use super::Fault;
 use super::manifest::Stopped;
+use super::recover::{OpenRow, Recovery};
 use super::store::{Content, Fate, RowFacts, RunFolder, StoredRow, rows_and_fates};
+use super::survey::Members;
 use super::words;
 use crate::core::history::Past;
 use crate::io::ledger::{BillChange, CardChange, Ledger, Part};
@@ -102,19 +104,30 @@ impl Ord for EndRecord {
 /// The rows of a run with their ends, in input order.
 pub struct Fold {
     ends: std::iter::Peekable<Sorted<EndRecord>>,
-    /// Rows that a crash cut off between intent and end: attempts, those in doubt, the first one's begin.
-    cut_off: HashMap<u64, (u32, u32, Option<i64>)>,
-    stopped: Option<Stopped>,
+    /// Rows that a crash cut off between intent and end.
+    cut_off: HashMap<u64, OpenRow>,
+    members: Members,
+    rest: Rest,
     now_ms: i64,
 }
 
+/// What is to be said of rows that the run never came to.
+#[derive(Clone, Debug)]
+pub enum Rest {
+    /// They are `unsent`: the run is being closed; why it stopped, if it did.
+    Unsent(Option<Stopped>),
+    /// Nothing yet: the run stays interrupted, and comes to them when it is resumed.
+    Open,
+}
+
 impl Fold {
-    /// Gathers the ends of `run`. `stopped`: why the run did not come to its other rows.
+    /// Gathers the ends of `run`.
     pub fn new(
         ledger: &Ledger,
         run: u32,
         folder: &RunFolder,
-        stopped: Option<Stopped>,
+        members: &[String],
+        rest: Rest,
         now_ms: i64,
     ) -> Result<Fold, Fault> {
         let mut sorter = Sorter::new(folder.path());
@@ -126,10 +139,8 @@ impl Fold {
             }
             Ok(())
         })?;
-        let recovery = super::recover::Recovery::fold(ledger, run, folder.path())?;
-        let cut_off =
-            recovery.open_rows().map(|(row, attempts, doubt, first)| (row, (attempts, doubt, first))).collect();
-        Ok(Fold { ends: sorter.finish()?.peekable(), cut_off, stopped, now_ms })
+        let cut_off = Recovery::fold(ledger, run, folder.path())?.into_open();
+        Ok(Fold { ends: sorter.finish()?.peekable(), cut_off, members: Members(members.to_vec()), rest, now_ms })
     }
 
     /// Hands over every row.
@@ -145,11 +156,8 @@ impl Fold {
     /// The last end that the journal has of a row.
     fn end_of(&mut self, id: u64) -> Result<Option<Settled>, Fault> {
         let mut last = None;
-        while let Some(Ok(_)) | Some(Err(_)) = self.ends.peek() {
-            if self.ends.peek().is_some_and(|next| next.as_ref().is_ok_and(|next| next.row > id)) {
-                break;
-            }
-            let record = self.ends.next().expect("just seen")?;
+        while let Some(record) = self.ends.next_if(|next| next.as_ref().map_or(true, |next| next.row <= id)) {
+            let record = record?;
             last = (record.row == id).then_some(record.settled);
         }
         Ok(last)
@@ -175,32 +183,30 @@ impl Fold {
                 Ended { id, row, settled, facts: None }
             }
             Fate::Send(facts) => {
-                let settled = match (learnt, self.cut_off.get(&id)) {
-                    (Some(settled), None) => settled,
-                    (_, Some(cut)) => self.cut_off(&facts, *cut),
-                    (None, None) => self.untouched(&facts),
+                let (settled, facts) = match (learnt, self.cut_off.get(&id), &self.rest) {
+                    (_, Some(cut), _) => (self.cut_off(&facts, cut), Some(facts)),
+                    (Some(settled), None, _) => (settled, Some(facts)),
+                    (None, None, Rest::Unsent(stop)) => (self.untouched(&facts, stop.as_ref()), Some(facts)),
+                    (None, None, Rest::Open) => (self.untouched(&facts, None), None),
                 };
-                Ended { id, row, settled, facts: Some(facts) }
+                Ended { id, row, settled, facts }
             }
         }
     }
 
-    fn cut_off(&self, facts: &RowFacts, (attempts, doubt, first_sent_ms): (u32, u32, Option<i64>)) -> Settled {
+    fn cut_off(&self, facts: &RowFacts, cut: &OpenRow) -> Settled {
+        let message = "the run was cut off while the row was under way: it may have been applied";
         Settled {
-            attempts,
-            in_doubt: facts.doubt + doubt,
-            first_sent_ms,
-            ..Settled::local(
-                Outcome::Unknown,
-                CUT_OFF,
-                "the run was cut off while the row was under way: it may have been applied",
-                self.now_ms,
-            )
+            attempts: cut.attempts,
+            in_doubt: facts.doubt + cut.doubt,
+            first_sent_ms: cut.first_sent_ms,
+            trimmed: self.members.names(cut.drop),
+            ..Settled::local(Outcome::Unknown, CUT_OFF, message, self.now_ms)
         }
     }
 
-    fn untouched(&self, facts: &RowFacts) -> Settled {
-        let (code, message) = words::untouched(self.stopped.as_ref());
+    fn untouched(&self, facts: &RowFacts, stopped: Option<&Stopped>) -> Settled {
+        let (code, message) = words::untouched(stopped);
         let outcome = if facts.doubt > 0 { Outcome::Unknown } else { Outcome::Unsent };
         Settled { in_doubt: facts.doubt, ..Settled::local(outcome, &code, message, self.now_ms) }
     }

@@ -1,5 +1,6 @@
 //! Which files a run reads: the job's, a replay's, or those that an interrupted run recorded.
 
+use std::os::unix::fs::DirBuilderExt;
 use std::path::{Path, PathBuf};
 
 use jiff::civil::Date;
@@ -8,6 +9,8 @@ use sha2::{Digest as _, Sha256};
 use super::Fault;
 use super::close::file_fact;
 use super::detail::InputFact;
+use super::store::state_dir;
+use crate::io::StorageError;
 use crate::io::job::dates::{Dates, end_of_day_ms};
 use crate::io::job::settings::{FormatChoice, Settings};
 use crate::io::source::{self, Format, Input, STANDARD_INPUT, Stamp};
@@ -20,12 +23,31 @@ pub fn of_job(settings: &Settings, dates: Option<Dates>, started_ms: i64) -> Res
     Ok(source::resolve(&settings.input, &settings.base, &days)?)
 }
 
+/// Where standard input is kept.
+pub fn stdin_folder(ledger: &Path) -> PathBuf {
+    state_dir(ledger).join("stdin")
+}
+
 /// Puts standard input where it can be read twice.
-pub fn spool_standard_input(inputs: &mut [Input], folder: &Path) -> Result<(), Fault> {
+pub fn spool_standard_input(inputs: &mut [Input], path: &Path) -> Result<(), Fault> {
     for input in inputs.iter_mut().filter(|input| input.name == STANDARD_INPUT) {
-        let path = folder.join("stdin");
-        source::spool(&mut std::io::stdin().lock(), &path)?;
-        input.path = path;
+        let folder = path.parent().unwrap_or(Path::new("."));
+        std::fs::DirBuilder::new()
+            .recursive(true)
+            .mode(0o700)
+            .create(folder)
+            .map_err(|error| StorageError::new("create", folder, error))?;
+        source::spool(&mut std::io::stdin().lock(), path)?;
+        path.clone_into(&mut input.path);
+    }
+    Ok(())
+}
+
+/// Removes what was kept of standard input, now that the run is closed.
+pub fn forget_standard_input(inputs: &[Input], ledger: &Path) -> Result<(), Fault> {
+    let folder = stdin_folder(ledger);
+    for input in inputs.iter().filter(|input| input.path.starts_with(&folder)) {
+        std::fs::remove_file(&input.path).map_err(|error| StorageError::new("remove", &input.path, error))?;
     }
     Ok(())
 }

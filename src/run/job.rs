@@ -2,6 +2,7 @@
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
 use super::apply;
@@ -24,7 +25,7 @@ use crate::core::quota::Quota;
 use crate::core::retry::Policy;
 use crate::io::boot;
 use crate::io::job::dates::Dates;
-use crate::io::job::settings::{GatewayUrl, Settings, Share};
+use crate::io::job::settings::{Gateway, GatewayUrl, Settings, Share};
 use crate::io::job::show_duration;
 use crate::io::ledger::{Ledger, QuotaStamp, RunRow};
 use crate::io::lock::Lock;
@@ -62,7 +63,7 @@ pub struct Request {
 }
 
 /// How a command ended.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Default)]
 pub struct Finished {
     /// The run that was asked for; `None` where an interrupted run over the same inputs was finished instead.
     pub manifest: Option<Manifest>,
@@ -93,45 +94,55 @@ impl Job {
     /// The main job.
     pub fn run(&self, request: &Request) -> Result<Finished, Fault> {
         let endpoint = Endpoint::open(&self.settings, &self.dialect)?;
-        let mut finished = Finished { manifest: None, interrupted: None, replayed: None, open_rows: 0 };
+        let mut finished = Finished::default();
         // An interrupted run goes first, before anything is read: its rows in doubt wait for nothing else.
-        let mut lock = None;
-        if self.has_interrupted()? {
-            lock = Some(self.lock(request.wait)?);
-            finished.interrupted = self.finish_interrupted(&endpoint, &[])?;
-        }
+        let lock = if self.has_interrupted()? {
+            let lock = self.lock(request.wait)?;
+            finished.interrupted = self.finish_interrupted(&[])?;
+            Some(lock)
+        } else {
+            None
+        };
+        let done = self.run_tonight(request, &endpoint, lock, &mut finished);
+        done.map_err(|fault| fault.not_better_than(finished.exit()))?;
+        Ok(finished)
+    }
+
+    /// The run that was asked for, behind an interrupted one if there was one.
+    fn run_tonight(
+        &self,
+        request: &Request,
+        endpoint: &Endpoint,
+        lock: Option<Lock>,
+        finished: &mut Finished,
+    ) -> Result<(), Fault> {
         let started_ms = wall_ms();
         let mut files = inputs::of_job(&self.settings, request.dates, started_ms)?;
         self.spool(&mut files, started_ms)?;
         let reading = Reading { inputs: &files, include: None, occurred_at_ms: request.occurred_at_ms, started_ms };
         let surveyed = begin::survey(self, &reading)?;
-        let _lock = match lock {
-            Some(lock) => lock,
-            None => self.lock(request.wait)?,
-        };
+        let _lock = lock.map_or_else(|| self.lock(request.wait), Ok)?;
         let mut ledger = Ledger::open(&self.settings.ledger)?;
-        if finished.interrupted.is_none() && ledger.interrupted(&self.settings.name)?.is_some() {
-            finished.interrupted = self.finish_interrupted(&endpoint, &[])?;
+        if finished.interrupted.is_none() {
+            finished.interrupted = self.finish_interrupted(&[])?; // one that was cut off while we read
         }
-        if finished.interrupted.as_ref().is_some_and(|manifest| inputs::digest(&manifest.inputs) == surveyed.digest) {
-            finished.open_rows = ledger.open_count()?;
-            return Ok(finished); // what was asked for is what was finished
+        if finished.interrupted.as_ref().is_none_or(|manifest| inputs::digest(&manifest.inputs) != surveyed.digest) {
+            let flags = Flags {
+                allow_stale: request.allow_stale,
+                again: request.again,
+                include: Vec::new(),
+                occurred_at_ms: request.occurred_at_ms,
+            };
+            let reopened = self.guard_same_inputs(&surveyed, request.again, &ledger)?;
+            if self.settings.run.replay_open {
+                finished.replayed = self.replay_open(endpoint, &mut ledger)?;
+            }
+            self.tell_open_rows(&ledger)?;
+            let begun = begin::book(self, surveyed, flags, reopened.as_ref(), &mut ledger)?;
+            finished.manifest = Some(self.carry_out(&begun, Some(&files), endpoint, &mut ledger)?);
         }
-        let flags = Flags {
-            allow_stale: request.allow_stale,
-            again: request.again,
-            include: Vec::new(),
-            occurred_at_ms: request.occurred_at_ms,
-        };
-        let reopened = self.guard_same_inputs(&surveyed, request.again, &ledger)?;
-        if self.settings.run.replay_open {
-            finished.replayed = self.replay_open(&endpoint, &mut ledger)?;
-        }
-        self.tell_open_rows(&ledger)?;
-        let begun = begin::book(self, surveyed, flags, reopened.as_ref(), &mut ledger)?;
-        finished.manifest = Some(self.carry_out(&begun, Some(&files), &endpoint, &mut ledger)?);
         finished.open_rows = ledger.open_count()?;
-        Ok(finished)
+        Ok(())
     }
 
     /// A run over a failure file, or over all those of a run directory.
@@ -140,8 +151,7 @@ impl Job {
         let files = inputs::of_replay(&self.settings, failures)?;
         let surveyed = self.survey_replay(&files, include, request.occurred_at_ms)?;
         let _lock = self.lock(request.wait)?;
-        let mut finished = Finished { manifest: None, interrupted: None, replayed: None, open_rows: 0 };
-        finished.interrupted = self.finish_interrupted(&endpoint, &[])?;
+        let mut finished = Finished { interrupted: self.finish_interrupted(&[])?, ..Finished::default() };
         let mut ledger = Ledger::open(&self.settings.ledger)?;
         finished.manifest =
             Some(self.replay_surveyed(surveyed, &files, include, request.allow_stale, &endpoint, &mut ledger)?);
@@ -151,9 +161,8 @@ impl Job {
 
     /// Finishes the interrupted run; `moved`: where its inputs are now.
     pub fn resume(&self, moved: &[PathBuf], wait: Duration) -> Result<Finished, Fault> {
-        let endpoint = Endpoint::open(&self.settings, &self.dialect)?;
         let _lock = self.lock(wait)?;
-        let interrupted = self.finish_interrupted(&endpoint, moved)?;
+        let interrupted = self.finish_interrupted(moved)?;
         let interrupted = interrupted.ok_or_else(|| self.nothing_to_resume())?;
         let open_rows = Ledger::open(&self.settings.ledger)?.open_count()?;
         Ok(Finished { manifest: None, interrupted: Some(interrupted), replayed: None, open_rows })
@@ -207,22 +216,19 @@ impl Job {
         Ok(Lock::take(&self.settings.ledger, &holder, wait)?)
     }
 
+    /// Standard input is read more than once: it lies beside the ledger until the run is closed.
     fn spool(&self, files: &mut [Input], started_ms: i64) -> Result<(), Fault> {
-        let folder =
-            super::store::state_dir(&self.settings.ledger).join(format!("stdin-{started_ms}-{}", std::process::id()));
-        if files.iter().any(|input| input.name == crate::io::source::STANDARD_INPUT) {
-            std::fs::create_dir_all(&folder).map_err(|error| crate::io::StorageError::new("create", &folder, error))?;
-            inputs::spool_standard_input(files, &folder)?;
-        }
-        Ok(())
+        let name = format!("{started_ms}-{}", std::process::id());
+        inputs::spool_standard_input(files, &inputs::stdin_folder(&self.settings.ledger).join(name))
     }
 
     fn nothing_to_resume(&self) -> Fault {
         Fault::usage(format!("job {} has no interrupted run: nothing to resume", self.settings.name))
     }
 
-    /// Finishes the job's interrupted run, if there is one. The lock is held.
-    fn finish_interrupted(&self, endpoint: &Endpoint, moved: &[PathBuf]) -> Result<Option<Manifest>, Fault> {
+    /// Finishes the job's interrupted run, if there is one, under the settings that it was begun with. The lock is
+    /// held.
+    fn finish_interrupted(&self, moved: &[PathBuf]) -> Result<Option<Manifest>, Fault> {
         if !self.settings.ledger.exists() {
             return Ok(None);
         }
@@ -231,15 +237,32 @@ impl Job {
         tracing::info!(run = run.id, "finishing an interrupted run first");
         let detail = parse_detail(&run)?;
         let files = inputs::recorded(&detail.inputs, moved, &self.file.display().to_string())?;
+        let job = self.as_recorded(&detail)?;
+        let endpoint = Endpoint::open(&job.settings, &job.dialect)?;
         let folder = RunFolder::new(&self.settings.ledger, &run.id);
         let is_fresh = run.epoch == ledger.epoch()? && folder.exists();
         let begun = if is_fresh {
-            self.progress.planned.store(detail.planned, std::sync::atomic::Ordering::Relaxed);
+            self.progress.planned.store(detail.planned, Ordering::Relaxed);
             Begun { run, detail, took: Duration::ZERO }
         } else {
-            self.plan_anew(&run, &detail, &files, &mut ledger)?
+            job.plan_anew(&run, &detail, &files, &mut ledger)?
         };
-        self.carry_out(&begun, Some(&files), endpoint, &mut ledger).map(Some)
+        job.carry_out(&begun, Some(&files), &endpoint, &mut ledger).map(Some)
+    }
+
+    /// The job as it was when a run began. Keys are those of today: they may have been rotated since; and the ledger
+    /// is the one that we look into.
+    fn as_recorded(&self, detail: &RunDetail) -> Result<Job, Fault> {
+        let recorded = crate::io::job::restore(&detail.settings, &self.settings).map_err(Fault::usage)?;
+        let gateway = Gateway {
+            private_key: self.settings.gateway.private_key.clone(),
+            platform_keys: self.settings.gateway.platform_keys.clone(),
+            ..recorded.gateway
+        };
+        let settings = Settings { gateway, ledger: self.settings.ledger.clone(), ..recorded };
+        let dialect = super::dialect(&settings)?;
+        let (progress, signals) = (Arc::clone(&self.progress), self.signals.clone());
+        Ok(Job { settings, file: self.file.clone(), dialect, progress, signals })
     }
 
     /// Other runs changed the ledger since the plan was made: it is made again, over the same inputs.
@@ -279,11 +302,16 @@ impl Job {
 
     fn tell_open_rows(&self, ledger: &Ledger) -> Result<(), Fault> {
         let open = ledger.open_count()?;
-        if open > 0 {
-            tracing::warn!(
-                "{open} rows of earlier runs are open; `passync open {}` lists them and how to close them",
-                self.file.display()
-            );
+        if open == 0 {
+            return Ok(());
+        }
+        let job = self.file.display();
+        tracing::warn!("{open} rows of earlier runs are open; `passync open {job}` lists them");
+        for ordinal in ledger.open_runs()? {
+            let dir = ledger.run(ordinal)?.and_then(|run| RunDetail::parse(&run.detail)).map(|detail| detail.dir);
+            if let Some(dir) = dir {
+                tracing::warn!("passync replay {job} {dir}");
+            }
         }
         Ok(())
     }
@@ -457,6 +485,7 @@ impl Job {
         };
         let manifest = close::close(&order, ledger)?;
         self.forget_old_surveys(ledger)?;
+        files.map_or(Ok(()), |files| inputs::forget_standard_input(files, &self.settings.ledger))?;
         Ok(manifest)
     }
 

@@ -22,6 +22,7 @@ use crate::io::sort::Sorter;
 use crate::model::{Delta, Digest, Digester, Outcome, Place, Rule, Seat, Status};
 
 /// What the planner is told.
+#[expect(clippy::struct_excessive_bools, reason = "each is a setting or a flag")]
 pub struct Order<'a> {
     /// What bills are keyed by: dialect and client.
     pub scope: &'a str,
@@ -384,22 +385,24 @@ fn reason(code: &str) -> &'static str {
 
 /// Which seats other runs gave to the rows of a failure file.
 #[derive(Default)]
-struct Origins(HashMap<(String, String), Option<(u32, u16, i64)>>);
+struct Origins(HashMap<(String, String), Option<FirstSeen>>);
+
+/// The ordinal of the run that first read a file, the file's ordinal there, and its place in time.
+type FirstSeen = (u32, u16, i64);
 
 impl Origins {
     fn find(&mut self, ledger: &Ledger, origin: &Origin) -> Result<Option<(u32, Seat, i64)>, Fault> {
         let key = (origin.run.clone(), origin.source.clone());
-        let found = match self.0.get(&key) {
-            Some(found) => *found,
-            None => {
-                let found = ledger.run_by_id(&origin.run)?.and_then(|run| {
-                    let inputs = RunDetail::parse(&run.detail)?.inputs;
-                    let source = inputs.iter().position(|input| input.name == origin.source)?;
-                    Some((run.ordinal, source as u16, inputs[source].occurred_default_ms))
-                });
-                self.0.insert(key, found);
-                found
-            }
+        let found = if let Some(found) = self.0.get(&key) {
+            *found
+        } else {
+            let found = ledger.run_by_id(&origin.run)?.and_then(|run| {
+                let inputs = RunDetail::parse(&run.detail)?.inputs;
+                let source = inputs.iter().position(|input| input.name == origin.source)?;
+                Some((run.ordinal, source as u16, inputs[source].occurred_default_ms))
+            });
+            self.0.insert(key, found);
+            found
         };
         Ok(found.map(|(run, source, default_ms)| (run, Seat { source, line: origin.line }, default_ms)))
     }

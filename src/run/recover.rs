@@ -25,9 +25,12 @@ pub struct OpenRow {
     pub drop: u64,
     /// Its frozen bytes.
     pub body: Vec<u8>,
-    attempts: u32,
-    doubt: u32,
-    first_sent_ms: Option<i64>,
+    /// HTTP requests, the one that was cut off included.
+    pub attempts: u32,
+    /// Those in doubt.
+    pub doubt: u32,
+    /// When the first one began, as far as that is known; milliseconds since 1970.
+    pub first_sent_ms: Option<i64>,
 }
 
 impl Recovery {
@@ -39,7 +42,7 @@ impl Recovery {
             match record {
                 Record::Settled(row, settled) => {
                     attempted.remove(&row);
-                    ends.set(row, settled.outcome)?;
+                    ends.set(row, settled.outcome, settled.in_doubt > 0)?;
                 }
                 Record::Attempt(attempt) => {
                     let (attempts, doubt, first) = attempted.entry(attempt.row).or_default();
@@ -77,8 +80,9 @@ impl Recovery {
 
     /// What is known of a row.
     pub fn of(&mut self, row: u64) -> Result<Option<Recovered>, Fault> {
-        if let Some(outcome) = self.ends.get(row)? {
-            return Ok(Some(Recovered { settled: Some(outcome), ..Recovered::default() }));
+        if let Some((outcome, doubted)) = self.ends.get(row)? {
+            let doubt = u32::from(doubted);
+            return Ok(Some(Recovered { settled: Some(outcome), doubt, ..Recovered::default() }));
         }
         Ok(self.open.get(&row).map(|open| Recovered {
             settled: None,
@@ -100,9 +104,9 @@ impl Recovery {
         self.open.get(&row).map_or(0, |open| open.drop)
     }
 
-    /// Rows cut off between intent and end, with their attempts in doubt and the first one's begin.
-    pub fn open_rows(&self) -> impl Iterator<Item = (u64, u32, u32, Option<i64>)> {
-        self.open.iter().map(|(row, open)| (*row, open.attempts, open.doubt, open.first_sent_ms))
+    /// Rows cut off between intent and end.
+    pub fn into_open(self) -> HashMap<u64, OpenRow> {
+        self.open
     }
 }
 
@@ -118,6 +122,7 @@ struct Ends {
 
 impl Ends {
     const PAGE: u64 = 1 << 16;
+    const DOUBTED: u8 = 0x80;
 
     fn new(folder: &Path) -> Result<Ends, Fault> {
         let file =
@@ -125,17 +130,18 @@ impl Ends {
         Ok(Ends { file, folder: folder.to_owned(), page: vec![0; Self::PAGE as usize], page_at: 0, dirty: false })
     }
 
-    fn set(&mut self, row: u64, outcome: Outcome) -> Result<(), Fault> {
+    fn set(&mut self, row: u64, outcome: Outcome, doubted: bool) -> Result<(), Fault> {
         self.turn_to(row / Self::PAGE)?;
-        self.page[(row % Self::PAGE) as usize] = outcome as u8 + 1;
+        self.page[(row % Self::PAGE) as usize] = (outcome as u8 + 1) | if doubted { Self::DOUBTED } else { 0 };
         self.dirty = true;
         Ok(())
     }
 
-    fn get(&mut self, row: u64) -> Result<Option<Outcome>, Fault> {
+    fn get(&mut self, row: u64) -> Result<Option<(Outcome, bool)>, Fault> {
         self.turn_to(row / Self::PAGE)?;
         let byte = self.page[(row % Self::PAGE) as usize];
-        Ok(byte.checked_sub(1).map(|at| Outcome::ALL[usize::from(at)]))
+        let outcome = (byte & !Self::DOUBTED).checked_sub(1).map(|at| Outcome::ALL[usize::from(at)]);
+        Ok(outcome.map(|outcome| (outcome, byte & Self::DOUBTED != 0)))
     }
 
     fn turn_to(&mut self, page: u64) -> Result<(), Fault> {

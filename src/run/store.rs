@@ -3,7 +3,7 @@
 //! The three files lie in the state directory, readable by their owner alone: they hold full ids.
 
 use std::fs::File;
-use std::os::unix::fs::{DirBuilderExt, FileExt, OpenOptionsExt};
+use std::os::unix::fs::{FileExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
@@ -135,15 +135,6 @@ impl RunFolder {
         RunFolder(path.to_owned())
     }
 
-    /// Makes the folder, for its owner alone.
-    pub fn create(&self) -> Result<(), StorageError> {
-        std::fs::DirBuilder::new()
-            .recursive(true)
-            .mode(0o700)
-            .create(&self.0)
-            .map_err(|error| StorageError::new("create", &self.0, error))
-    }
-
     /// Whether the survey's files are (still) there.
     pub fn exists(&self) -> bool {
         self.plan().exists() && self.rows().exists() && self.fates().exists()
@@ -249,7 +240,7 @@ impl RowsWriter {
 
 /// Reads rows by their index.
 pub struct Rows {
-    rows: FrameFile<StoredRow>,
+    records: FrameFile<StoredRow>,
     index: File,
     index_path: PathBuf,
 }
@@ -259,7 +250,7 @@ impl Rows {
     pub fn open(folder: &RunFolder) -> Result<Rows, StorageError> {
         let index_path = folder.index();
         let index = File::open(&index_path).map_err(|error| StorageError::new("open", &index_path, error))?;
-        Ok(Rows { rows: FrameFile::open(&folder.rows())?, index, index_path })
+        Ok(Rows { records: FrameFile::open(&folder.rows())?, index, index_path })
     }
 
     /// The row with index `id`.
@@ -268,7 +259,7 @@ impl Rows {
         self.index
             .read_exact_at(&mut offset, id * 8)
             .map_err(|error| StorageError::new("read", &self.index_path, error))?;
-        self.rows.read(u64::from_le_bytes(offset))
+        self.records.read(u64::from_le_bytes(offset))
     }
 }
 

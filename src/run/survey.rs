@@ -154,7 +154,9 @@ impl File<'_> {
             && class.parse::<Outcome>().is_ok_and(|class| !include.contains(&class))
         {
             found.passed_over += 1;
-            change.into_iter().for_each(|change| found.passed_over_points.add(change));
+            if let Some(change) = change {
+                found.passed_over_points.add(change);
+            }
             return Ok(());
         }
         let origin = match (mark(meta.run), mark(meta.source), mark(meta.line).and_then(|line| line.parse().ok())) {
@@ -168,7 +170,9 @@ impl File<'_> {
             Err(reject) => Err((*reject).clone()),
         };
         self.count(&content, origin.as_ref(), found)?;
-        change.into_iter().for_each(|change| found.points.add(change));
+        if let Some(change) = change {
+            found.points.add(change);
+        }
         let of_delta = |value: fn(&Delta) -> &str| content.as_ref().ok().map(|delta| value(delta).to_owned());
         let card_no = of_delta(|delta| &delta.card)
             .or_else(|| self.cell(&row.marks, self.order.dialect.card_column()).map(str::to_owned))

@@ -6,42 +6,41 @@ use crate::model::{Outcome, Settled};
 
 /// Fills in code and message where the last reply alone does not tell why the row ended so.
 pub fn explain(settled: &mut Settled, cause: &Cause) {
-    let said = std::mem::take(&mut settled.message);
-    let told = |text: &str| if said.is_empty() { text.to_owned() } else { format!("{text}; last reply: {said}") };
     match cause {
         Cause::Reply if settled.outcome == Outcome::Refused && settled.in_doubt > 0 => {
-            settled.message = format!("refused after doubt: an earlier attempt may have applied; {said}");
+            settled.message = format!("refused after doubt: an earlier attempt may have applied; {}", settled.message);
         }
-        Cause::Reply => settled.message = said,
-        Cause::Budget => {
-            settled.message = told("the run's budget for in-doubt retries is spent ([retry] budget)");
-        }
-        Cause::HeldBy(_) => {
-            settled.code = "HELD".to_owned();
-            settled.message = "an earlier row of its card is unknown or unsent".to_owned();
-        }
-        Cause::NewerInDoubt(_) => {
-            settled.code = "NEWER_IN_DOUBT".to_owned();
-            settled.message = "a newer row of the card may have been applied".to_owned();
-        }
-        Cause::OvertakenBy(_) => {
-            settled.code = "SUPERSEDED".to_owned();
-            settled.message = "a newer row of this run was applied and leaves nothing of it".to_owned();
-        }
-        Cause::CarriedBy(_) => {
-            settled.code = "COALESCED".to_owned();
-            settled.message = "a newer row of its card carried it".to_owned();
-        }
+        Cause::Reply => {}
+        Cause::Budget => settled.message = behind("the run's budget for in-doubt retries is spent", settled),
         Cause::Stopped(stop) => {
+            settled.message = behind(&stop.to_string(), settled);
             stop.code().clone_into(&mut settled.code);
-            settled.message = told(&stop.to_string());
         }
+        Cause::HeldBy(_) => say(settled, "HELD", "an earlier row of its card is unknown or unsent"),
+        Cause::NewerInDoubt(_) => say(settled, "NEWER_IN_DOUBT", "a newer row of the card may have been applied"),
+        Cause::OvertakenBy(_) => {
+            say(settled, "SUPERSEDED", "a newer row of this run was applied and leaves nothing of it");
+        }
+        Cause::CarriedBy(_) => say(settled, "COALESCED", "a newer row of its card carried it"),
     }
-    if !settled.trimmed.is_empty() && settled.outcome == Outcome::Applied {
-        settled.message =
-            format!("TRIMMED, without {}: the card has newer values; {}", settled.trimmed.join(", "), settled.message);
-        settled.code = "TRIMMED".to_owned();
+    if settled.outcome == Outcome::Applied && !settled.trimmed.is_empty() {
+        let without = settled.trimmed.join(", ");
+        let message = format!("sent without {without}, of which the card has newer values; {}", settled.message);
+        say(settled, "TRIMMED", &message);
     }
+}
+
+fn say(settled: &mut Settled, code: &str, message: &str) {
+    code.clone_into(&mut settled.code);
+    message.clone_into(&mut settled.message);
+}
+
+/// A reason, with what the gateway said last.
+fn behind(reason: &str, settled: &Settled) -> String {
+    if settled.message.is_empty() {
+        return reason.to_owned();
+    }
+    format!("{reason}; the last reply: {} {}", settled.code, settled.message)
 }
 
 /// How a row ended that the run never came to.

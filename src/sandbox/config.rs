@@ -1,10 +1,11 @@
 //! How a gateway behaves, and the texts it is told by.
 
+use std::collections::BTreeMap;
 use std::fmt;
 use std::str::FromStr;
 use std::time::Duration;
 
-use super::faults::Faults;
+use super::faults::{Fault, Faults};
 use super::judge::Order;
 use crate::io::job::{parse_duration, show_duration};
 
@@ -15,6 +16,8 @@ pub struct Config {
     pub seed: u64,
     /// What goes wrong, and how often.
     pub faults: Faults,
+    /// What goes wrong with these bills or cards every time, whatever `faults` say.
+    pub script: BTreeMap<String, Fault>,
     /// Arrivals permitted; `None`: no limit.
     pub quota: Option<Quota>,
     /// Whether calls over the quota are throttled (and not applied), or only judged.
@@ -33,6 +36,7 @@ impl Default for Config {
         Config {
             seed: 1,
             faults: Faults::default(),
+            script: BTreeMap::new(),
             quota: None,
             enforce_quota: true,
             delay: Delay { min: Duration::from_millis(1), max: Duration::from_millis(30) },

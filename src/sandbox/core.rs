@@ -11,6 +11,7 @@ use crate::wire::{Call, CallFault, Said};
 
 use super::config::{Config, Delay};
 use super::dice::Dice;
+use super::exchange::Exchange;
 use super::faults::Fault;
 use super::judge::{Breach, Judgement, Judgements, Window};
 use super::plan::{Delivery, Plan, Seal, Transfer, effect};
@@ -48,35 +49,6 @@ pub struct Applied {
     pub bill_no: Option<String>,
     /// By which body.
     pub body_sha256: [u8; 32],
-}
-
-/// One call, from its arrival to its end: the gateway's own truth about it.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Exchange {
-    /// Its number, in order of arrival from 1.
-    pub id: u64,
-    /// When its head was in.
-    pub arrived: Tick,
-    /// When its reply was out, or the connection closed.
-    pub finished: Tick,
-    /// The merchant or app; empty where the call could not be read.
-    pub merchant: String,
-    /// The card; empty where the call could not be read.
-    pub card: String,
-    /// The bill, where the wire form tells it.
-    pub bill_no: Option<String>,
-    /// The digest of the plain body.
-    pub body_sha256: [u8; 32],
-    /// The how-manieth arrival of its bill (or else of its body), from 1; 0 where the call could not be read.
-    pub attempt: u32,
-    /// What went wrong.
-    pub fault: Option<Fault>,
-    /// Whether the card changed.
-    pub applied: bool,
-    /// What the caller was meant to get.
-    pub delivery: Delivery,
-    /// Whether all of it went out while the caller was still there.
-    pub delivered: bool,
 }
 
 /// What is remembered of a bill, or of a body without one.
@@ -127,8 +99,11 @@ impl Gateway {
         let (attempt, rank) = self.judge(now, call, card, key, &body_sha256);
 
         let mut dice = Dice::new(self.config.seed, key, attempt);
-        let fault =
-            if throttled { Some(throttle(&mut dice)) } else { self.config.faults.draw(attempt, &mut dice).cloned() };
+        let fault = match self.scripted(call) {
+            _ if throttled => Some(throttle(&mut dice)),
+            Some(scripted) => Some(scripted.clone()),
+            None => self.config.faults.draw(attempt, &mut dice).cloned(),
+        };
         let (wanted, delivery) = effect(fault.as_ref());
         let (applied, delivery) = match self.refusal(card, call.status) {
             Some(refusal) => (false, instead_of_success(delivery, refusal)),
@@ -153,6 +128,11 @@ impl Gateway {
             delivered: false,
         };
         self.begin(card, exchange, wait)
+    }
+
+    fn scripted(&self, call: &Call) -> Option<&Fault> {
+        let script = &self.config.script;
+        call.bill_no.as_ref().and_then(|bill| script.get(bill)).or_else(|| script.get(&call.card))
     }
 
     /// Takes a call that could not be read. It pays the quota as every other; a wrong signature gets an unsigned answer,

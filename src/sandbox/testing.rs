@@ -25,7 +25,10 @@ impl Dialect for Plain {
     fn path(&self) -> &'static str { "/update" }
     fn column(&self, _: &str) -> Option<Column> { None }
     fn columns(&self) -> &'static [&'static str] { &[] }
-    fn card_column(&self) -> &'static str { "card" }
+    fn card_column(&self) -> &'static str {
+        "card"
+    }
+
     fn reader(&self, _: &[String], _: &RowRules) -> Result<Box<dyn RowReader>, ColumnFault> { unreachable!("no rows here") }
     fn body(&self, _: &Delta, _: u64) -> Vec<u8> { unreachable!("no rows here") }
     fn reply(&self, _: &Reply, _: &[Verifier]) -> Reading { unreachable!("the tests read replies themselves") }

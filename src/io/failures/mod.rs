@@ -95,7 +95,7 @@ pub fn write<E>(
         return Err(FailureError::Lost { name, line: seat.line });
     }
     if files.files.is_empty() {
-        files.csv(CsvShape { charset: Charset::Utf8, bom: false, delimiter: b',', header: Vec::new() })?;
+        files.csv(&CsvShape { charset: Charset::Utf8, bom: false, delimiter: b',', header: Vec::new() })?;
     }
     files.files.into_iter().map(|(_, sink)| Ok(sink.finish()?)).collect()
 }
@@ -113,15 +113,12 @@ fn copy_csv<E>(
     let csv = reader.csv().expect("an input of a CSV format is read as CSV");
     let ((charset, bom), delimiter) = (csv.charset(), csv.delimiter());
     let header = own.iter().map(|at| csv.raw_header()[*at].clone()).collect();
-    let sink = files.csv(CsvShape { charset, bom, delimiter, header })?;
+    let sink = files.csv(&CsvShape { charset, bom, delimiter, header })?;
     while let Some(line) = pending.line_of(ordinal)? {
         let carried = loop {
             match reader.next()? {
                 Some(row) if row.line == line => {
-                    break raw_column
-                        .filter(|_| !row.marks.is_empty())
-                        .and_then(|at| row.marks.get(at))
-                        .map(str::to_owned);
+                    break raw_column.and_then(|at| row.marks.get(at)).map(str::to_owned);
                 }
                 Some(row) if row.line < line => {}
                 _ => return Err(FailureError::Lost { name: input.name.clone(), line }),
@@ -142,7 +139,7 @@ fn copy_parquet<E>(
     let mut batches = Batches::open(input)?;
     let fields = batches.schema().fields();
     let own: Vec<usize> = (0..fields.len()).filter(|at| !TailColumn::is_tail(fields[*at].name())).collect();
-    let sink = files.parquet(own.iter().map(|at| fields[*at].clone()).collect())?;
+    let sink = files.parquet(&own.iter().map(|at| fields[*at].clone()).collect::<Vec<_>>())?;
     let mut passed = 0_u64;
     while let Some(line) = pending.line_of(ordinal)? {
         if let Some(rows) = batches.rows_ahead().filter(|rows| passed + rows < line) {
@@ -232,17 +229,17 @@ impl Sink {
 }
 
 impl Files<'_> {
-    fn csv(&mut self, shape: CsvShape) -> Result<&mut CsvFailures, OutputError> {
-        let begin = |file| Ok(Sink::Csv(CsvFailures::begin(file, &shape)?));
+    fn csv(&mut self, shape: &CsvShape) -> Result<&mut CsvFailures, OutputError> {
+        let begin = |file| Ok(Sink::Csv(CsvFailures::begin(file, shape)?));
         match self.of(&Shape::Csv(shape.clone()), "csv", begin)? {
             Sink::Csv(csv) => Ok(csv),
             Sink::Parquet(_) => unreachable!("a CSV shape has a CSV file"),
         }
     }
 
-    fn parquet(&mut self, fields: Vec<FieldRef>) -> Result<&mut ParquetFailures, OutputError> {
-        let begin = |file| Ok(Sink::Parquet(Box::new(ParquetFailures::begin(file, &fields)?)));
-        match self.of(&Shape::Parquet(fields.clone()), "parquet", begin)? {
+    fn parquet(&mut self, fields: &[FieldRef]) -> Result<&mut ParquetFailures, OutputError> {
+        let begin = |file| Ok(Sink::Parquet(Box::new(ParquetFailures::begin(file, fields)?)));
+        match self.of(&Shape::Parquet(fields.to_vec()), "parquet", begin)? {
             Sink::Parquet(parquet) => Ok(parquet),
             Sink::Csv(_) => unreachable!("a Parquet shape has a Parquet file"),
         }

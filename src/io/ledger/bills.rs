@@ -1,10 +1,9 @@
 //! Bills and cards: looked up by digest, shown to persons, settled by persons.
 
-use std::collections::BTreeMap;
-
 use rusqlite::{OptionalExtension, Row, params};
-use serde::{Deserialize, Serialize};
+use serde::Deserialize;
 
+use super::cards::{CardState, Confirmed};
 use super::{Ledger, LedgerError};
 use crate::core::history::Past;
 use crate::model::{Digest, Outcome, Place, Seat};
@@ -46,24 +45,6 @@ pub struct BillRow {
     pub members: Vec<(String, String)>,
     /// The frozen bytes, while in doubt.
     pub body: Option<Vec<u8>>,
-}
-
-/// What a card shows, as far as the gateway confirmed it.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-pub struct CardState {
-    /// Per member, the newest confirmed value.
-    pub members: BTreeMap<String, Confirmed>,
-    /// The place of the newest applied CLOSED or USED.
-    pub closed: Option<Place>,
-}
-
-/// A confirmed value.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Confirmed {
-    /// Where the row that brought it stands.
-    pub place: Place,
-    /// The value sent.
-    pub value: String,
 }
 
 /// A bill that is open, or that may stand on its card without proof.
@@ -218,7 +199,7 @@ impl Ledger {
             let word = match answer {
                 Answer::Applied => {
                     let (card_no, mut state) = card;
-                    state.confirm(bill);
+                    confirm(&mut state, bill);
                     transaction.execute(
                         "UPDATE bills SET past = 0, outcome = 'applied', code = 'SETTLED_BY_PERSON', settled_ms = ?2, \
                          body = NULL, members = NULL WHERE key = ?1",
@@ -258,25 +239,12 @@ impl Ledger {
     }
 }
 
-impl CardState {
-    /// Takes over what a bill in doubt carried, now that it is known to be applied.
-    fn confirm(&mut self, bill: &BillRow) {
-        if bill.closing {
-            self.closed = self.closed.max(Some(bill.place));
-        }
-        for (name, value) in bill.members.iter().filter(|(name, _)| !bill.dropped.contains(name)) {
-            self.take(name, Confirmed { place: bill.place, value: value.clone() }, false);
-        }
+/// Takes over what a bill in doubt carried, now that it is known to be applied.
+fn confirm(state: &mut CardState, bill: &BillRow) {
+    if bill.closing {
+        state.closed = state.closed.max(Some(bill.place));
     }
-
-    /// Takes a confirmed value if it is newer than the one that stands, or whatever it is with `replace`.
-    pub fn take(&mut self, name: &str, confirmed: Confirmed, replace: bool) {
-        match self.members.get_mut(name) {
-            Some(known) if replace || known.place <= confirmed.place => *known = confirmed,
-            Some(_) => {}
-            None => {
-                self.members.insert(name.to_owned(), confirmed);
-            }
-        }
+    for (name, value) in bill.members.iter().filter(|(name, _)| !bill.dropped.contains(name)) {
+        state.take(name, Confirmed { place: bill.place, value: value.clone() }, false);
     }
 }

@@ -4,6 +4,7 @@
 //! `NORMAL` more than half of the replayed crash states had lost one.
 
 mod bills;
+mod cards;
 mod quota;
 mod rows;
 mod runs;
@@ -15,7 +16,8 @@ use std::time::Duration;
 
 use rusqlite::{Connection, OpenFlags};
 
-pub use bills::{Answer, BillRow, CardState, Confirmed, Unproved};
+pub use bills::{Answer, BillRow, Unproved};
+pub use cards::{CardState, Confirmed};
 pub use quota::QuotaStamp;
 pub use rows::{BillChange, CardChange, FoldError};
 pub use runs::{AgreeError, NewRun, RunRow, RunState};

@@ -3,7 +3,7 @@
 use rusqlite::{OptionalExtension, Transaction, params};
 use serde::{Deserialize, Serialize};
 
-use super::bills::{CardState, Confirmed};
+use super::cards::{CardState, Confirmed};
 use super::{Ledger, LedgerError};
 use crate::core::history::Past;
 use crate::io::StorageError;
@@ -124,7 +124,8 @@ pub(super) fn raise_epoch(transaction: &Transaction<'_>) -> rusqlite::Result<()>
 fn fold_bill(transaction: &Transaction<'_>, run: u32, bill: &BillChange) -> rusqlite::Result<()> {
     let unproved = bill.past.is_open() || bill.past.is_possible();
     let json = |value: &dyn erased::Json| unproved.then(|| value.json());
-    // The body of a doubtful bill: the last revision made durable, here or in an earlier run.
+    // The body of a doubtful bill is the last revision that was made durable. Where this run made none, the stored
+    // one stays, and so does the list of what it leaves out.
     let body: Option<Vec<u8>> = if bill.past.is_possible() {
         transaction
             .prepare_cached("SELECT body FROM intents WHERE run = ?1 AND row = ?2 ORDER BY seq DESC LIMIT 1")?
@@ -140,7 +141,8 @@ fn fold_bill(transaction: &Transaction<'_>, run: u32, bill: &BillChange) -> rusq
              VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16, ?17, ?18, ?19, ?20, ?21) \
              ON CONFLICT (key) DO UPDATE SET card = ?3, card_no = ?4, content = ?5, occurred_ms = ?6, sequence = ?7, \
              run = ?8, source = ?9, line = ?10, past = ?11, closing = ?12, doubt = ?13, last_run = ?14, \
-             last_row = ?15, settled_ms = ?16, code = ?17, dropped = ?18, members = ?19, \
+             last_row = ?15, settled_ms = ?16, code = ?17, members = ?19, \
+             dropped = CASE WHEN ?20 IS NULL AND ?11 IN (1, 4) THEN dropped ELSE ?18 END, \
              body = CASE WHEN ?11 IN (1, 4) THEN coalesce(?20, body) END, outcome = ?21",
         )?
         .execute(params![

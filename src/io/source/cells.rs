@@ -8,12 +8,10 @@ pub struct Cells<'a> {
 }
 
 impl<'a> Cells<'a> {
-    /// Cell `at`; `None` where it is absent.
-    ///
-    /// # Panics
-    /// Where the row has no such column.
+    /// Cell `at`; `None` where it is absent, or where the record could not be split and has no cells at all.
     pub fn get(&self, at: usize) -> Option<&'a str> {
-        self.spans[at].map(|(start, end)| &self.text[start as usize..end as usize])
+        let (start, end) = self.spans.get(at).copied().flatten()?;
+        Some(&self.text[start as usize..end as usize])
     }
 
     /// How many cells the row has: as many as the header.

@@ -38,6 +38,12 @@ pub const ROW_GROUPS_MAX: usize = 32 * 1024;
 /// `large_string_map.brotli.parquet` is what this is for.
 pub const PAGE_MAX: u64 = 16 * 1024 * 1024;
 
+/// Values of one Parquet page whose lengths are delta-encoded: the decoder holds them all. Writers put 20,000 in a page.
+pub const PAGE_LENGTHS_MAX: u64 = 4 * 1024 * 1024;
+
+/// Bytes of a Parquet value of fixed length: the decoder makes room for a batch of them.
+pub const FIXED_LENGTH_MAX: i32 = 64 * 1024;
+
 /// Bytes of one Parquet page header, statistics included.
 pub const PAGE_HEADER_MAX: usize = 1024 * 1024;
 

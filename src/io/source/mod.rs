@@ -270,4 +270,4 @@ impl TailColumn {
 }
 
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;

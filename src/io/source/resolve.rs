@@ -33,12 +33,12 @@ pub fn resolve(settings: &settings::Input, base: &Path, dates: &[Date]) -> Resul
             found.insert((None, STANDARD_INPUT.to_owned()), PathBuf::from(STANDARD_INPUT));
             continue;
         }
-        let dated: Vec<(Option<Date>, String)> = if pattern.contains("{date}") {
+        let expanded: Vec<(Option<Date>, String)> = if pattern.contains("{date}") {
             dates.iter().map(|date| (Some(*date), pattern.replace("{date}", &date.to_string()))).collect()
         } else {
             vec![(None, pattern.clone())]
         };
-        for (date, pattern) in dated {
+        for (date, pattern) in expanded {
             let paths = matches(&pattern, base)?;
             if paths.is_empty() {
                 missing.push(Missing::look(&pattern, base));

@@ -2,9 +2,13 @@
 
 use std::fs;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::time::Duration;
 
+use arrow::array::{ArrayRef, DictionaryArray, Int64Array, StringArray};
+use arrow::datatypes::Int32Type;
 use jiff::tz::TimeZone;
+use proptest::prelude::*;
 
 use super::*;
 use crate::io::job::settings::{FormatChoice, Share};
@@ -114,4 +118,32 @@ fn standard_input_is_spooled_whole() {
     spool(&mut &b"pass_id\n7\n"[..], &path).unwrap();
     let input = Input::new(STANDARD_INPUT.to_owned(), path, FormatChoice::Auto, None).unwrap();
     assert_eq!(read(&input, &rules()).unwrap(), [row(2, &["7"])]);
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(48))]
+
+    /// The same rows as CSV and as Parquet (text, dictionary and integer columns) give the same cells.
+    #[test]
+    fn csv_and_parquet_of_the_same_rows_are_the_same_cells(
+        rows in prop::collection::vec(("[0-9]{1,27}", "[a-zA-Z金卡 ,\"']{0,9}", prop::option::of(any::<i64>())), 1..60),
+        group_rows in 1_usize..40,
+    ) {
+        let dir = tempfile::tempdir().unwrap();
+        let mut writer = ::csv::Writer::from_writer(Vec::new());
+        writer.write_record(["bill_no", "level", "points"]).unwrap();
+        for (bill, level, points) in &rows {
+            writer.write_record([bill.as_str(), level, &points.map(|points| points.to_string()).unwrap_or_default()]).unwrap();
+        }
+        let csv = put(dir.path(), "a.csv", writer.into_inner().unwrap());
+        let levels: DictionaryArray<Int32Type> = rows.iter().map(|(_, level, _)| level.as_str()).collect();
+        let columns: Vec<(&str, ArrayRef)> = vec![
+            ("bill_no", Arc::new(rows.iter().map(|(bill, ..)| Some(bill.as_str())).collect::<StringArray>())),
+            ("level", Arc::new(levels)),
+            ("points", Arc::new(rows.iter().map(|(.., points)| *points).collect::<Int64Array>())),
+        ];
+        let parquet = parquet::tests::write(dir.path(), "a.parquet", columns, group_rows);
+        let cells = |input: &Input| read(input, &rules()).unwrap().into_iter().map(|(_, cells)| cells).collect::<Vec<_>>();
+        prop_assert_eq!(cells(&csv), cells(&parquet));
+    }
 }

@@ -58,7 +58,7 @@ struct Extent {
 #[derive(Clone, Copy, Debug)]
 pub struct RawRecord<'a> {
     /// The bytes of the whole record, without its line end; of an oversized one the first
-    /// [`RAW_MAX`](super::limits::RAW_MAX).
+    /// [`RAW_MAX`].
     pub bytes: &'a [u8],
     /// Its fields; `None` where it could not be split into the header's columns.
     pub fields: Option<&'a [Field]>,

@@ -2,14 +2,14 @@
 
 use std::fs::File;
 use std::os::unix::fs::FileExt;
-
-use arrow::datatypes::{DataType, Field, Fields, Schema};
-use parquet::arrow::arrow_reader::{ArrowReaderMetadata, ArrowReaderOptions};
-use parquet::file::metadata::{FooterTail, ParquetMetaData, ParquetStatisticsPolicy};
 use std::sync::Arc;
 
+use arrow::datatypes::{DataType, Field, FieldRef, Fields, Schema};
+use parquet::arrow::arrow_reader::{ArrowReaderMetadata, ArrowReaderOptions};
+use parquet::file::metadata::{FooterTail, ParquetMetaData, ParquetStatisticsPolicy};
+
 use super::super::InputError;
-use super::super::limits::{COLUMNS_MAX, FOOTER_MAX, ROW_GROUPS_MAX, ROWS_PER_BYTE_MAX};
+use super::super::limits::{COLUMNS_MAX, FIXED_LENGTH_MAX, FOOTER_MAX, ROW_GROUPS_MAX, ROWS_PER_BYTE_MAX};
 use super::fence::fenced;
 use super::pages::check_pages;
 
@@ -22,8 +22,7 @@ pub(super) fn read(name: &str, file: &File, size: u64) -> Result<ArrowReaderMeta
     // The schema that Arrow embeds is advice by the writer; the file's own types are what its bytes follow.
     let options = ArrowReaderOptions::new()
         .with_skip_arrow_metadata(true)
-        .with_column_stats_policy(ParquetStatisticsPolicy::SkipAll)
-        .with_size_stats_policy(ParquetStatisticsPolicy::SkipAll);
+        .with_column_stats_policy(ParquetStatisticsPolicy::SkipAll);
     let plain = fenced(|| ArrowReaderMetadata::load(file, options.clone())).map_err(refused)?;
     check_shape(plain.metadata(), size).map_err(refused)?;
     check_chunks(name, file, plain.metadata(), size)?;
@@ -51,7 +50,11 @@ fn check_tail(file: &File, size: u64) -> Result<(), String> {
 }
 
 fn check_shape(metadata: &ParquetMetaData, size: u64) -> Result<(), String> {
-    let columns = metadata.file_metadata().schema_descr().num_columns();
+    let schema = metadata.file_metadata().schema_descr();
+    let columns = schema.num_columns();
+    if let Some(wide) = schema.columns().iter().find(|column| column.type_length() > FIXED_LENGTH_MAX) {
+        return Err(format!("a column (`{}`) of values of {} bytes each", wide.path().string(), wide.type_length()));
+    }
     if columns > COLUMNS_MAX || metadata.num_row_groups() > ROW_GROUPS_MAX {
         return Err(format!("{columns} columns in {} row groups", metadata.num_row_groups()));
     }
@@ -96,9 +99,13 @@ fn check_chunks(name: &str, file: &File, metadata: &ParquetMetaData, size: u64) 
 
 /// The same column read as views: a text that a dictionary repeats a thousand times is then there once.
 fn viewed(field: &Field) -> Field {
+    let inner = |field: &FieldRef| Arc::new(viewed(field));
     let kind = match field.data_type() {
         DataType::Utf8 => DataType::Utf8View,
         DataType::Binary => DataType::BinaryView,
+        DataType::List(item) => DataType::List(inner(item)),
+        DataType::Struct(fields) => DataType::Struct(fields.iter().map(inner).collect()),
+        DataType::Map(entries, sorted) => DataType::Map(inner(entries), *sorted),
         other => other.clone(),
     };
     field.clone().with_data_type(kind)

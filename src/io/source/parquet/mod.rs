@@ -2,6 +2,7 @@
 
 mod fence;
 mod footer;
+mod gate;
 mod pages;
 mod text;
 
@@ -9,13 +10,14 @@ use std::fs::File;
 use std::os::unix::fs::MetadataExt;
 use std::sync::Arc;
 
-use arrow::array::RecordBatch;
+use arrow::array::{ArrayRef, RecordBatch};
 use arrow::datatypes::SchemaRef;
-use parquet::arrow::ProjectionMask;
-use parquet::arrow::arrow_reader::{ArrowReaderMetadata, ParquetRecordBatchReader, ParquetRecordBatchReaderBuilder};
+use parquet::arrow::arrow_reader::{ArrowReaderMetadata, ParquetRecordBatchReader};
+use parquet::arrow::{ProjectionMask, parquet_to_arrow_field_levels};
 use parquet::errors::ParquetError;
 
 use self::fence::fenced;
+use self::gate::GatedGroup;
 use super::cells::CellBuffer;
 use super::limits::{BATCH_ROWS, RECORD_MAX};
 use super::stored::{self, Stored};
@@ -33,7 +35,9 @@ pub struct ParquetReader {
     null_values: Vec<String>,
     /// By column of the file: its place in a batch.
     places: Vec<Option<usize>>,
-    batch: Option<RecordBatch>,
+    /// The columns of the current batch, and how many rows they have.
+    batch: Vec<ArrayRef>,
+    batch_rows: usize,
     /// The current row: in the batch, and in the file from 1.
     at: usize,
     row: u64,
@@ -54,7 +58,8 @@ impl ParquetReader {
             kinds,
             null_values: rules.null_values.clone(),
             places: Vec::new(),
-            batch: None,
+            batch: Vec::new(),
+            batch_rows: 0,
             at: 0,
             row: 0,
             cells: CellBuffer::default(),
@@ -90,12 +95,11 @@ impl ParquetReader {
 
     pub(super) fn advance(&mut self) -> Result<bool, InputError> {
         self.at += 1;
-        while self.batch.as_ref().is_none_or(|batch| self.at >= batch.num_rows()) {
+        while self.at >= self.batch_rows {
+            let Some(batch) = self.batches.next()? else { return Ok(false) };
             self.at = 0;
-            self.batch = self.batches.next()?;
-            if self.batch.is_none() {
-                return Ok(false);
-            }
+            self.batch_rows = batch.num_rows();
+            self.batch = batch.columns().iter().map(text::unchecked).collect();
         }
         self.row += 1;
         self.reject = self.fill().err();
@@ -103,12 +107,11 @@ impl ParquetReader {
     }
 
     fn fill(&mut self) -> Result<(), Reject> {
-        let batch = self.batch.as_ref().expect("advance put a batch here");
         self.cells.clear();
         let mut fault = Ok(());
         for (column, place) in self.places.iter().enumerate() {
             let pushed = self.cells.push(&self.null_values, |text| match place {
-                Some(place) => text::append(batch.column(*place).as_ref(), self.at, text),
+                Some(place) => text::append(self.batch[*place].as_ref(), self.at, text),
                 None => Ok(()),
             });
             if let (Err((rule, found, expected)), Ok(())) = (pushed, &fault) {
@@ -150,7 +153,7 @@ impl ParquetReader {
 /// The batches of a Parquet file, row group by row group.
 pub struct Batches {
     name: String,
-    file: File,
+    file: Arc<File>,
     metadata: ArrowReaderMetadata,
     /// Size and time of writing when the file was opened.
     opened: (u64, i64),
@@ -168,7 +171,15 @@ impl Batches {
         let metadata = footer::read(&input.name, &file, meta.size())?;
         let columns = (0..metadata.schema().fields().len()).collect();
         let opened = (meta.len(), stored::modified_ns(&meta));
-        Ok(Batches { name: input.name.clone(), file, metadata, opened, columns, next_group: 0, decoding: None })
+        Ok(Batches {
+            name: input.name.clone(),
+            file: Arc::new(file),
+            metadata,
+            opened,
+            columns,
+            next_group: 0,
+            decoding: None,
+        })
     }
 
     /// The columns as they are decoded.
@@ -220,12 +231,12 @@ impl Batches {
     }
 
     fn reader(&self, group: usize, columns: &[usize]) -> Result<ParquetRecordBatchReader, ParquetError> {
-        let mask = ProjectionMask::roots(self.metadata.parquet_schema(), columns.iter().copied());
-        ParquetRecordBatchReaderBuilder::new_with_metadata(self.file.try_clone()?, self.metadata.clone())
-            .with_row_groups(vec![group])
-            .with_projection(mask)
-            .with_batch_size(BATCH_ROWS)
-            .build()
+        let schema = self.metadata.parquet_schema();
+        let mask = ProjectionMask::roots(schema, columns.iter().copied());
+        let levels = parquet_to_arrow_field_levels(schema, mask, Some(self.schema().fields()))?;
+        let metadata = Arc::clone(self.metadata.metadata());
+        let pages = GatedGroup { file: Arc::clone(&self.file), metadata, group };
+        ParquetRecordBatchReader::try_new_with_row_groups(&levels, &pages, BATCH_ROWS, None)
     }
 
     /// Names the column at fault: the decoder does not, so each is decoded alone until one fails.
@@ -264,4 +275,4 @@ impl std::fmt::Debug for Batches {
 }
 
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;

@@ -58,7 +58,7 @@ fn read_header(file: &File, at: u64, end: u64) -> Result<(PageHeader, usize), St
         match thrift.page_header() {
             Some(header) => return Ok((header, thrift.at)),
             None if length < room.min(PAGE_HEADER_MAX) => length *= 16,
-            None => return Err(format!("no page header at offset {at}")),
+            None => return Err(format!("no page header at offset {at}: the column is damaged, or encrypted")),
         }
     }
 }

@@ -1,1 +1,280 @@
+use std::fs::{self, File};
+use std::path::Path;
+use std::sync::Arc;
 
+use arrow::array::{
+    ArrayRef, BinaryArray, BooleanArray, Date32Array, Decimal128Array, DictionaryArray, Float64Array, Int64Array,
+    ListArray, RecordBatch, StringArray, TimestampMicrosecondArray, TimestampMillisecondArray, UInt8Array,
+};
+use arrow::datatypes::{Int32Type, Int64Type};
+use parquet::arrow::ArrowWriter;
+use parquet::file::properties::WriterProperties;
+
+use super::super::tests::{put, read, row, rules, suite};
+use super::super::{Input, InputError, Reader};
+use super::*;
+use crate::io::job::settings::FormatChoice;
+
+pub(crate) fn write(dir: &Path, name: &str, columns: Vec<(&str, ArrayRef)>, group_rows: usize) -> Input {
+    let batch =
+        RecordBatch::try_from_iter_with_nullable(columns.into_iter().map(|(name, column)| (name, column, true)))
+            .unwrap();
+    let path = dir.join(name);
+    let properties = WriterProperties::builder()
+        .set_max_row_group_row_count(Some(group_rows))
+        .set_write_page_header_statistics(true)
+        .build();
+    let mut writer = ArrowWriter::try_new(File::create(&path).unwrap(), batch.schema(), Some(properties)).unwrap();
+    writer.write(&batch).unwrap();
+    writer.close().unwrap();
+    Input::new(name.to_owned(), path, FormatChoice::Auto, None).unwrap()
+}
+
+fn texts(values: &[&str]) -> ArrayRef {
+    Arc::new(StringArray::from(values.to_vec()))
+}
+
+#[test]
+fn every_type_has_the_text_that_it_has_in_csv() {
+    let dir = tempfile::tempdir().unwrap();
+    let dictionary: DictionaryArray<Int32Type> = vec!["Gold", "金卡"].into_iter().collect();
+    let decimals = Decimal128Array::from(vec![1_999_900, -50]).with_precision_and_scale(20, 2).unwrap();
+    let ids =
+        Decimal128Array::from(vec![260_601_031_000_003_201_000_103_i128, 7]).with_precision_and_scale(27, 0).unwrap();
+    let input = write(
+        dir.path(),
+        "a.parquet",
+        vec![
+            ("text", texts(&["007", ""])),
+            ("dictionary", Arc::new(dictionary)),
+            ("binary", Arc::new(BinaryArray::from_vec(vec![b"x", b"y"]))),
+            ("int", Arc::new(Int64Array::from(vec![Some(-9_007_199_254_740_993), None]))),
+            ("small", Arc::new(UInt8Array::from(vec![0, 255]))),
+            ("decimal", Arc::new(decimals)),
+            ("id", Arc::new(ids)),
+            ("float", Arc::new(Float64Array::from(vec![19_999.0, 0.25]))),
+            ("bool", Arc::new(BooleanArray::from(vec![true, false]))),
+            ("date", Arc::new(Date32Array::from(vec![19_709, -1]))),
+            (
+                "utc",
+                Arc::new(
+                    TimestampMicrosecondArray::from(vec![1_702_866_811_000_000, 1_702_866_811_000_001])
+                        .with_timezone("Asia/Hong_Kong"),
+                ),
+            ),
+            ("local", Arc::new(TimestampMillisecondArray::from(vec![1_702_866_811_000, 1_702_866_811_250]))),
+        ],
+        100,
+    );
+    let rows = read(&input, &rules()).unwrap();
+    let first = [
+        "007",
+        "Gold",
+        "x",
+        "-9007199254740993",
+        "0",
+        "19999.00",
+        "260601031000003201000103",
+        "19999",
+        "true",
+        "2023-12-18",
+        "2023-12-18T02:33:31Z",
+        "2023-12-18 02:33:31",
+    ];
+    let second = [
+        "",
+        "金卡",
+        "y",
+        "",
+        "255",
+        "-0.50",
+        "7",
+        "0.25",
+        "false",
+        "1969-12-31",
+        "2023-12-18T02:33:31.000001Z",
+        "2023-12-18 02:33:31.25",
+    ];
+    assert_eq!(rows, [row(1, &first), row(2, &second)]);
+    let reader = Reader::open(&input, &rules()).unwrap();
+    let kinds = reader.kinds();
+    assert_eq!((&kinds[0], &kinds[5], &kinds[7], &kinds[8]), (&Kind::Text, &Kind::Decimal, &Kind::Float, &Kind::Exact));
+}
+
+#[test]
+fn rows_come_in_order_across_row_groups_and_only_needed_columns_are_decoded() {
+    let dir = tempfile::tempdir().unwrap();
+    let numbers: Vec<i64> = (0..3000).collect();
+    let list = ListArray::from_iter_primitive::<Int64Type, _, _>(numbers.iter().map(|at| Some(vec![Some(*at)])));
+    let columns: Vec<(&str, ArrayRef)> =
+        vec![("n", Arc::new(Int64Array::from(numbers))), ("list", Arc::new(list)), ("m", texts(&["x"; 3000]))];
+    let input = write(dir.path(), "a.parquet", columns, 700);
+    let mut reader = Reader::open(&input, &rules()).unwrap();
+    assert!(matches!(&reader.kinds()[1], Kind::Unreadable(why) if why.contains("nested")));
+    reader.select(&[0]);
+    let mut expected = 0;
+    while let Some(row) = reader.next().unwrap() {
+        let cells = row.cells.unwrap();
+        assert_eq!((row.line, cells.len(), cells.get(1), cells.get(2)), (expected + 1, 3, None, None));
+        assert_eq!(cells.get(0), Some(expected.to_string().as_str()));
+        expected += 1;
+    }
+    assert_eq!(expected, 3000);
+    assert_eq!(reader.stamp().unwrap().sha256.len(), 64);
+}
+
+#[test]
+fn values_without_an_exact_text_cost_their_row() {
+    let dir = tempfile::tempdir().unwrap();
+    let input = write(
+        dir.path(),
+        "a.parquet",
+        vec![
+            ("points", Arc::new(Float64Array::from(vec![0.1 + 0.2, f64::NAN, 5.0, 5.0, 5.0]))),
+            ("raw", Arc::new(BinaryArray::from_vec(vec![b"x", b"x", b"\xff", b"a\0", b"x"]))),
+        ],
+        100,
+    );
+    let rules_seen: Vec<_> = read(&input, &rules()).unwrap().into_iter().map(|(_, cells)| cells.err()).collect();
+    let expected = [Some(Rule::NotANumber), Some(Rule::NotANumber), Some(Rule::Encoding), Some(Rule::NulByte), None];
+    assert_eq!(rules_seen, expected);
+}
+
+#[test]
+fn a_damaged_file_names_its_row_group_and_column() {
+    let dir = tempfile::tempdir().unwrap();
+    let words: Vec<String> = (0..500).map(|at| format!("word-{at}")).collect();
+    let words: Vec<&str> = words.iter().map(String::as_str).collect();
+    let input = write(dir.path(), "a.parquet", vec![("a", texts(&words)), ("b", texts(&words))], 250);
+    let whole = fs::read(&input.path).unwrap();
+    let error = |bytes: &[u8]| match read(&put(dir.path(), "b.parquet", bytes), &rules()) {
+        Ok(rows) => panic!("{} rows were read", rows.len()),
+        Err(error) => error.to_string(),
+    };
+
+    assert!(error(&whole[..whole.len() - 1]).contains("does not end as a Parquet file ends"));
+    assert!(error(b"PAR1").contains("no Parquet file"));
+    assert!(error(b"PAR1........PARE").contains("encrypted"));
+    let mut footer = whole.clone();
+    let at = footer.len() - 8;
+    footer[at..at + 4].copy_from_slice(&u32::MAX.to_le_bytes());
+    assert!(error(&footer).contains("a footer of 4294967295 bytes"));
+
+    // The last "word-497" stands in the second column of the second row group; make it no UTF-8.
+    let at = whole.windows(8).rposition(|bytes| bytes == b"word-497").unwrap();
+    let mut text = whole.clone();
+    text[at] = 0xff;
+    let error = error(&text);
+    assert!(error.starts_with("b.parquet: row group 1, column `b`"), "{error}");
+}
+
+/// Reads a file to its end or to its refusal.
+fn smoke(path: &Path) -> Result<u64, InputError> {
+    let input = Input::new(path.display().to_string(), path.to_owned(), FormatChoice::Parquet, None)?;
+    let mut reader = Reader::open(&input, &rules())?;
+    while reader.next()?.is_some() {}
+    Ok(reader.stamp()?.rows)
+}
+
+fn parquet_files(folder: &str) -> Vec<std::path::PathBuf> {
+    let Some(suite) = suite("parquet-testing") else { return Vec::new() };
+    let mut files: Vec<_> = fs::read_dir(suite.join(folder))
+        .unwrap()
+        .map(|entry| entry.unwrap().path())
+        .filter(|path| path.extension().is_some_and(|extension| extension == "parquet" || extension == "encrypted"))
+        .collect();
+    files.sort();
+    files
+}
+
+/// The names of the files that are refused. Any other error, and every panic, fails the test.
+fn refused(files: &[std::path::PathBuf]) -> Vec<String> {
+    let name = |path: &Path| path.file_name().unwrap().to_string_lossy().into_owned();
+    let is_refused = |path: &&std::path::PathBuf| match smoke(path) {
+        Ok(_) => false,
+        Err(InputError::Refused { found, .. }) => {
+            assert!(found.contains("encrypted") || !name(path).ends_with(".encrypted"), "{found}");
+            true
+        }
+        Err(error) => panic!("{error}"),
+    };
+    files.iter().filter(is_refused).map(|path| name(path)).filter(|name| !name.ends_with(".encrypted")).collect()
+}
+
+#[test]
+fn the_official_files_are_read_or_refused_with_a_reason() {
+    let files = parquet_files("data");
+    if files.is_empty() {
+        return;
+    }
+    assert_eq!(
+        refused(&files),
+        [
+            "datapage_v1-corrupt-checksum.parquet",
+            "dict-page-offset-zero.parquet",   // its footer does not parse
+            "large_string_map.brotli.parquet", // a page of 1 GiB
+            "nation.dict-malformed.parquet",   // a page that overruns its column chunk
+            "repeated_no_annotation.parquet",  // 0 rows in the file, 6 in its row group
+            "rle-dict-uncompressed-corrupt-checksum.parquet",
+        ]
+    );
+}
+
+#[test]
+fn the_official_bad_files_do_no_harm() {
+    let files = parquet_files("bad_data");
+    if files.is_empty() {
+        return;
+    }
+    // The other three are bad in nested columns, which are not decoded, or in a way that leaves the values clear.
+    assert_eq!(
+        refused(&files),
+        [
+            "ARROW-GH-41317.parquet",
+            "ARROW-GH-41321.parquet",
+            "ARROW-RS-GH-6229-DICTHEADER.parquet",
+            "ARROW-RS-GH-6229-LEVELS.parquet",
+            "PARQUET-1481.parquet",
+        ]
+    );
+}
+
+#[test]
+fn delta_encodings_hold_what_their_csv_twins_hold() {
+    let Some(suite) = suite("parquet-testing") else { return };
+    for name in
+        ["delta_binary_packed", "delta_byte_array", "delta_encoding_required_column", "delta_encoding_optional_column"]
+    {
+        let open = |file: String| {
+            Input::new(name.to_owned(), suite.join("data").join(file), FormatChoice::Auto, None).unwrap()
+        };
+        let cells =
+            |input: Input| -> Vec<_> { read(&input, &rules()).unwrap().into_iter().map(|(_, cells)| cells).collect() };
+        let (parquet, csv) = (cells(open(format!("{name}.parquet"))), cells(open(format!("{name}_expect.csv"))));
+        assert_eq!(parquet.len(), csv.len(), "{name}");
+        for (row, (parquet, csv)) in parquet.into_iter().zip(csv).enumerate() {
+            assert_eq!(parquet, csv, "{name}, row {row}");
+        }
+    }
+}
+
+#[test]
+fn copies_with_flipped_bytes_are_read_or_refused() {
+    let dir = tempfile::tempdir().unwrap();
+    let words: Vec<String> = (0..300).map(|at| format!("w{}", at % 50)).collect();
+    let words: Vec<&str> = words.iter().map(String::as_str).collect();
+    let numbers: ArrayRef = Arc::new((0..300).map(|at| (at % 7 != 0).then_some(at)).collect::<Int64Array>());
+    let whole = fs::read(write(dir.path(), "a.parquet", vec![("a", texts(&words)), ("n", numbers)], 100).path).unwrap();
+    // A fixed walk through positions and values: the same copies every time.
+    let mut state = 1_u64;
+    for _ in 0..1500 {
+        state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+        let mut copy = whole.clone();
+        let at = (state >> 33) as usize % copy.len();
+        copy[at] ^= ((state >> 25) as u8).max(1);
+        let input = Input { format: super::super::Format::Parquet, ..put(dir.path(), "b.parquet", &copy) };
+        if let Ok(rows) = smoke(&input.path) {
+            assert_eq!(rows, 300, "byte {at}");
+        }
+    }
+}

@@ -1,8 +1,9 @@
 //! The value of a column -> the text that the same value has in a CSV file.
 
 use std::fmt::Write;
+use std::sync::Arc;
 
-use arrow::array::{Array, AsArray};
+use arrow::array::{Array, ArrayRef, AsArray};
 use arrow::datatypes::{
     ArrowPrimitiveType, DataType, Date32Type, Decimal128Type, Decimal256Type, DecimalType, Float16Type, Float32Type,
     Float64Type, Int8Type, Int16Type, Int32Type, Int64Type, TimeUnit, TimestampMicrosecondType,
@@ -25,8 +26,9 @@ pub(super) fn kind_of(column: &Type, read_as: &DataType) -> Kind {
     }
     match read_as {
         DataType::Utf8View | DataType::BinaryView | DataType::Null => Kind::Text,
-        DataType::Boolean | DataType::Date32 => Kind::Exact,
-        DataType::Timestamp(TimeUnit::Millisecond | TimeUnit::Microsecond | TimeUnit::Nanosecond, _) => Kind::Exact,
+        DataType::Boolean
+        | DataType::Date32
+        | DataType::Timestamp(TimeUnit::Millisecond | TimeUnit::Microsecond | TimeUnit::Nanosecond, _) => Kind::Exact,
         other if other.is_integer() => Kind::Exact,
         DataType::Decimal128(..) | DataType::Decimal256(..) => Kind::Decimal,
         other if other.is_floating() => Kind::Float,
@@ -40,20 +42,22 @@ pub(super) fn kind_of(column: &Type, read_as: &DataType) -> Kind {
 /// A value that has no exact text: the rule that it breaks, what was found, what was expected.
 pub(super) type ValueFault = (Rule, String, &'static str);
 
-/// Appends the value of `column` at `row`; nothing for a null.
+/// The column with text as bytes: the decoder looks at a page's text as a whole, so that a damaged length may cut a
+/// character in two and leave a `str` that is none. [`append`] looks at each value.
+pub(super) fn unchecked(column: &ArrayRef) -> ArrayRef {
+    match column.as_string_view_opt() {
+        Some(text) => Arc::new(text.clone().to_binary_view()),
+        None => Arc::clone(column),
+    }
+}
+
+/// Appends the value of a column that is [`unchecked`] at `row`; nothing for a null.
 pub(super) fn append(column: &dyn Array, row: usize, text: &mut String) -> Result<(), ValueFault> {
     if column.is_null(row) {
         return Ok(());
     }
     match column.data_type() {
         DataType::Null => {}
-        DataType::Utf8View => {
-            let value = column.as_string_view().value(row);
-            if value.contains('\0') {
-                return Err((Rule::NulByte, "\0".to_owned(), "text without NUL bytes; correct the export"));
-            }
-            text.push_str(value);
-        }
         DataType::BinaryView => append_bytes(column.as_binary_view().value(row), text)?,
         DataType::Boolean => text.push_str(if column.as_boolean().value(row) { "true" } else { "false" }),
         DataType::Int8 => display(&value::<Int8Type>(column, row), text),

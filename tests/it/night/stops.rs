@@ -1,0 +1,118 @@
+//! How a run stops: signals, the deadline, halts, the lock; and how it goes on.
+
+use std::time::{Duration, Instant};
+
+use rustix::process::{Pid, Signal, kill_process};
+
+use super::{Night, as_csv, deltas, faulty, scripted};
+use passync::sandbox::Config;
+
+#[test]
+fn a_signal_stops_cleanly_and_the_same_inputs_reopen_the_run() {
+    let night = Night::new(Config::default(), "");
+    let rows = deltas(150, 3);
+    night.write("in.csv", &as_csv(&rows));
+    let mut child = night.start(&["run", "job.toml", "--set", "limits.quota=100/1s"]);
+    wait_for(|| night.calls() > 60);
+    kill_process(Pid::from_child(&child), Signal::TERM).unwrap();
+    assert_eq!(child.wait().unwrap().code(), Some(5));
+    let manifest = night.manifest();
+    let counts = night.counts();
+    assert_eq!(counts["applied"] + counts["unsent"], rows.len(), "{counts:?}");
+    assert_eq!(night.failures(), counts["unsent"]);
+    night.expect(0, &["run", "job.toml"]);
+    assert_eq!(night.manifest()["run"], manifest["run"], "the same run, reopened");
+    assert_eq!(night.counts(), [("applied".to_owned(), rows.len())].into());
+    night.is_well(&rows);
+}
+
+#[test]
+fn a_verified_configuration_code_halts_and_books_nothing_as_a_failure_of_rows() {
+    let night =
+        Night::new(scripted(&[("2202303432423434424333 00010".replace(' ', "").as_str(), "refuse:KEY_NOT_FOUND")]), "");
+    let rows = deltas(100, 2);
+    night.write("in.csv", &as_csv(&rows));
+    night.expect(4, &["run", "job.toml", "--set", "limits.concurrency=4"]);
+    let counts = night.counts();
+    assert_eq!(counts.keys().collect::<Vec<_>>(), ["applied", "unsent"], "{counts:?}");
+    assert!(night.manifest()["stopped"].as_str().unwrap().contains("KEY_NOT_FOUND"));
+}
+
+#[test]
+fn too_many_errors_halt_the_run() {
+    let night = Night::new(faulty("refuse:PASS_STATUS_ILLEGAL=30%"), "");
+    night.write("in.csv", &as_csv(&deltas(300, 1)));
+    night.expect(4, &["run", "job.toml"]);
+    let counts = night.counts();
+    assert!(counts["unsent"] > 50, "{counts:?}");
+}
+
+#[test]
+fn no_attempt_starts_after_finish_by() {
+    let night = Night::new(Config::default(), "input.timezone = 'UTC'");
+    night.write("in.csv", &as_csv(&deltas(400, 1)));
+    // A full minute, less a request timeout that leaves three seconds from now.
+    let now = jiff::Timestamp::now().to_zoned(jiff::tz::TimeZone::UTC);
+    let left = 120 - u64::try_from(now.second()).unwrap();
+    let finish_by = (&now + jiff::Span::new().minutes(2)).strftime("%H:%M").to_string();
+    let timeout = format!("gateway.request_timeout={}s", left - 3);
+    let began = Instant::now();
+    night.expect(
+        5,
+        &[
+            "run",
+            "job.toml",
+            "--set",
+            "limits.quota=20/1s",
+            "--set",
+            &timeout,
+            "--set",
+            &format!("run.finish_by={finish_by}"),
+        ],
+    );
+    assert!(began.elapsed() < Duration::from_secs(15));
+    let counts = night.counts();
+    assert!(counts["unsent"] > 0 && counts.contains_key("applied"), "{counts:?}");
+}
+
+#[test]
+fn one_run_per_ledger() {
+    let night = Night::new(Config::default(), "");
+    night.write("in.csv", &as_csv(&deltas(100, 1)));
+    night.write("other.csv", &as_csv(&deltas(101, 1)[100..]));
+    let mut child = night.start(&["run", "job.toml", "--set", "limits.quota=40/1s"]);
+    wait_for(|| night.calls() > 3);
+    night.expect(75, &["run", "job.toml", "--input", "other.csv"]);
+    night.expect(0, &["run", "job.toml", "--input", "other.csv", "--wait", "60s"]);
+    assert_eq!(child.wait().unwrap().code(), Some(0));
+}
+
+#[test]
+fn an_abandoned_run_leaves_doubt_and_unsent_rows() {
+    let night = Night::new(Config::default(), "");
+    let rows = deltas(100, 2);
+    night.write("in.csv", &as_csv(&rows));
+    let mut child = night.start(&["run", "job.toml", "--set", "limits.quota=50/1s"]);
+    wait_for(|| night.calls() > 30);
+    child.kill().unwrap();
+    child.wait().unwrap();
+    night.write("in.csv", &as_csv(&rows[1..]));
+    let said = night.expect(3, &["run", "job.toml"]);
+    assert!(said.contains("--input PATH") && said.contains("--abandon"), "{said}");
+    night.write("in.csv", &as_csv(&rows));
+    night.expect(1, &["resume", "job.toml", "--abandon"]);
+    let counts = night.counts();
+    assert_eq!(counts.values().sum::<usize>(), rows.len());
+    assert!(counts["applied"] > 0 && counts["unsent"] > 0, "{counts:?}");
+    night.expect(0, &["replay", "job.toml", "out/night/latest"]);
+    night.is_well_after(&rows, 32);
+}
+
+/// Waits until something is so; a minute is a hang.
+pub fn wait_for(mut is_so: impl FnMut() -> bool) {
+    let began = Instant::now();
+    while !is_so() {
+        assert!(began.elapsed() < Duration::from_secs(60), "waited for a minute");
+        std::thread::sleep(Duration::from_millis(5));
+    }
+}
