@@ -28,7 +28,7 @@ use crate::io::job::dates::Dates;
 use crate::io::job::settings::{Gateway, GatewayUrl, Settings, Share};
 use crate::io::ledger::{Ledger, QuotaStamp, RunRow};
 use crate::io::lock::Lock;
-use crate::io::source::{Input, ReadRules};
+use crate::io::source::{Input, ReadRules, STANDARD_INPUT};
 use crate::model::{Exit, Outcome, Tick};
 use crate::wire::Dialect;
 
@@ -97,7 +97,7 @@ impl Job {
         // An interrupted run goes first, before anything is read: its rows in doubt wait for nothing else.
         let lock = if self.has_interrupted()? {
             let lock = self.lock(request.wait)?;
-            finished.interrupted = self.finish_interrupted(&[])?;
+            finished.interrupted = self.finish_interrupted(&self.asked_for(request))?;
             Some(lock)
         } else {
             None
@@ -123,7 +123,7 @@ impl Job {
         let _lock = lock.map_or_else(|| self.lock(request.wait), Ok)?;
         let mut ledger = Ledger::open(&self.settings.ledger)?;
         if finished.interrupted.is_none() {
-            finished.interrupted = self.finish_interrupted(&[])?; // one that was cut off while we read
+            finished.interrupted = self.finish_interrupted(&self.asked_for(request))?; // one that was cut off while we read
         }
         if finished.interrupted.as_ref().is_none_or(|manifest| inputs::digest(&manifest.inputs) != surveyed.digest) {
             let flags = Flags {
@@ -208,6 +208,12 @@ impl Job {
             return Ok(false);
         }
         Ok(Ledger::open_existing(&self.settings.ledger)?.interrupted(&self.settings.name)?.is_some())
+    }
+
+    /// The files that a run asks for, as far as they are there: an interrupted run's input may be among them, moved.
+    fn asked_for(&self, request: &Request) -> Vec<PathBuf> {
+        let files = inputs::of_job(&self.settings, request.dates, wall_ms()).unwrap_or_default();
+        files.into_iter().filter(|input| input.name != STANDARD_INPUT).map(|input| input.path).collect()
     }
 
     fn lock(&self, wait: Duration) -> Result<Lock, Fault> {
