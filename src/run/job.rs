@@ -388,7 +388,8 @@ impl Job {
         let recovery = Recovery::fold(ledger, begun.run.ordinal, folder.path())?;
         let window = settings.limits.quota_window;
         let has_doubt = recovery.cut_off() > 0;
-        let wait = quota_wait(ledger, &endpoint.quota_scope, window, has_doubt)?;
+        let rest = Quota::rest(window, settings.limits.quota_strict);
+        let wait = quota_wait(ledger, &endpoint.quota_scope, rest, has_doubt)?;
         let doubt_wait = if has_doubt { settings.gateway.request_timeout } else { Duration::ZERO };
         stamp(ledger, &endpoint.quota_scope, true)?;
         let order = apply::Order {
@@ -540,13 +541,13 @@ fn classes(flags: &Flags) -> Option<Vec<Outcome>> {
 }
 
 /// How long to wait so that no window holds sends of an earlier process and ours.
-fn quota_wait(ledger: &Ledger, scope: &str, window: Duration, has_doubt: bool) -> Result<Duration, Fault> {
+fn quota_wait(ledger: &Ledger, scope: &str, rest: Duration, has_doubt: bool) -> Result<Duration, Fault> {
     let Some(stamp) = ledger.quota_stamp(scope)? else { return Ok(Duration::ZERO) };
     if has_doubt || stamp.busy || stamp.boot != boot::id() {
-        return Ok(window);
+        return Ok(rest);
     }
     let since = Duration::from_nanos((boot::clock_ns() - stamp.ended_ns).max(0) as u64);
-    Ok(window.saturating_sub(since))
+    Ok(rest.saturating_sub(since))
 }
 
 fn stamp(ledger: &Ledger, scope: &str, busy: bool) -> Result<(), Fault> {
