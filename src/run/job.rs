@@ -12,7 +12,6 @@ use super::detail::{Flags, RunDetail};
 use super::endpoint::Endpoint;
 use super::inputs;
 use super::manifest::{Calls, Durations, Manifest};
-use super::plan::Counts;
 use super::progress::{Phase, Progress};
 use super::recover::Recovery;
 use super::store::RunFolder;
@@ -182,26 +181,6 @@ impl Job {
         Ok(Finished { manifest: None, interrupted: Some(manifest), replayed: None, open_rows })
     }
 
-    /// What a run would do: reads, validates, deduplicates, plans; sends nothing and changes no ledger.
-    pub fn check(&self, request: &Request) -> Result<(RunDetailOfCheck, Counts), Fault> {
-        let started_ms = wall_ms();
-        let mut files = inputs::of_job(&self.settings, request.dates, started_ms)?;
-        self.spool(&mut files, started_ms)?;
-        let reading = Reading { inputs: &files, include: None, occurred_at_ms: request.occurred_at_ms, started_ms };
-        let surveyed = begin::survey(self, &reading)?;
-        let flags = Flags { allow_stale: request.allow_stale, ..Flags::default() };
-        let counts = if self.settings.ledger.exists() {
-            begin::rehearse(self, &surveyed, &flags, &Ledger::open_existing(&self.settings.ledger)?)?
-        } else {
-            let empty = tempfile::tempdir().map_err(|error| Fault::storage(format!("no temporary folder: {error}")))?;
-            begin::rehearse(self, &surveyed, &flags, &Ledger::open(&empty.path().join("ledger.db"))?)?
-        };
-        let found = surveyed.found();
-        let detail =
-            RunDetailOfCheck { rows: found.rows, points: found.points.to_string(), inputs: surveyed.facts.clone() };
-        Ok((detail, counts))
-    }
-
     // ---- steps
 
     fn has_interrupted(&self) -> Result<bool, Fault> {
@@ -223,7 +202,7 @@ impl Job {
     }
 
     /// Standard input is read more than once: it lies beside the ledger until the run is closed.
-    fn spool(&self, files: &mut [Input], started_ms: i64) -> Result<(), Fault> {
+    pub(super) fn spool(&self, files: &mut [Input], started_ms: i64) -> Result<(), Fault> {
         let name = format!("{started_ms}-{}", std::process::id());
         inputs::spool_standard_input(files, &inputs::stdin_folder(&self.settings.ledger).join(name))
     }
@@ -293,7 +272,12 @@ impl Job {
     }
 
     /// The same inputs as those of a closed run: reopened where that one was cut short, refused otherwise.
-    fn guard_same_inputs(&self, surveyed: &Surveyed, again: bool, ledger: &Ledger) -> Result<Option<RunRow>, Fault> {
+    pub(super) fn guard_same_inputs(
+        &self,
+        surveyed: &Surveyed,
+        again: bool,
+        ledger: &Ledger,
+    ) -> Result<Option<RunRow>, Fault> {
         let Some(run) = ledger.closed_with_inputs(&self.settings.name, &surveyed.digest)? else { return Ok(None) };
         match run.exit.and_then(Exit::of_code) {
             _ if again => Ok(None),
@@ -511,17 +495,6 @@ impl Job {
     pub fn is_sandboxed(&self) -> bool {
         self.settings.gateway.url == GatewayUrl::Sandbox
     }
-}
-
-/// What `check` read.
-#[derive(Clone, Debug, serde::Serialize)]
-pub struct RunDetailOfCheck {
-    /// Rows read.
-    pub rows: u64,
-    /// The sum of `last_changed_points`.
-    pub points: String,
-    /// The inputs.
-    pub inputs: Vec<super::InputFact>,
 }
 
 /// A clock further off than this is told; signed request times further off are refused by careful gateways.

@@ -10,6 +10,7 @@
 
 mod apply;
 mod begin;
+mod check;
 mod close;
 mod detail;
 mod endpoint;
@@ -17,6 +18,7 @@ mod fault;
 mod fold;
 mod inputs;
 pub mod job;
+pub mod look;
 mod manifest;
 mod meter;
 mod plan;
@@ -24,17 +26,19 @@ mod pool;
 mod progress;
 pub mod reconcile;
 mod recover;
+pub mod report;
+pub mod settle;
 mod signals;
 mod store;
 mod survey;
 mod words;
 
 pub use apply::wall_ms;
+pub use check::{Checked, Finding};
 pub use detail::{Flags, InputFact, RunDetail};
 pub use endpoint::{dialect, load_keys};
 pub use fault::Fault;
 pub use job::{Finished, Job, Request};
 pub use manifest::{Calls, Durations, FileFact, Manifest, Stopped, Sum, Tally};
-pub use plan::Counts;
 pub use progress::{Phase, Progress};
 pub use signals::Signals;
