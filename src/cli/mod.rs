@@ -5,11 +5,14 @@
 mod check;
 mod ending;
 mod error;
+mod figures;
 mod job;
 mod keys;
 mod ledger;
 mod log;
+mod meaning;
 mod open;
+mod progress;
 mod reconcile;
 mod replay;
 mod report;
@@ -17,6 +20,7 @@ mod resume;
 mod run;
 mod sandbox;
 mod screen;
+mod summary;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
 

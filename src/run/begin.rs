@@ -4,7 +4,7 @@ use std::fs::File;
 use std::io;
 use std::path::Path;
 use std::sync::atomic::Ordering;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use tempfile::TempDir;
 
@@ -44,6 +44,7 @@ pub struct Surveyed {
     /// One digest over them.
     pub digest: String,
     started_ms: i64,
+    took: Duration,
 }
 
 impl Surveyed {
@@ -55,6 +56,7 @@ impl Surveyed {
 
 /// Reads every input to its end. Neither lease nor ledger are needed.
 pub fn survey(job: &Job, reading: &Reading<'_>) -> Result<Surveyed, Fault> {
+    let began = Instant::now();
     job.progress.enter(Phase::Survey);
     let runs = state_dir(&job.settings.ledger).join("runs");
     let (temporary, in_use) = temporary_folder(&runs)?;
@@ -75,7 +77,8 @@ pub fn survey(job: &Job, reading: &Reading<'_>) -> Result<Surveyed, Fault> {
     if reading.include.is_none() {
         judge(job, &found)?;
     }
-    Ok(Surveyed { found, temporary, _in_use: in_use, facts, digest, started_ms: reading.started_ms })
+    let (started_ms, took) = (reading.started_ms, began.elapsed());
+    Ok(Surveyed { found, temporary, _in_use: in_use, facts, digest, started_ms, took })
 }
 
 /// A new folder, and the lock that says that it is in use.
@@ -135,6 +138,8 @@ pub struct Begun {
     pub run: RunRow,
     /// Its facts.
     pub detail: RunDetail,
+    /// What reading and planning took, in this process.
+    pub took: Duration,
 }
 
 /// Plans a survey against the ledger without booking it: what `check` shows.
@@ -155,6 +160,7 @@ pub fn book(
     again: Option<&RunRow>,
     ledger: &mut Ledger,
 ) -> Result<Begun, Fault> {
+    let began = Instant::now();
     job.progress.enter(Phase::Plan);
     fold_others(job, ledger)?;
     ledger.agree("bill_key", &job.dialect.scope(), &job.settings.input.bill_key.join(",")).map_err(Fault::usage)?;
@@ -174,6 +180,7 @@ pub fn book(
     }
     let detail = detail(job, &surveyed, flags, &counts, &id, again);
     folder.remove()?;
+    let took = surveyed.took;
     let made = surveyed.temporary.keep();
     std::fs::rename(&made, folder.path()).map_err(|error| StorageError::new("rename", &made, error))?;
     folder.sync()?;
@@ -189,7 +196,7 @@ pub fn book(
     job.progress.planned.store(counts.planned, Ordering::Relaxed);
     let run = ledger.run(ordinal)?.expect("just booked");
     tracing::info!(run = run.id, rows = detail.rows, planned = counts.planned, cards = counts.cards, "planned");
-    Ok(Begun { run, detail })
+    Ok(Begun { run, detail, took: took + began.elapsed() })
 }
 
 fn make_plan(

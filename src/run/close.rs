@@ -1,4 +1,5 @@
-//! Closing a run: outcomes, failures, ledger, manifest, in this order; the manifest's rename is the end.
+//! Closing a run: outcomes, failures, ledger, manifest, in this order; the manifest's rename is the end. The files of
+//! a closed run can be written again.
 
 use std::collections::BTreeMap;
 use std::io::Read;
@@ -10,7 +11,7 @@ use sha2::{Digest as _, Sha256};
 use super::Fault;
 use super::detail::RunDetail;
 use super::fold::{self, Ended, Fold, Rest};
-use super::manifest::{Calls, Durations, FileFact, Manifest, Sum, Tally};
+use super::manifest::{Calls, Durations, FileFact, Manifest, Stopped, Sum, Tally};
 use super::store::{Rows, RunFolder};
 use crate::core::halt::Stop;
 use crate::io::StorageError;
@@ -53,29 +54,38 @@ pub fn close(order: &Order<'_>, ledger: &mut Ledger) -> Result<Manifest, Fault> 
     make_private(&dir)?;
     remove_stale(&dir)?;
     let mut writing = Writing::begin(order, &dir)?;
-    let rest = Rest::Unsent(order.stop.clone());
+    let rest = Rest::Unsent(order.stop.as_ref().map(Stopped::from));
     let members = &order.detail.members;
     let fold = Fold::new(ledger, order.run.ordinal, order.folder, members, rest, order.now_ms)?;
+    let mut cut_off = Vec::new();
     fold::into_ledger(ledger, order.run.ordinal, order.folder, fold, order.detail.flags.allow_stale, |ended| {
+        if ended.settled.code == fold::CUT_OFF {
+            cut_off.push((ended.id, ended.settled.clone()));
+        }
         writing.take(ended)
     })?;
-    let (tally, calls, mut files) = writing.finish(order, &dir)?;
-    tally.conserved().map_err(Fault::broken)?;
-    files.sort();
-    let exit = exit(order.stop.as_ref(), &tally);
-    let mut manifest = manifest(order, tally, calls, exit);
+    // Their intents go when the run is closed: from then on only the journal can tell that they may be applied.
+    ledger.end_rows(order.run.ordinal, &cut_off)?;
+    let written = writing.finish(order, &dir)?;
+    let exit = exit(order.stop.as_ref(), &written.tally);
+    let mut manifest = manifest(order, &dir, ledger.path(), written, exit)?;
     manifest.durations_ms.finish = began.elapsed().as_millis() as u64;
-    for path in &files {
-        let name = path.file_name().expect("a file has a name").to_string_lossy().into_owned();
-        manifest.files.insert(name, file_fact(path)?);
-    }
-    let json = serde_json::to_string_pretty(&manifest).expect("a manifest is plain data");
-    let mut file = AtomicFile::create(&dir.join("manifest.json"))?;
-    std::io::Write::write_all(&mut file, json.as_bytes())
-        .map_err(|error| StorageError::new("write", &dir.join("manifest.json"), error))?;
-    file.commit()?;
+    let json = write_manifest(&dir, &manifest)?;
     ledger.close_run(order.run.ordinal, exit.code(), order.now_ms, &json)?;
     point_latest(&dir)?;
+    Ok(manifest)
+}
+
+/// Writes the files of a closed run again, into `dir`. The ledger stays as it is; `closed` is its manifest of the run.
+pub fn rewrite(order: &Order<'_>, dir: &Path, ledger: &Ledger, closed: Manifest) -> Result<Manifest, Fault> {
+    make_private(dir)?;
+    let mut writing = Writing::begin(order, dir)?;
+    let rest = Rest::Unsent(closed.stopped.clone());
+    Fold::new(ledger, order.run.ordinal, order.folder, &order.detail.members, rest, order.now_ms)?
+        .each(order.folder, |ended| writing.take(&ended))?;
+    let written = writing.finish(order, dir)?;
+    let manifest = Manifest { rows: written.tally, files: facts_of(&written.files)?, ..closed };
+    write_manifest(dir, &manifest)?;
     Ok(manifest)
 }
 
@@ -166,7 +176,7 @@ impl Writing {
         Ok(())
     }
 
-    fn finish(self, order: &Order<'_>, dir: &Path) -> Result<(Tally, Calls, Vec<PathBuf>), Fault> {
+    fn finish(self, order: &Order<'_>, dir: &Path) -> Result<Written, Fault> {
         let mut files = vec![self.outcomes.finish()?];
         self.tails.finish()?;
         let tails = FrameReader::<(Seat, StoredTail)>::open(&self.tails_path)?;
@@ -177,8 +187,16 @@ impl Writing {
             tracing::warn!("the inputs are gone: no failure file; `passync open` lists the open rows");
         }
         std::fs::remove_file(&self.tails_path).map_err(|error| StorageError::new("remove", &self.tails_path, error))?;
-        Ok((self.tally, self.calls, files))
+        self.tally.conserved().map_err(Fault::broken)?;
+        Ok(Written { tally: self.tally, calls: self.calls, files })
     }
+}
+
+/// What was written.
+struct Written {
+    tally: Tally,
+    calls: Calls,
+    files: Vec<PathBuf>,
 }
 
 impl From<StoredTail> for Tail {
@@ -195,9 +213,10 @@ impl From<StoredTail> for Tail {
     }
 }
 
-fn manifest(order: &Order<'_>, rows: Tally, calls: Calls, exit: Exit) -> Manifest {
+fn manifest(order: &Order<'_>, dir: &Path, ledger: &Path, written: Written, exit: Exit) -> Result<Manifest, Fault> {
     let detail = order.detail;
-    Manifest {
+    let absolute = |path: &Path| std::path::absolute(path).unwrap_or_else(|_| path.to_owned()).display().to_string();
+    Ok(Manifest {
         version: env!("CARGO_PKG_VERSION").to_owned(),
         job: order.run.job.clone(),
         run: order.run.id.clone(),
@@ -205,16 +224,33 @@ fn manifest(order: &Order<'_>, rows: Tally, calls: Calls, exit: Exit) -> Manifes
         started_at: moment::rfc3339_ms(order.run.started_ms),
         closed_at: moment::rfc3339_ms(order.now_ms),
         exit: exit.code(),
-        stopped: order.stop.as_ref().map(ToString::to_string).unwrap_or_default(),
+        stopped: order.stop.as_ref().map(Stopped::from),
+        dir: absolute(dir),
+        ledger: absolute(ledger),
         inputs: detail.inputs.clone(),
-        rows,
-        calls,
+        rows: written.tally,
+        calls: written.calls,
         durations_ms: order.durations,
         warnings: detail.warnings.iter().chain(&order.warnings).cloned().collect(),
         flags: detail.flags.clone(),
         settings: detail.settings.clone(),
-        files: BTreeMap::new(),
-    }
+        files: facts_of(&written.files)?,
+    })
+}
+
+fn facts_of(files: &[PathBuf]) -> Result<BTreeMap<String, FileFact>, Fault> {
+    let name = |path: &PathBuf| path.file_name().expect("a file has a name").to_string_lossy().into_owned();
+    files.iter().map(|path| Ok((name(path), file_fact(path)?))).collect()
+}
+
+/// The manifest's JSON, durable under its name.
+fn write_manifest(dir: &Path, manifest: &Manifest) -> Result<String, Fault> {
+    let path = dir.join(Manifest::FILE);
+    let json = serde_json::to_string_pretty(manifest).expect("a manifest is plain data");
+    let mut file = AtomicFile::create(&path)?;
+    std::io::Write::write_all(&mut file, json.as_bytes()).map_err(|error| StorageError::new("write", &path, error))?;
+    file.commit()?;
+    Ok(json)
 }
 
 /// Size and digest of a file.
@@ -246,7 +282,7 @@ fn make_private(dir: &Path) -> Result<(), Fault> {
 /// A run that is closed again replaces its files; none of an earlier closing may stay, the manifest first.
 fn remove_stale(dir: &Path) -> Result<(), Fault> {
     let fault = |error| StorageError::new("look into", dir, error);
-    let mut stale = vec![dir.join("manifest.json")];
+    let mut stale = vec![dir.join(Manifest::FILE)];
     for entry in std::fs::read_dir(dir).map_err(fault)? {
         let path = entry.map_err(fault)?.path();
         let name = path.file_name().unwrap_or_default().to_string_lossy().into_owned();

@@ -6,15 +6,18 @@ use std::collections::HashMap;
 use serde::{Deserialize, Serialize};
 
 use super::Fault;
+use super::manifest::Stopped;
 use super::recover::{OpenRow, Recovery};
 use super::store::{Content, Fate, RowFacts, RunFolder, StoredRow, rows_and_fates};
 use super::survey::Members;
 use super::words;
-use crate::core::halt::Stop;
 use crate::core::history::Past;
 use crate::io::ledger::{BillChange, CardChange, Ledger, Part};
 use crate::io::sort::{Sorted, Sorter};
 use crate::model::{Outcome, Record, Settled, Status};
+
+/// The code of rows that were under way when their run was closed.
+pub const CUT_OFF: &str = "CUT_OFF";
 
 /// One row with its end.
 pub struct Ended {
@@ -112,7 +115,7 @@ pub struct Fold {
 #[derive(Clone, Debug)]
 pub enum Rest {
     /// They are `unsent`: the run is being closed; why it stopped, if it did.
-    Unsent(Option<Stop>),
+    Unsent(Option<Stopped>),
     /// Nothing yet: the run stays interrupted, and comes to them when it is resumed.
     Open,
 }
@@ -205,12 +208,12 @@ impl Fold {
             in_doubt: facts.doubt + cut.doubt,
             first_sent_ms: cut.first_sent_ms,
             trimmed: self.members.names(cut.drop),
-            ..Settled::local(Outcome::Unknown, "CUT_OFF", message, self.now_ms)
+            ..Settled::local(Outcome::Unknown, CUT_OFF, message, self.now_ms)
         }
     }
 
-    fn untouched(&self, facts: &RowFacts, stop: Option<&Stop>) -> Settled {
-        let (code, message) = words::untouched(stop);
+    fn untouched(&self, facts: &RowFacts, stopped: Option<&Stopped>) -> Settled {
+        let (code, message) = words::untouched(stopped);
         let outcome = if facts.doubt > 0 { Outcome::Unknown } else { Outcome::Unsent };
         Settled { in_doubt: facts.doubt, ..Settled::local(outcome, &code, message, self.now_ms) }
     }

@@ -26,6 +26,7 @@ use crate::core::retry::Policy;
 use crate::io::boot;
 use crate::io::job::dates::Dates;
 use crate::io::job::settings::{Gateway, GatewayUrl, Settings, Share};
+use crate::io::job::show_duration;
 use crate::io::ledger::{Ledger, QuotaStamp, RunRow};
 use crate::io::lock::Lock;
 use crate::io::source::{Input, ReadRules, STANDARD_INPUT};
@@ -174,7 +175,7 @@ impl Job {
         let run = ledger.interrupted(&self.settings.name)?.ok_or_else(|| self.nothing_to_resume())?;
         let detail = parse_detail(&run)?;
         let files = inputs::recorded(&detail.inputs, moved, &self.file.display().to_string()).ok();
-        let begun = Begun { run, detail };
+        let begun = Begun { run, detail, took: Duration::ZERO };
         let manifest =
             self.close(&begun, files.as_deref(), apply::Done::default(), Durations::default(), &mut ledger)?;
         let open_rows = ledger.open_count()?;
@@ -248,7 +249,7 @@ impl Job {
         let is_fresh = run.epoch == ledger.epoch()? && folder.exists();
         let begun = if is_fresh {
             self.progress.planned.store(detail.planned, Ordering::Relaxed);
-            Begun { run, detail }
+            Begun { run, detail, took: Duration::ZERO }
         } else {
             job.plan_anew(&run, &detail, &files, &mut ledger)?
         };
@@ -373,10 +374,11 @@ impl Job {
         endpoint: &Endpoint,
         ledger: &mut Ledger,
     ) -> Result<Manifest, Fault> {
-        let surveyed = Instant::now();
+        let began = Instant::now();
         self.progress.enter(Phase::Apply);
         let done = self.apply(begun, endpoint, ledger)?;
-        let durations = Durations { apply: surveyed.elapsed().as_millis() as u64, ..Durations::default() };
+        let ms = |time: Duration| time.as_millis() as u64;
+        let durations = Durations { survey: ms(begun.took), apply: ms(began.elapsed()), finish: 0 };
         self.close(begun, files, done, durations, ledger)
     }
 
@@ -478,7 +480,7 @@ impl Job {
             parquet: self.settings.output.parquet,
             stop: done.stop,
             calls: Calls {
-                quota: format!("{}/{}ms", limits.quota, limits.quota_window.as_millis()),
+                quota: format!("{}/{}", limits.quota, show_duration(limits.quota_window)),
                 quota_peak: done.quota_peak,
                 unlisted_codes: done.unlisted.into_iter().collect(),
                 ..Calls::default()

@@ -6,6 +6,7 @@ use serde::{Deserialize, Serialize};
 
 use super::detail::{Flags, InputFact};
 use super::fold::Ended;
+use crate::core::halt::Stop;
 use crate::model::{Outcome, Total};
 
 /// `manifest.json`.
@@ -25,8 +26,12 @@ pub struct Manifest {
     pub closed_at: String,
     /// The exit code.
     pub exit: u8,
-    /// Why the run stopped before its plan was done; empty if it did not.
-    pub stopped: String,
+    /// Why the run stopped before its plan was done, if it did.
+    pub stopped: Option<Stopped>,
+    /// Where the run's files were written; absolute.
+    pub dir: String,
+    /// The ledger that they are derived from; absolute.
+    pub ledger: String,
     /// The inputs in their order.
     pub inputs: Vec<InputFact>,
     /// What became of the rows.
@@ -43,6 +48,26 @@ pub struct Manifest {
     pub settings: serde_json::Value,
     /// The other files, by name.
     pub files: BTreeMap<String, FileFact>,
+}
+
+/// Why a run stopped before its plan was done.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Stopped {
+    /// The code of the rows that it did not come to.
+    pub code: String,
+    /// For a person.
+    pub message: String,
+}
+
+impl From<&Stop> for Stopped {
+    fn from(stop: &Stop) -> Stopped {
+        Stopped { code: stop.code().to_owned(), message: stop.to_string() }
+    }
+}
+
+impl Manifest {
+    /// The file's name.
+    pub const FILE: &str = "manifest.json";
 }
 
 /// One file of the run.
@@ -160,7 +185,9 @@ impl Calls {
         let attempts = u64::from(ended.settled.attempts);
         self.attempts += attempts;
         self.retries += attempts.saturating_sub(1);
-        self.in_doubt += u64::from(ended.settled.in_doubt);
+        // The doubt that the row brought from earlier runs belongs to their calls.
+        let carried = ended.facts.as_ref().map_or(0, |facts| facts.doubt);
+        self.in_doubt += u64::from(ended.settled.in_doubt.saturating_sub(carried));
     }
 }
 

@@ -34,7 +34,7 @@ pub use detail::{Flags, InputFact, RunDetail};
 pub use endpoint::{dialect, load_keys};
 pub use fault::Fault;
 pub use job::{Finished, Job, Request};
-pub use manifest::{Calls, FileFact, Manifest, Sum, Tally};
+pub use manifest::{Calls, Durations, FileFact, Manifest, Stopped, Sum, Tally};
 pub use plan::Counts;
 pub use progress::{Phase, Progress};
 pub use signals::Signals;

@@ -1,7 +1,7 @@
 //! What a person reads about a row that ended: the code and the sentence of each cause.
 
+use super::manifest::Stopped;
 use crate::core::dispatcher::Cause;
-use crate::core::halt::Stop;
 use crate::model::{Outcome, Settled};
 
 /// Fills in code and message where the last reply alone does not tell why the row ended so.
@@ -44,9 +44,9 @@ fn behind(reason: &str, settled: &Settled) -> String {
 }
 
 /// How a row ended that the run never came to.
-pub fn untouched(stop: Option<&Stop>) -> (String, String) {
-    match stop {
-        Some(stop) => (stop.code().to_owned(), stop.to_string()),
+pub fn untouched(stopped: Option<&Stopped>) -> (String, String) {
+    match stopped {
+        Some(stopped) => (stopped.code.clone(), stopped.message.clone()),
         None => ("ABANDONED".to_owned(), "the run was closed before it came to the row".to_owned()),
     }
 }

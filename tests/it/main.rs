@@ -5,6 +5,8 @@
     reason = "tests are outside the floors, and say what they skip"
 )]
 
+mod demo;
+mod fixtures;
 mod jobs;
 mod night;
 mod sandbox;

@@ -7,7 +7,7 @@ use std::thread::JoinHandle;
 use rusqlite::{Connection, params};
 
 use super::{Ledger, LedgerError};
-use crate::model::{Intent, Record};
+use crate::model::{Intent, Record, Settled};
 
 /// What became durable.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -117,6 +117,20 @@ fn journal(db: &Connection, run: u32, row: u64, settled: bool, data: &[u8]) -> r
     db.prepare_cached("INSERT INTO journal (run, row, settled, data) VALUES (?1, ?2, ?3, ?4)")?
         .execute(params![run, row, settled, data])
         .map(drop)
+}
+
+impl Ledger {
+    /// Books the ends of rows that a run was cut off from, as if they had been learnt; all or none.
+    pub fn end_rows(&mut self, run: u32, ends: &[(u64, Settled)]) -> Result<(), LedgerError> {
+        let book = |db: &mut Connection| -> rusqlite::Result<()> {
+            let transaction = db.transaction()?;
+            for (row, settled) in ends {
+                append(&transaction, run, &Record::Settled(*row, Box::new(settled.clone())))?;
+            }
+            transaction.commit()
+        };
+        book(&mut self.db).map_err(|error| self.fault("book the ends of rows", error))
+    }
 }
 
 /// Which part of a run's records is asked for.
