@@ -27,7 +27,7 @@ use crate::io::boot;
 use crate::io::job::dates::Dates;
 use crate::io::job::settings::{Gateway, GatewayUrl, Settings, Share};
 use crate::io::job::show_duration;
-use crate::io::ledger::{Ledger, QuotaStamp, RunRow};
+use crate::io::ledger::{Ledger, QuotaStamp, RunRow, RunState};
 use crate::io::lock::Lock;
 use crate::io::source::{Input, ReadRules};
 use crate::model::{Exit, Outcome, Tick};
@@ -173,9 +173,18 @@ impl Job {
         let _lock = self.lock(wait)?;
         let mut ledger = Ledger::open(&self.settings.ledger)?;
         let run = ledger.interrupted(&self.settings.name)?.ok_or_else(|| self.nothing_to_resume())?;
-        let detail = parse_detail(&run)?;
-        let files = inputs::recorded(&detail.inputs, moved, &self.file.display().to_string()).ok();
-        let begun = Begun { run, detail, took: Duration::ZERO };
+        let detail = RunDetail::of(&run)?;
+        let is_whole = RunFolder::new(&self.settings.ledger, &run.id).is_whole(&detail.seals)?;
+        let files = match inputs::recorded(&detail.inputs, moved, &self.file.display().to_string()) {
+            Err(fault) if !is_whole => return Err(fault), // neither survey nor inputs: nobody can say what the rows were
+            files => files.ok(),
+        };
+        let begun = match &files {
+            Some(files) if !is_whole => {
+                begin::book_again(&self.as_recorded(&detail)?, &run, &detail, files, &mut ledger)?
+            }
+            _ => Begun { run, detail, took: Duration::ZERO },
+        };
         let manifest =
             self.close(&begun, files.as_deref(), apply::Done::default(), Durations::default(), &mut ledger)?;
         let open_rows = ledger.open_count()?;
@@ -235,17 +244,17 @@ impl Job {
         let mut ledger = Ledger::open(&self.settings.ledger)?;
         let Some(run) = ledger.interrupted(&self.settings.name)? else { return Ok(None) };
         tracing::info!(run = run.id, "finishing an interrupted run first");
-        let detail = parse_detail(&run)?;
+        let detail = RunDetail::of(&run)?;
         let files = inputs::recorded(&detail.inputs, moved, &self.file.display().to_string())?;
         let job = self.as_recorded(&detail)?;
         let endpoint = Endpoint::open(&job.settings, &job.dialect)?;
         let folder = RunFolder::new(&self.settings.ledger, &run.id);
-        let is_fresh = run.epoch == ledger.epoch()? && folder.exists();
+        let is_fresh = run.epoch == ledger.epoch()? && folder.is_whole(&detail.seals)?;
         let begun = if is_fresh {
             self.progress.planned.store(detail.planned, Ordering::Relaxed);
             Begun { run, detail, took: Duration::ZERO }
         } else {
-            job.plan_anew(&run, &detail, &files, &mut ledger)?
+            begin::book_again(&job, &run, &detail, &files, &mut ledger)?
         };
         job.carry_out(&begun, Some(&files), &endpoint, &mut ledger).map(Some)
     }
@@ -263,27 +272,6 @@ impl Job {
         let dialect = super::dialect(&settings)?;
         let (progress, signals) = (Arc::clone(&self.progress), self.signals.clone());
         Ok(Job { settings, file: self.file.clone(), dialect, progress, signals })
-    }
-
-    /// Other runs changed the ledger since the plan was made: it is made again, over the same inputs.
-    fn plan_anew(
-        &self,
-        run: &RunRow,
-        detail: &RunDetail,
-        files: &[Input],
-        ledger: &mut Ledger,
-    ) -> Result<Begun, Fault> {
-        begin::fold_partly(self, run, ledger)?;
-        let include = classes(&detail.flags);
-        let reading = Reading {
-            inputs: files,
-            include: include.as_deref(),
-            occurred_at_ms: detail.flags.occurred_at_ms,
-            started_ms: run.started_ms,
-        };
-        let mut surveyed = begin::survey(self, &reading)?;
-        surveyed.facts.clone_from(&detail.inputs); // the places in time that were given first are kept
-        begin::book(self, surveyed, detail.flags.clone(), Some(run), ledger)
     }
 
     /// The same inputs as those of a closed run: reopened where that one was cut short, refused otherwise.
@@ -346,7 +334,7 @@ impl Job {
         let mut files = Vec::new();
         for ordinal in ledger.open_runs()? {
             let Some(run) = ledger.run(ordinal)?.filter(|run| run.job == self.settings.name) else { continue };
-            let dir = PathBuf::from(parse_detail(&run)?.dir);
+            let dir = PathBuf::from(RunDetail::of(&run)?.dir);
             match inputs::of_replay(&self.settings, &dir) {
                 Ok(found) => files.extend(found),
                 Err(fault) => tracing::warn!("open rows of run {} cannot be replayed: {fault}", run.id),
@@ -489,13 +477,22 @@ impl Job {
         Ok(manifest)
     }
 
-    /// The surveys of the newest closed runs are kept, so that `report` can rebuild their files.
+    /// The surveys of the newest closed runs are kept, so that `report` can rebuild their files. Older ones go, and
+    /// those of runs that were cut off before they were booked.
     fn forget_old_surveys(&self, ledger: &Ledger) -> Result<(), Fault> {
-        let closed = ledger.closed_runs(&self.settings.name, 2 * SURVEYS_KEPT)?;
-        closed
-            .iter()
-            .skip(SURVEYS_KEPT as usize)
-            .try_for_each(|run| Ok(RunFolder::new(&self.settings.ledger, &run.id).remove()?))
+        let kept = ledger.closed_runs(&self.settings.name, SURVEYS_KEPT)?;
+        for folder in RunFolder::all(&self.settings.ledger)? {
+            let is_kept = match ledger.run_by_id(&folder.name())? {
+                Some(run) if run.job == self.settings.name && run.state == RunState::Closed => {
+                    kept.iter().any(|kept| kept.id == run.id)
+                }
+                other => other.is_some(),
+            };
+            if !is_kept {
+                folder.remove()?;
+            }
+        }
+        Ok(())
     }
 
     /// Whether the gateway is the embedded sandbox.
@@ -520,16 +517,6 @@ const CLOCK_TOLERANCE_MS: i64 = 5_000;
 
 /// Surveys of closed runs that stay on disk.
 const SURVEYS_KEPT: u32 = 7;
-
-fn parse_detail(run: &RunRow) -> Result<RunDetail, Fault> {
-    RunDetail::parse(&run.detail).ok_or_else(|| {
-        Fault::storage(format!("the ledger's facts of run {} cannot be read: another version wrote them", run.id))
-    })
-}
-
-fn classes(flags: &Flags) -> Option<Vec<Outcome>> {
-    (!flags.include.is_empty()).then(|| flags.include.iter().filter_map(|class| class.parse().ok()).collect())
-}
 
 /// How long to wait so that no window holds sends of an earlier process and ours.
 fn quota_wait(ledger: &Ledger, scope: &str, window: Duration, has_doubt: bool) -> Result<Duration, Fault> {
