@@ -29,7 +29,7 @@ use crate::io::job::settings::{Gateway, GatewayUrl, Settings, Share};
 use crate::io::job::show_duration;
 use crate::io::ledger::{Ledger, QuotaStamp, RunRow, RunState};
 use crate::io::lock::Lock;
-use crate::io::source::{Input, ReadRules};
+use crate::io::source::{Input, ReadRules, STANDARD_INPUT};
 use crate::model::{Exit, Outcome, Tick};
 use crate::wire::Dialect;
 
@@ -98,7 +98,7 @@ impl Job {
         // An interrupted run goes first, before anything is read: its rows in doubt wait for nothing else.
         let lock = if self.has_interrupted()? {
             let lock = self.lock(request.wait)?;
-            finished.interrupted = self.finish_interrupted(&[])?;
+            finished.interrupted = self.finish_interrupted(&self.asked_for(request))?;
             Some(lock)
         } else {
             None
@@ -124,7 +124,7 @@ impl Job {
         let _lock = lock.map_or_else(|| self.lock(request.wait), Ok)?;
         let mut ledger = Ledger::open(&self.settings.ledger)?;
         if finished.interrupted.is_none() {
-            finished.interrupted = self.finish_interrupted(&[])?; // one that was cut off while we read
+            finished.interrupted = self.finish_interrupted(&self.asked_for(request))?; // one that was cut off while we read
         }
         if finished.interrupted.as_ref().is_none_or(|manifest| inputs::digest(&manifest.inputs) != surveyed.digest) {
             let flags = Flags {
@@ -218,6 +218,12 @@ impl Job {
             return Ok(false);
         }
         Ok(Ledger::open_existing(&self.settings.ledger)?.interrupted(&self.settings.name)?.is_some())
+    }
+
+    /// The files that a run asks for, as far as they are there: an interrupted run's input may be among them, moved.
+    fn asked_for(&self, request: &Request) -> Vec<PathBuf> {
+        let files = inputs::of_job(&self.settings, request.dates, wall_ms()).unwrap_or_default();
+        files.into_iter().filter(|input| input.name != STANDARD_INPUT).map(|input| input.path).collect()
     }
 
     fn lock(&self, wait: Duration) -> Result<Lock, Fault> {
@@ -369,8 +375,10 @@ impl Job {
         let folder = RunFolder::new(&settings.ledger, &begun.run.id);
         let recovery = Recovery::fold(ledger, begun.run.ordinal, folder.path())?;
         let window = settings.limits.quota_window;
-        let wait = quota_wait(ledger, &endpoint.quota_scope, window, recovery.has_doubt())?;
-        let doubt_wait = if recovery.has_doubt() { settings.gateway.request_timeout } else { Duration::ZERO };
+        let has_doubt = recovery.cut_off() > 0;
+        let rest = Quota::rest(window, settings.limits.quota_strict);
+        let wait = quota_wait(ledger, &endpoint.quota_scope, rest, has_doubt)?;
+        let doubt_wait = if has_doubt { settings.gateway.request_timeout } else { Duration::ZERO };
         stamp(ledger, &endpoint.quota_scope, true)?;
         let order = apply::Order {
             ledger,
@@ -379,7 +387,7 @@ impl Job {
             members: &Members(begun.detail.members.clone()),
             tools: endpoint.tools.clone(),
             gateway: endpoint.gateway.clone(),
-            config: self.config(begun.detail.planned, Tick::ZERO + doubt_wait),
+            config: self.config(begun.detail.planned, recovery.cut_off(), Tick::ZERO + doubt_wait),
             quota: Quota::new(settings.limits.quota, window, settings.limits.quota_strict, Tick::ZERO + wait),
             quota_window: window,
             max_skew_ms: settings.gateway.max_skew.map(|skew| skew.as_millis() as i64),
@@ -397,7 +405,7 @@ impl Job {
         Ok(done)
     }
 
-    fn config(&self, planned: u64, doubt_not_before: Tick) -> Config {
+    fn config(&self, planned: u64, cut_off: usize, doubt_not_before: Tick) -> Config {
         let (retry, run) = (&self.settings.retry, &self.settings.run);
         Config {
             concurrency: self.settings.limits.concurrency as usize,
@@ -414,6 +422,7 @@ impl Job {
                 Some(Share::Percent(percent)) => ErrorLimit::Percent(percent),
                 Some(Share::Count(count)) => ErrorLimit::Count(count),
             },
+            cut_off,
             doubt_not_before,
             deadline: self.deadline(),
         }
@@ -519,13 +528,13 @@ const CLOCK_TOLERANCE_MS: i64 = 5_000;
 const SURVEYS_KEPT: u32 = 7;
 
 /// How long to wait so that no window holds sends of an earlier process and ours.
-fn quota_wait(ledger: &Ledger, scope: &str, window: Duration, has_doubt: bool) -> Result<Duration, Fault> {
+fn quota_wait(ledger: &Ledger, scope: &str, rest: Duration, has_doubt: bool) -> Result<Duration, Fault> {
     let Some(stamp) = ledger.quota_stamp(scope)? else { return Ok(Duration::ZERO) };
     if has_doubt || stamp.busy || stamp.boot != boot::id() {
-        return Ok(window);
+        return Ok(rest);
     }
     let since = Duration::from_nanos((boot::clock_ns() - stamp.ended_ns).max(0) as u64);
-    Ok(window.saturating_sub(since))
+    Ok(rest.saturating_sub(since))
 }
 
 fn stamp(ledger: &Ledger, scope: &str, busy: bool) -> Result<(), Fault> {
