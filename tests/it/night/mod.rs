@@ -5,6 +5,7 @@
 mod crash;
 mod history;
 mod laws;
+mod look;
 mod stops;
 
 use std::collections::BTreeMap;
