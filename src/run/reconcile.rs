@@ -103,8 +103,7 @@ fn tally_check(manifest: &Manifest) -> Check {
 
 /// The other files of the run.
 fn files_check(dir: &Path, manifest: &Manifest) -> Check {
-    let mut check =
-        Check::new("files", "the files have the size and the digest that were recorded");
+    let mut check = Check::new("files", "the files have the size and the digest that were recorded");
     for (name, recorded) in &manifest.files {
         match file_fact(&dir.join(name)) {
             Ok(now) if now == *recorded => {}

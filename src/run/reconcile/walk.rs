@@ -360,7 +360,9 @@ fn fault_of(line: &Line) -> Option<&'static str> {
         Outcome::Applied if line.code.is_empty() => Some("but has no code"),
         Outcome::Applied if line.http_status.is_none() => Some("but no reply was read"),
         // When a row was cut off in its first attempt, that attempt's begin was not durable yet.
-        _ if called && line.first_sent_at.is_none() && line.code != CUT_OFF => Some("but nobody knows when its first attempt began"),
+        _ if called && line.first_sent_at.is_none() && line.code != CUT_OFF => {
+            Some("but nobody knows when its first attempt began")
+        }
         _ if line.settled_at.is_none() => Some("but nobody knows when it was settled"),
         _ if called && line.first_sent_at > line.settled_at => Some("but was settled before it was sent"),
         Outcome::Rejected | Outcome::Conflict | Outcome::Duplicate | Outcome::AlreadyApplied if called => {
