@@ -18,6 +18,8 @@
 //! After a crash the same rows come through the same door, each with what the ledger knows of it
 //! ([`Recovered`]): resume is a refold, not a second program.
 
+mod ends;
+
 use std::cmp::Reverse;
 use std::collections::{BinaryHeap, HashMap, VecDeque};
 use std::time::Duration;
@@ -54,6 +56,8 @@ struct Row {
     attempts: u32,
     intent: Option<u64>,
     recovered_doubt: bool,
+    /// A crash cut it off between intent and end, and it has no slot of this process yet.
+    cut_off: bool,
     /// How an earlier process ended it; only absorbed rows wait with that, for their carrier.
     ended: Option<Outcome>,
     phase: Phase,
@@ -81,6 +85,9 @@ pub struct Dispatcher {
     /// How the rows ended that other rows' gates name.
     gate_ends: HashMap<u64, GateEnd>,
     slots_used: usize,
+    /// Rows that a crash cut off: those not read yet, and those read that have no slot yet.
+    cut_off_unread: usize,
+    cut_off_waiting: usize,
     in_flight: usize,
     settling: usize,
     budget: u64,
@@ -95,6 +102,8 @@ impl Dispatcher {
         Dispatcher {
             watch: Watch::new(config.error_limit),
             budget: config.budget,
+            cut_off_unread: config.cut_off,
+            cut_off_waiting: 0,
             config,
             quota,
             breaker: Breaker::default(),
@@ -137,6 +146,7 @@ impl Dispatcher {
             Event::EndOfPlan => {
                 self.reading = false;
                 self.end_of_plan = true;
+                self.cut_off_unread = 0;
             }
             Event::Durable(id) => self.durable(id),
             Event::Reply { id, verdict, answered, retry_after, verified, configuration, random } => {
@@ -193,7 +203,7 @@ impl Dispatcher {
     fn wants_rows(&self) -> bool {
         !self.end_of_plan
             && !self.reading
-            && self.ready.len() < self.config.concurrency
+            && (self.ready.len() < self.config.concurrency || self.cut_off_unread > 0)
             && self.rows.len() + limits::READ_ROWS <= limits::WINDOW_ROWS
     }
 
@@ -214,10 +224,15 @@ impl Dispatcher {
             attempts: recovered.attempts,
             intent: recovered.intent,
             recovered_doubt: recovered.doubt > 0,
+            cut_off: recovered.settled.is_none() && recovered.intent.is_some(),
             ended: recovered.settled,
             phase: if recovered.settled.is_some() { Phase::Settling } else { Phase::Queued },
             slot: false,
         };
+        if row.cut_off {
+            self.cut_off_unread = self.cut_off_unread.saturating_sub(1);
+            self.cut_off_waiting += 1;
+        }
         self.rows.insert(plan.id, row);
         self.lanes.entry(card).or_default().queue.push_back(plan.id);
         match recovered.settled {
@@ -249,8 +264,11 @@ impl Dispatcher {
     // ---- lanes start
 
     fn start_lanes(&mut self) {
-        while self.slots_used < self.config.concurrency && self.out.is_empty() {
-            let Some(card) = self.ready.pop_front() else { return };
+        for _ in 0..self.ready.len() {
+            if self.slots_used == self.config.concurrency || !self.out.is_empty() {
+                return;
+            }
+            let card = self.ready.pop_front().expect("as many as there were");
             if let Some(lane) = self.lanes.get_mut(&card) {
                 lane.listed = false;
                 self.start_lane(card);
@@ -261,11 +279,27 @@ impl Dispatcher {
     /// Starts the lane's first row that has to be sent; rows before it may be settled on the way.
     fn start_lane(&mut self, card: Digest) {
         while let Some(id) = self.next_of(card) {
-            if !self.pass_gates(id) {
-                continue;
+            let is_left = self.pass_gates(id);
+            match self.held.get(&card).copied() {
+                _ if !is_left => {}
+                Some(by) => self.settle(id, Outcome::Held, Cause::HeldBy(by)),
+                None if self.has_slot_for(id) => return self.activate(card, id),
+                None => return self.list(card),
             }
-            let Some(by) = self.held.get(&card).copied() else { return self.activate(card, id) };
-            self.settle(id, Outcome::Held, Cause::HeldBy(by));
+        }
+    }
+
+    /// Whether a slot is free that is not kept for a row that a crash cut off.
+    fn has_slot_for(&self, id: u64) -> bool {
+        let kept = if self.rows[&id].cut_off { 0 } else { self.cut_off_unread + self.cut_off_waiting };
+        self.slots_used + kept < self.config.concurrency
+    }
+
+    /// The row has its slot, or needs none any more.
+    fn found_slot(&mut self, id: u64) {
+        let row = self.rows.get_mut(&id).expect("in memory");
+        if std::mem::take(&mut row.cut_off) {
+            self.cut_off_waiting -= 1;
         }
     }
 
@@ -305,6 +339,7 @@ impl Dispatcher {
     fn activate(&mut self, card: Digest, id: u64) {
         self.lanes.get_mut(&card).expect("the lane of a row").active = Some(id);
         self.slots_used += 1;
+        self.found_slot(id);
         let row = self.rows.get_mut(&id).expect("in memory");
         row.slot = true;
         if row.intent == Some(row.drop) {
@@ -418,130 +453,6 @@ impl Dispatcher {
             Some(pause) => self.quota.pause_until(now + pause),
             None => self.stop(&Stop::Unreachable),
         }
-    }
-
-    // ---- rows end
-
-    fn settle(&mut self, id: u64, outcome: Outcome, cause: Cause) {
-        let row = self.rows.get_mut(&id).expect("in memory");
-        debug_assert_ne!(row.phase, Phase::Settling, "a row is settled once");
-        row.phase = Phase::Settling;
-        self.settling += 1;
-        // What may have been applied in an earlier run cannot become "never applied" by waiting.
-        let outcome = if outcome.is_open() && row.doubt > 0 { Outcome::Unknown } else { outcome };
-        let settlement = Settlement { id, outcome, cause, attempts: row.attempts, in_doubt: row.doubt, drop: row.drop };
-        let was_sent = row.attempts > 0;
-        self.out.push_back(Action::Settle(settlement));
-        self.consequences(id, outcome);
-        if was_sent && self.watch.settled(matches!(outcome, Outcome::Refused | Outcome::Unknown)) && self.stop.is_none()
-        {
-            self.stop(&Stop::Errors);
-        }
-    }
-
-    /// What the end of a row means for the rows around it.
-    fn consequences(&mut self, id: u64, outcome: Outcome) {
-        let row = &self.rows[&id];
-        let (card, carries, doubted) = (row.card, row.cover > 0 && !row.absorbed, row.doubt > 0);
-        if row.watched {
-            self.gate_ends.insert(id, GateEnd::of(outcome, doubted));
-        }
-        if carries {
-            self.uncover(card, id, outcome, doubted);
-        }
-        if self.config.hold && matches!(outcome, Outcome::Unknown | Outcome::Unsent) && self.stop.is_none() {
-            self.held.insert(card, id);
-            if self.held.len() > limits::HELD_CARDS {
-                self.stop(&Stop::TooMuchDoubt);
-            }
-        }
-        self.leave(id);
-        self.list(card);
-    }
-
-    /// Takes a row that ended out of its lane.
-    fn leave(&mut self, id: u64) {
-        if let Some(lane) = self.lanes.get_mut(&self.rows[&id].card) {
-            lane.queue.retain(|queued| *queued != id);
-            if lane.active == Some(id) {
-                lane.active = None;
-            }
-        }
-    }
-
-    /// The carrier at `id` ended: so do the rows that it absorbed, or the newest of them takes its place.
-    fn uncover(&mut self, card: Digest, id: u64, outcome: Outcome, doubted: bool) {
-        let Some(lane) = self.lanes.get(&card) else { return };
-        let absorbed: Vec<u64> = lane.queue.iter().copied().take_while(|queued| *queued != id).collect();
-        let (end, cause) = match outcome {
-            Outcome::Applied => (Outcome::Coalesced, Cause::CarriedBy(id)),
-            Outcome::Refused if !doubted => return self.regroup(&absorbed),
-            Outcome::Held => (Outcome::Held, Cause::HeldBy(self.held.get(&card).copied().unwrap_or(id))),
-            Outcome::Unsent => (Outcome::Held, Cause::HeldBy(id)),
-            _ => (Outcome::Held, Cause::NewerInDoubt(id)),
-        };
-        for row in absorbed {
-            if self.rows[&row].ended.is_some() {
-                self.leave(row);
-                self.forget(row);
-            } else {
-                self.settle(row, end, cause.clone());
-            }
-        }
-    }
-
-    /// Forms the groups anew among rows whose carrier was refused, from the newest back.
-    fn regroup(&mut self, absorbed: &[u64]) {
-        let mut rest = absorbed;
-        while let Some((carrier, before)) = rest.split_last() {
-            let row = self.rows.get_mut(carrier).expect("in memory");
-            row.absorbed = false;
-            let covered = (row.cover as usize).min(before.len());
-            row.cover = covered as u32;
-            rest = &before[..before.len() - covered];
-        }
-        // Before a crash the run had come this far or further, group by group, the oldest first.
-        for carrier in absorbed {
-            if let Some(row) = self.rows.get(carrier).filter(|row| !row.absorbed)
-                && let Some(outcome) = row.ended
-            {
-                self.ended_before(*carrier, outcome);
-            }
-        }
-    }
-
-    fn committed(&mut self, id: u64) {
-        self.settling -= 1;
-        if let Some(row) = self.rows.get(&id)
-            && row.slot
-        {
-            self.slots_used -= 1;
-        }
-        self.forget(id);
-    }
-
-    fn forget(&mut self, id: u64) {
-        let Some(row) = self.rows.remove(&id) else { return };
-        if self.lanes.get(&row.card).is_some_and(Lane::is_idle) {
-            self.lanes.remove(&row.card);
-        }
-    }
-
-    /// Nothing more is sent. Rows with an intent end here and now; those in flight are awaited; the others
-    /// have nothing in the ledger, and the fold over it calls them `unsent`.
-    fn stop(&mut self, stop: &Stop) {
-        if self.stop.is_some() {
-            return;
-        }
-        self.stop = Some(stop.clone());
-        let mut parked: Vec<u64> = self.rows.iter().filter(|(_, row)| row.is_parked()).map(|(id, _)| *id).collect();
-        parked.sort_unstable();
-        for id in parked {
-            self.settle(id, Outcome::Unsent, Cause::Stopped(stop.clone()));
-        }
-        self.sending.clear();
-        self.timers.clear();
-        self.end_of_plan = true;
     }
 }
 

@@ -1,12 +1,16 @@
 //! The beginning of a run: inputs are read and judged, the plan becomes durable, the run is booked. Nothing is sent.
 
+use std::fs::File;
+use std::io;
 use std::path::Path;
 use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
+use tempfile::TempDir;
+
+use super::context::Job;
 use super::detail::{Flags, RunDetail, run_id};
 use super::inputs::{self, Occurred};
-use super::job::Job;
 use super::plan::{self, Counts};
 use super::progress::Phase;
 use super::store::{RowsWriter, RunFolder, state_dir};
@@ -33,7 +37,8 @@ pub struct Reading<'a> {
 /// Inputs that were read, in a folder that vanishes unless the run is booked.
 pub struct Surveyed {
     found: Found,
-    temporary: tempfile::TempDir,
+    temporary: TempDir,
+    _in_use: File,
     /// What is recorded of the inputs.
     pub facts: Vec<super::InputFact>,
     /// One digest over them.
@@ -68,7 +73,7 @@ pub fn read(job: &Job, reading: &Reading<'_>) -> Result<Surveyed, Fault> {
     let began = Instant::now();
     job.progress.enter(Phase::Survey);
     let runs = state_dir(&job.settings.ledger).join("runs");
-    let temporary = temporary_folder(&runs)?;
+    let (temporary, in_use) = temporary_folder(&runs)?;
     let folder = RunFolder::at(temporary.path());
     let mut rows = RowsWriter::create(&folder)?;
     let order = survey::Order {
@@ -83,14 +88,41 @@ pub fn read(job: &Job, reading: &Reading<'_>) -> Result<Surveyed, Fault> {
     let occurred = Occurred { given_ms: reading.occurred_at_ms, started_ms: reading.started_ms };
     let facts = inputs::facts(reading.inputs, &found.stamps, &job.settings, occurred);
     let digest = inputs::digest(&facts);
-    Ok(Surveyed { found, temporary, facts, digest, started_ms: reading.started_ms, took: began.elapsed() })
+    let (started_ms, took) = (reading.started_ms, began.elapsed());
+    Ok(Surveyed { found, temporary, _in_use: in_use, facts, digest, started_ms, took })
 }
 
-fn temporary_folder(runs: &Path) -> Result<tempfile::TempDir, Fault> {
+/// A new folder, and the lock that says that it is in use.
+fn temporary_folder(runs: &Path) -> Result<(TempDir, File), Fault> {
     use std::os::unix::fs::DirBuilderExt;
     let fault = |error| StorageError::new("make a folder in", runs, error);
     std::fs::DirBuilder::new().recursive(true).mode(0o700).create(runs).map_err(fault)?;
-    Ok(tempfile::Builder::new().prefix(".survey-").tempdir_in(runs).map_err(fault)?)
+    remove_orphans(runs).map_err(fault)?;
+    let temporary = tempfile::Builder::new().prefix(SURVEY_PREFIX).tempdir_in(runs).map_err(fault)?;
+    let in_use = File::open(temporary.path()).map_err(fault)?;
+    in_use.lock().map_err(fault)?;
+    Ok((temporary, in_use))
+}
+
+/// What a folder of a survey is called until its run is booked.
+const SURVEY_PREFIX: &str = ".survey-";
+
+/// Folders younger than this may not be locked yet.
+const ORPHAN_AGE: Duration = Duration::from_secs(60);
+
+/// Removes the folders of surveys that were killed: they hold personal ids, and as much as the inputs had. Surveys need
+/// no lease, so others may be under way: their folders are locked.
+fn remove_orphans(runs: &Path) -> io::Result<()> {
+    for entry in std::fs::read_dir(runs)? {
+        let path = entry?.path();
+        let is_survey = path.file_name().is_some_and(|name| name.to_string_lossy().starts_with(SURVEY_PREFIX));
+        let Ok(folder) = File::open(&path) else { continue }; // it vanished: its survey has ended
+        let age = folder.metadata()?.modified()?.elapsed().unwrap_or_default();
+        if is_survey && age >= ORPHAN_AGE && folder.try_lock().is_ok() {
+            std::fs::remove_dir_all(&path)?;
+        }
+    }
+    Ok(())
 }
 
 /// What can be said of the inputs as a whole before the ledger is asked.
@@ -302,4 +334,37 @@ pub fn fold_partly(job: &Job, run: &RunRow, ledger: &mut Ledger) -> Result<(), F
     let members = detail.map(|detail| detail.members).unwrap_or_default();
     let fold = fold::Fold::new(ledger, run.ordinal, &folder, &members, fold::Rest::Open, super::wall_ms())?;
     fold::into_ledger(ledger, run.ordinal, &folder, fold, replace, |_| Ok(()))
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::SystemTime;
+
+    use super::*;
+
+    #[test]
+    fn folders_of_killed_surveys_vanish_and_others_stay() {
+        let runs = tempfile::tempdir().unwrap();
+        let old = SystemTime::now() - 2 * ORPHAN_AGE;
+        let folder = |name: &str, modified: SystemTime| {
+            let path = runs.path().join(name);
+            std::fs::create_dir(&path).unwrap();
+            std::fs::write(path.join("rows"), "ids").unwrap();
+            let file = File::open(path).unwrap();
+            file.set_modified(modified).unwrap();
+            file
+        };
+        drop(folder(".survey-killed", old));
+        let under_way = folder(".survey-under-way", old);
+        under_way.lock().unwrap();
+        drop(folder(".survey-young", SystemTime::now()));
+        drop(folder("20261101T000000Z-00001", old));
+        remove_orphans(runs.path()).unwrap();
+        let mut left: Vec<String> = std::fs::read_dir(runs.path())
+            .unwrap()
+            .map(|entry| entry.unwrap().file_name().into_string().unwrap())
+            .collect();
+        left.sort();
+        assert_eq!(left, [".survey-under-way", ".survey-young", "20261101T000000Z-00001"]);
+    }
 }

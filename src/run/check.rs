@@ -5,9 +5,10 @@ use std::collections::BTreeMap;
 use serde::Serialize;
 
 use super::begin::{self, Reading, Surveyed};
+use super::context::Job;
 use super::detail::{Flags, InputFact};
 use super::inputs;
-use super::job::{Job, Request};
+use super::job::Request;
 use super::manifest::Sum;
 use super::plan::Counts;
 use super::store::{Fate, Rows, RunFolder, rows_and_fates};

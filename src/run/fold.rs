@@ -153,12 +153,19 @@ impl Fold {
         Ok(())
     }
 
-    /// The last end that the journal has of a row.
+    /// The last end that the journal has of a row; a run that was reopened may have several, and their attempts add up.
     fn end_of(&mut self, id: u64) -> Result<Option<Settled>, Fault> {
-        let mut last = None;
+        let mut last: Option<Settled> = None;
         while let Some(record) = self.ends.next_if(|next| next.as_ref().map_or(true, |next| next.row <= id)) {
             let record = record?;
-            last = (record.row == id).then_some(record.settled);
+            if record.row == id {
+                let mut settled = record.settled;
+                if let Some(earlier) = last {
+                    settled.attempts += earlier.attempts;
+                    settled.first_sent_ms = earlier.first_sent_ms.or(settled.first_sent_ms);
+                }
+                last = Some(settled);
+            }
         }
         Ok(last)
     }

@@ -88,8 +88,8 @@ pub fn recorded(facts: &[InputFact], moved: &[PathBuf], job: &str) -> Result<Vec
         .iter()
         .map(|fact| {
             let own = PathBuf::from(&fact.path);
-            let candidates = moved.iter().chain(std::iter::once(&own));
-            let found = candidates.into_iter().find(|path| file_fact(path).is_ok_and(|now| now.sha256 == fact.sha256));
+            let mut candidates = std::iter::once(&own).chain(moved);
+            let found = candidates.find(|path| file_fact(path).is_ok_and(|now| now.sha256 == fact.sha256));
             let path = found.cloned().ok_or_else(|| gone(fact, job))?;
             Ok(of_fact(fact, path))
         })

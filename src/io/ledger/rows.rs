@@ -124,6 +124,8 @@ pub(super) fn raise_epoch(transaction: &Transaction<'_>) -> rusqlite::Result<()>
 fn fold_bill(transaction: &Transaction<'_>, run: u32, bill: &BillChange) -> rusqlite::Result<()> {
     let unproved = bill.past.is_open() || bill.past.is_possible();
     let json = |value: &dyn erased::Json| unproved.then(|| value.json());
+    // A run that is closed late (abandoned, say) must not undo what another has proved since: an applied bill stays
+    // applied, and "never sent" is no news of a bill that was.
     // The body of a doubtful bill is the last revision that was made durable. Where this run made none, the stored
     // one stays, and so does the list of what it leaves out.
     let body: Option<Vec<u8>> = if bill.past.is_possible() {
@@ -143,7 +145,8 @@ fn fold_bill(transaction: &Transaction<'_>, run: u32, bill: &BillChange) -> rusq
              run = ?8, source = ?9, line = ?10, past = ?11, closing = ?12, doubt = ?13, last_run = ?14, \
              last_row = ?15, settled_ms = ?16, code = ?17, members = ?19, \
              dropped = CASE WHEN ?20 IS NULL AND ?11 IN (1, 4) THEN dropped ELSE ?18 END, \
-             body = CASE WHEN ?11 IN (1, 4) THEN coalesce(?20, body) END, outcome = ?21",
+             body = CASE WHEN ?11 IN (1, 4) THEN coalesce(?20, body) END, outcome = ?21 \
+             WHERE NOT (bills.past = 0 AND ?11 <> 0) AND NOT (?11 = 2 AND bills.past NOT IN (2, 3))",
         )?
         .execute(params![
             bill.key.0,

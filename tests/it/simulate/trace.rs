@@ -47,6 +47,11 @@ impl Trace {
         self.last = card;
     }
 
+    /// The card to tell of.
+    pub fn look_at(&mut self, card: usize) {
+        self.last = card;
+    }
+
     /// Something happened to all.
     pub fn stage(&mut self, now: Tick, what: String) {
         if self.stages.len() == TOLD {
@@ -55,7 +60,7 @@ impl Trace {
         self.stages.push_back((now, what));
     }
 
-    /// The last events of the card that something happened to last.
+    /// The last events of the card that something happened to last, or that was looked at.
     pub fn tell(&self) -> String {
         let mut lines: Vec<(Tick, usize, String)> = Vec::new();
         for (at, (now, what)) in self.stages.iter().enumerate() {
