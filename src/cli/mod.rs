@@ -70,9 +70,6 @@ struct Global {
     /// No progress display
     #[arg(long, global = true, help_heading = "Global options")]
     no_progress: bool,
-    /// Personal ids in full in logs, for an investigation
-    #[arg(long, global = true, help_heading = "Global options")]
-    log_pii: bool,
 }
 
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]

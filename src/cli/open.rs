@@ -44,7 +44,7 @@ struct Line<'a> {
 #[derive(Default)]
 struct Met {
     rows: u64,
-    oldest_s: u64,
+    oldest_ms: u64,
     /// By run: its job, its folder, its open rows.
     runs: BTreeMap<String, (String, String, u64)>,
 }
@@ -72,7 +72,7 @@ impl Open {
         } else {
             screen.print(&self.end(&met, &settings))?;
         }
-        let too_old = self.max_age.is_some_and(|most| met.rows > 0 && Duration::from_secs(met.oldest_s) > most);
+        let too_old = self.max_age.is_some_and(|most| met.rows > 0 && Duration::from_millis(met.oldest_ms) > most);
         Ok(if too_old { Exit::Failures } else { Exit::Clean })
     }
 
@@ -86,7 +86,7 @@ impl Open {
         if met.rows == 0 {
             return "The ledger has no open rows.\n".to_owned();
         }
-        let oldest = span(Duration::from_secs(met.oldest_s));
+        let oldest = span(Duration::from_millis(met.oldest_ms));
         let mut text =
             format!("\n{}, the oldest for {oldest}. To close them, oldest run first:\n", count(met.rows, "open row"));
         for (run, (job, dir, rows)) in &met.runs {
@@ -110,7 +110,7 @@ impl Open {
 impl Met {
     fn take(&mut self, row: OpenRow) {
         self.rows += 1;
-        self.oldest_s = self.oldest_s.max(row.age_s);
+        self.oldest_ms = self.oldest_ms.max(row.age_ms);
         self.runs.entry(row.run).or_insert((row.job, row.dir, 0)).2 += 1;
     }
 }
@@ -121,6 +121,6 @@ fn text(row: &OpenRow, met: &Met) -> String {
     };
     let head = if met.rows == 0 { line("BILL", "CARD", "CLASS", "CODE", "AGE", "RUN") } else { String::new() };
     let bill = row.bill_no.as_deref().unwrap_or("-");
-    let age = span(Duration::from_secs(row.age_s));
+    let age = span(Duration::from_millis(row.age_ms));
     head + &line(bill, &row.card, row.class.as_str(), &row.code, &age, &row.run)
 }

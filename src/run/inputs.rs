@@ -50,7 +50,9 @@ pub fn forget_standard_input(inputs: &[Input], ledger: &Path) -> Result<(), Faul
 
 /// The files of a replay: a failure file, or all those of a run directory.
 pub fn of_replay(settings: &Settings, failures: &Path) -> Result<Vec<Input>, Fault> {
-    let paths = if failures.is_dir() { failure_files(failures)? } else { vec![failures.to_owned()] };
+    // `latest` is a link that points elsewhere once this replay is closed.
+    let failures = &std::fs::canonicalize(failures).unwrap_or_else(|_| failures.to_owned());
+    let paths = if failures.is_dir() { failure_files(failures)? } else { vec![failures.clone()] };
     let name = |path: &Path| path.strip_prefix(&settings.base).unwrap_or(path).display().to_string();
     let inputs = paths.into_iter().map(|path| Input::new(name(&path), path, FormatChoice::Auto, None));
     Ok(inputs.collect::<Result<_, _>>()?)

@@ -25,8 +25,8 @@ pub struct OpenRow {
     pub code: String,
     /// When the run that first read it began.
     pub since: String,
-    /// The same in seconds before now.
-    pub age_s: u64,
+    /// The same in milliseconds before now.
+    pub age_ms: u64,
     /// The run that left it so.
     pub run: String,
     /// Its job.
@@ -204,7 +204,7 @@ pub fn each_open(
             class: bill.outcome,
             code: bill.code,
             since: rfc3339_ms(since_ms),
-            age_s: (now_ms - since_ms).max(0).unsigned_abs() / 1_000,
+            age_ms: (now_ms - since_ms).max(0).unsigned_abs(),
             run: last.id.clone(),
             job: last.job.clone(),
             dir: last.dir.clone(),

@@ -8,6 +8,7 @@ mod fault;
 mod layers;
 mod read;
 mod tree;
+mod unbuilt;
 mod url;
 mod values;
 
@@ -21,6 +22,7 @@ pub use layers::Overrides;
 pub use settings::Settings;
 pub use values::{parse_duration, show_duration};
 
+use self::layers::Layers;
 use crate::wire::{DIALECTS, Entry};
 
 /// Reads a job.
@@ -62,11 +64,16 @@ fn load_with(path: &Path, overrides: &Overrides, dialects: &[Entry]) -> Result<S
     let file = String::from_utf8(bytes).map_err(|error| unreadable(&error))?;
     let full = absolute(path).map_err(|error| unreadable(&error))?;
     let base = full.parent().expect("a file that was read stands in a folder");
-    build(&name, file.trim_start_matches('\u{feff}'), base, overrides, dialects)
+    let mut layers = Layers::stack(&name, file.trim_start_matches('\u{feff}'), overrides, dialects)?;
+    layers.refuse_unbuilt();
+    read(layers, base)
 }
 
 fn build(name: &str, file: &str, base: &Path, overrides: &Overrides, dialects: &[Entry]) -> Result<Settings, JobFault> {
-    let mut layers = layers::Layers::stack(name, file, overrides, dialects)?;
+    read(Layers::stack(name, file, overrides, dialects)?, base)
+}
+
+fn read(mut layers: Layers<'_>, base: &Path) -> Result<Settings, JobFault> {
     let settings = read::settings(&mut layers, base);
     layers.finish(settings)
 }

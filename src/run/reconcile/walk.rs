@@ -13,6 +13,7 @@ use crate::io::source::{Input, Layout, ReadRules, Reader, Row};
 use crate::model::{Amount, Outcome};
 use crate::run::Fault;
 use crate::run::detail::InputFact;
+use crate::run::fold::CUT_OFF;
 use crate::run::manifest::{Manifest, Sum, Tally};
 
 /// What is walked over.
@@ -358,7 +359,10 @@ fn fault_of(line: &Line) -> Option<&'static str> {
         Outcome::Applied if !called => Some("but no attempt was made"),
         Outcome::Applied if line.code.is_empty() => Some("but has no code"),
         Outcome::Applied if line.http_status.is_none() => Some("but no reply was read"),
-        _ if called && line.first_sent_at.is_none() => Some("but nobody knows when its first attempt began"),
+        // When a row was cut off in its first attempt, that attempt's begin was not durable yet.
+        _ if called && line.first_sent_at.is_none() && line.code != CUT_OFF => {
+            Some("but nobody knows when its first attempt began")
+        }
         _ if line.settled_at.is_none() => Some("but nobody knows when it was settled"),
         _ if called && line.first_sent_at > line.settled_at => Some("but was settled before it was sent"),
         Outcome::Rejected | Outcome::Conflict | Outcome::Duplicate | Outcome::AlreadyApplied if called => {

@@ -5,6 +5,7 @@
 mod crash;
 mod history;
 mod laws;
+mod look;
 mod stage;
 mod stops;
 
