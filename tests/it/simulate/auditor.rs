@@ -55,6 +55,13 @@ struct Row {
     in_doubt: u32,
 }
 
+impl Row {
+    /// Between intent and outcome on disk.
+    fn is_open(&self) -> bool {
+        self.durable.is_some() && !self.settled_durable
+    }
+}
+
 /// What was seen of a row in the process that lives.
 #[derive(Debug, Default)]
 struct Live {
@@ -62,7 +69,8 @@ struct Live {
     doubts: u32,
     told: Option<Told>,
     sent_drop: u64,
-    under_way: bool,
+    /// It was begun.
+    intended: bool,
     /// Attempts and doubts that the process began with.
     recovered: (u32, u32),
 }
@@ -78,6 +86,8 @@ pub struct Auditor {
     /// Arrivals (strict), or sends (paced), of one window.
     arrivals: VecDeque<Tick>,
     bills: BTreeMap<Digest, Bill>,
+    /// Bills of which the card was, or may have been, given something.
+    given: BTreeSet<(usize, Place, Digest)>,
     /// Per card and member, the newest place that the gateway was given.
     shown: BTreeMap<(usize, u64), Place>,
     // ---- of the run
@@ -91,8 +101,11 @@ pub struct Auditor {
     settings: Option<Settings>,
     began: Tick,
     live: BTreeMap<u64, Live>,
-    /// Rows between intent and durable outcome.
-    slots: BTreeSet<u64>,
+    /// Rows between intent and durable outcome, those included that earlier processes left there: what a kill can send
+    /// again.
+    open: BTreeSet<u64>,
+    /// The row of each card whose exchange is under way.
+    under_way: BTreeMap<usize, u64>,
     /// The row of each card that has an intent and no outcome on record.
     intended: BTreeMap<usize, u64>,
     /// Cards with an exchange under way when the last process died.
@@ -116,6 +129,7 @@ impl Auditor {
             timeout: world.timeout,
             arrivals: VecDeque::new(),
             bills: BTreeMap::new(),
+            given: BTreeSet::new(),
             shown: BTreeMap::new(),
             hold: false,
             rows: BTreeMap::new(),
@@ -124,7 +138,8 @@ impl Auditor {
             settings: None,
             began: Tick::ZERO,
             live: BTreeMap::new(),
-            slots: BTreeSet::new(),
+            open: BTreeSet::new(),
+            under_way: BTreeMap::new(),
             intended: BTreeMap::new(),
             cut_off: BTreeSet::new(),
             budget_spent: 0,
@@ -197,7 +212,8 @@ impl Auditor {
         for (row, attempts, doubt) in recovered {
             self.live.insert(*row, Live { recovered: (*attempts, *doubt), ..Live::default() });
         }
-        self.slots.clear();
+        self.under_way.clear();
+        self.open = self.rows.iter().filter(|(_, row)| row.is_open()).map(|(id, _)| *id).collect();
         self.intended.clear();
         for (id, row) in &mut self.rows {
             if !row.settled_durable {
@@ -218,30 +234,18 @@ impl Auditor {
     /// The process died.
     pub fn cut(&mut self, now: Tick) {
         self.stage(now, "cut off".to_owned());
-        let in_doubt: Vec<u64> =
-            self.live.iter().filter(|(_, live)| live.attempts > 0 || live.under_way).map(|(row, _)| *row).collect();
-        let concurrency = self.settings.as_ref().expect("a process lives").concurrency;
-        let sent_again = in_doubt.iter().filter(|row| !self.rows[row].settled_durable).count();
-        assert!(
-            sent_again <= concurrency,
-            "law 3: a kill leaves {sent_again} rows to be sent again, not {concurrency}"
-        );
-        self.coverage.hit_if("a kill with rows in doubt", sent_again > 0);
-        self.cut_off.clear();
-        for (row, live) in &self.live {
-            let row = &self.rows[row];
-            if live.under_way {
-                self.cut_off.insert(row.card);
-                self.bills.get_mut(&row.bill).expect("planned").doubted = true;
-            }
+        let in_doubt = self.rows.values().any(Row::is_open);
+        self.coverage.hit_if("a kill with rows in doubt", in_doubt);
+        self.cut_off.extend(self.under_way.keys());
+        for row in self.under_way.values() {
+            self.bills.get_mut(&self.rows[row].bill).expect("planned").doubted = true;
         }
     }
 
     /// The dispatcher says that it is done.
     pub fn done(&mut self, now: Tick, stop: Option<&Stop>) {
         self.stage(now, format!("done, stop: {stop:?}"));
-        let under_way: Vec<&u64> = self.live.iter().filter(|(_, live)| live.under_way).map(|(row, _)| row).collect();
-        assert!(under_way.is_empty(), "done with exchanges under way: {under_way:?}");
+        assert!(self.under_way.is_empty(), "done with exchanges under way: {:?}", self.under_way);
         assert_eq!(self.stopping, stop.is_some(), "stopped: {stop:?}");
         assert!(stop != Some(&Stop::Errors) || self.must_stop, "stopped without a reason: {stop:?}");
         for (id, row) in self.rows.iter().filter(|(_, row)| !row.settled_durable) {
@@ -249,7 +253,7 @@ impl Auditor {
             assert!(row.settled.is_none(), "done before the outcome of row {id} is durable");
             assert!(stop.is_some(), "law 1: done, and row {id} has no outcome");
             // A stop may come before rows that an earlier process left open are taken up again.
-            let is_untouched = !self.slots.contains(id) && self.live.get(id).is_none_or(|live| live.attempts == 0);
+            let is_untouched = self.live.get(id).is_none_or(|live| !live.intended && live.attempts == 0);
             assert!(is_untouched, "law 1: row {id} was sent and has no outcome");
         }
     }
@@ -270,6 +274,7 @@ impl Auditor {
         }
         self.check_hold(id);
         self.take_slot(id);
+        self.live.entry(id).or_default().intended = true;
     }
 
     fn check_hold(&self, id: u64) {
@@ -280,9 +285,9 @@ impl Auditor {
 
     fn take_slot(&mut self, id: u64) {
         let concurrency = self.settings.as_ref().expect("a process lives").concurrency;
-        self.slots.insert(id);
-        let slots = self.slots.len();
-        assert!(slots <= concurrency, "law 3: {slots} rows between intent and durable outcome, not {concurrency}");
+        self.open.insert(id);
+        let open = self.open.len();
+        assert!(open <= concurrency, "law 3: a kill would send {open} rows again, not {concurrency}");
     }
 
     /// A request leaves.
@@ -299,12 +304,10 @@ impl Auditor {
         assert_eq!(row.settled, None, "row {id} is sent after its end");
         self.check_hold(id);
         self.take_slot(id);
-        if let Some((other, _)) =
-            self.live.iter().find(|(other, live)| live.under_way && self.rows[other].card == sent.card)
-        {
+        if let Some(other) = self.under_way.insert(sent.card, id) {
             panic!("law 4: row {id} is sent while row {other} of its card is under way");
         }
-        if self.cut_off.contains(&sent.card) {
+        if self.cut_off.remove(&sent.card) {
             let waited = now.since(self.began);
             assert!(waited >= self.timeout, "law 4: a card in doubt is called {waited:?} after the restart");
         }
@@ -316,10 +319,10 @@ impl Auditor {
         let body = bill.bodies.entry((row.content, drop)).or_insert_with(|| sent.body.clone());
         assert_eq!(*body, sent.body, "law 6: other bytes for the same revision");
         bill.possible |= sent.carried;
+        self.given.insert((sent.card, sent.place, sent.bill));
         row.sends += 1;
         let live = self.live.entry(id).or_default();
         live.attempts += 1;
-        live.under_way = true;
         live.sent_drop = drop;
         let (before, most) = (live.recovered.0, settings.policy.attempts_max);
         assert!(before + live.attempts <= most.max(before + 1), "row {id} costs {} attempts", before + live.attempts);
@@ -330,17 +333,12 @@ impl Auditor {
 
     /// Law 4: nothing older than what the card was given, or may have been given.
     fn check_forward(&self, sent: &Sent) {
-        let newer = self.bills.iter().filter(|(_, bill)| bill.card == sent.card && bill.place > sent.place);
-        for (digest, newer) in newer.filter(|(digest, _)| **digest != sent.bill) {
+        let newest = (sent.card, Place { occurred_ms: i64::MAX, ..Place::default() }, Digest::default());
+        for (_, place, digest) in self.given.range((sent.card, sent.place, Digest([u8::MAX; 16]))..newest) {
+            let newer = &self.bills[digest];
             let given = newer.possible | newer.confirmed;
             let clash = if newer.closing { given } else { given & sent.carried };
-            assert!(
-                clash == 0,
-                "law 4: row {} ({:?}) is older than {digest} ({:?})",
-                sent.row,
-                sent.place,
-                newer.place
-            );
+            assert!(clash == 0, "law 4: row {} ({:?}) is older than {digest} ({place:?})", sent.row, sent.place);
         }
     }
 
@@ -379,7 +377,7 @@ impl Auditor {
         assert_eq!(row.settled, None, "row {id} ends twice");
         let nothing = Live::default();
         let live = self.live.get(&id).unwrap_or(&nothing);
-        assert!(!live.under_way, "row {id} ends while it is under way");
+        assert_ne!(self.under_way.get(&row.card), Some(&id), "row {id} ends while it is under way");
         let doubts = row.plan.row.doubt + live.recovered.1 + live.doubts;
         assert_eq!(end.in_doubt, doubts, "doubts of row {id}");
         assert_eq!(end.attempts, live.recovered.0 + live.attempts, "attempts of row {id}");
@@ -517,8 +515,8 @@ impl Auditor {
     pub fn told(&mut self, now: Tick, sent: &Sent, told: &Told) {
         self.tell(now, sent.row, Event::Told(told.clone()));
         self.coverage.verdict(told.verdict);
+        assert_eq!(self.under_way.remove(&sent.card), Some(sent.row));
         let live = self.live.get_mut(&sent.row).expect("sent");
-        live.under_way = false;
         live.told = Some(told.clone());
         let bill = self.bills.get_mut(&sent.bill).expect("sent");
         match told.verdict {
@@ -585,7 +583,7 @@ impl Auditor {
     /// An outcome is durable.
     pub fn settled_durable(&mut self, now: Tick, id: u64, outcome: Outcome, drop: u64) {
         self.tell(now, id, Event::SettledDurable(outcome));
-        self.slots.remove(&id);
+        self.open.remove(&id);
         let row = self.rows.get_mut(&id).expect("planned");
         assert_eq!(row.settled, Some(outcome), "another outcome became durable");
         row.settled_durable = true;

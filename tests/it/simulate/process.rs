@@ -69,6 +69,8 @@ pub struct Process<'a> {
     began: Tick,
     dispatcher: Dispatcher,
     held: HashMap<u64, Held>,
+    /// What the stored revisions of adopted rows leave out.
+    adopted: HashMap<u64, u64>,
     /// Records that are not durable yet, and how many of them the commit under way takes.
     pending: VecDeque<Record>,
     committing: usize,
@@ -115,9 +117,9 @@ impl<'a> Process<'a> {
         Process {
             dispatcher: Dispatcher::new(config, quota),
             stage,
-            run,
             name,
             began,
+            adopted: run.survey.plan.iter().filter_map(|row| Some((row.row.id, row.adopted?))).collect(),
             held: HashMap::new(),
             pending: VecDeque::new(),
             committing: 0,
@@ -125,6 +127,7 @@ impl<'a> Process<'a> {
             death,
             read: 0,
             polls: 0,
+            run,
         }
     }
 
@@ -243,8 +246,8 @@ impl<'a> Process<'a> {
     /// The bytes of a revision: those that an earlier run made durable, or new ones.
     fn body(&self, id: u64, drop: u64) -> Vec<u8> {
         let facts = self.facts(id);
-        let adopted = self.run.survey.plan.iter().any(|row| row.row.id == id && row.adopted == Some(drop));
-        let known = self.stage.ledger.bills.get(&facts.bill).filter(|_| adopted);
+        let is_stored = self.adopted.get(&id) == Some(&drop);
+        let known = self.stage.ledger.bills.get(&facts.bill).filter(|_| is_stored);
         known.and_then(|bill| bill.body.clone()).unwrap_or_else(|| {
             let row = &facts.row;
             let members: Vec<String> =
@@ -255,12 +258,12 @@ impl<'a> Process<'a> {
     }
 
     fn send(&mut self, id: u64) {
-        let open = self.run.journal.iter().rev().find_map(|record| match record {
-            Record::Intent { row, drop, body } if *row == id => Some((*drop, body.clone())),
-            _ => None,
-        });
         if !self.held.contains_key(&id) {
-            let (drop, body) = open.expect("law 5: a send without an intent");
+            let intent = self.run.journal.iter().rev().find_map(|record| match record {
+                Record::Intent { row, drop, body } if *row == id => Some((*drop, body.clone())),
+                _ => None,
+            });
+            let (drop, body) = intent.expect("law 5: a send without an intent");
             self.held.insert(id, Held { drop, body, doubt: false });
         }
         let (facts, held) = (self.facts(id), &self.held[&id]);

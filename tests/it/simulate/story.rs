@@ -2,7 +2,7 @@
 //! everything must be settled.
 
 use std::cell::RefCell;
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::rc::Rc;
 use std::time::Duration;
 
@@ -23,10 +23,8 @@ use super::world::{Row, Settings, World};
 /// person. Where doubt holds, the rows of a card go one after the other.
 const ROUNDS: usize = 4;
 
-/// Plays the story of a seed. Panics where a law is broken.
-pub fn play(seed: u64, trace: &Rc<RefCell<Trace>>) -> Coverage {
-    let mut dice = Dice::new(seed);
-    let world = World::new(&mut dice);
+/// Plays the story of a world. Panics where a law is broken.
+pub fn play(world: World, mut dice: Dice, trace: &Rc<RefCell<Trace>>) -> Coverage {
     trace
         .borrow_mut()
         .stage(Tick::ZERO, format!("{:?} {:?}", world.trouble, (world.quota, world.window, world.timeout)));
@@ -46,7 +44,7 @@ pub fn play(seed: u64, trace: &Rc<RefCell<Trace>>) -> Coverage {
     for file in story.stage.world.files.clone() {
         story.night(&file);
         while story.stage.dice.percent(30) {
-            let settings = Settings::any(&mut story.stage.dice);
+            let settings = Settings::of(story.stage.world.mood, &mut story.stage.dice);
             if story.stage.dice.percent(60) {
                 let open = story.stage.ledger.open();
                 story.run(open, settings);
@@ -74,7 +72,7 @@ struct Story {
 
 impl Story {
     fn night(&mut self, file: &[Row]) {
-        let settings = Settings::any(&mut self.stage.dice);
+        let settings = Settings::of(self.stage.world.mood, &mut self.stage.dice);
         self.run(fresh(file), settings);
     }
 
@@ -234,14 +232,15 @@ impl Story {
     /// The files once more: nothing is sent but rows that are nobody's (no bill, no time), what was refused with another
     /// content, and what a person said was never applied.
     fn again(&mut self) {
-        for file in self.stage.world.files.clone() {
-            let versions = |row: &Row| {
-                let all = self.stage.world.files.iter().flatten();
-                all.filter(|other| other.bill == row.bill).map(Row::content).collect::<BTreeSet<_>>().len()
-            };
+        let files = self.stage.world.files.clone();
+        let mut contents: BTreeMap<Option<u64>, BTreeSet<Digest>> = BTreeMap::new();
+        for row in files.iter().flatten() {
+            contents.entry(row.bill).or_default().insert(row.content());
+        }
+        for file in files {
             let known = |row: &&Row| {
                 let has_identity = row.bill.is_some() || row.occurred.is_some();
-                has_identity && versions(row) == 1 && !self.forgotten.contains(&row.content())
+                has_identity && contents[&row.bill].len() == 1 && !self.forgotten.contains(&row.content())
             };
             let lines: Vec<Row> = file.iter().filter(known).cloned().collect();
             let settings = Settings { include_refused: false, ..Settings::calm(&mut self.stage.dice) };

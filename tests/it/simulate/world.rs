@@ -53,7 +53,7 @@ impl Row {
 }
 
 /// What goes wrong with one world's gateway and network, and for how long.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Default)]
 pub struct Trouble {
     /// The sandbox's own table.
     pub faults: String,
@@ -79,9 +79,35 @@ impl Trouble {
     }
 }
 
+/// What a world is about: what chance alone would bring together too seldom.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Mood {
+    /// Nothing in particular.
+    Any,
+    /// Groups whose carriers are refused, and kills among them.
+    Groups,
+    /// More rows than one window of the quota takes, and nothing that slows them down.
+    Rush,
+    /// A card with more rows than the dispatcher keeps in memory.
+    Wide,
+}
+
+impl Mood {
+    /// Any mood that a sweep has time for.
+    pub fn any(dice: &mut Dice) -> Mood {
+        match dice.of(0..=99) {
+            0..=9 => Mood::Groups,
+            10..=12 => Mood::Rush,
+            _ => Mood::Any,
+        }
+    }
+}
+
 /// All that is fixed for a story.
 #[derive(Clone, Debug)]
 pub struct World {
+    /// What it is about.
+    pub mood: Mood,
     /// The files, in the order of their nights.
     pub files: Vec<Vec<Row>>,
     /// Arrivals permitted ...
@@ -98,36 +124,47 @@ pub struct World {
     pub trouble: Trouble,
     /// How long a group commit may take, in microseconds.
     pub commit_max: u64,
-    /// Attempts of a bill after which the gateway is well.
-    pub heal: u32,
 }
 
 impl World {
-    /// The world of a seed.
-    pub fn new(dice: &mut Dice) -> World {
+    /// A world of that mood.
+    pub fn of(mood: Mood, dice: &mut Dice) -> World {
+        let mut world = World::usual(mood, dice);
+        match mood {
+            Mood::Any => {}
+            Mood::Groups => {
+                let (heal, refused) = (dice.of(2..=6), dice.of(10..=40));
+                let faults =
+                    format!("heal={heal},refuse:PASS_STATUS_ILLEGAL={refused}%,unknown-applied=8%,drop-before=4%");
+                world.trouble = Trouble { faults, disowned: Vec::new(), down: Vec::new(), ..world.trouble };
+            }
+            Mood::Rush | Mood::Wide => {
+                let faults = "heal=1,unknown=1%".to_owned();
+                world.trouble = Trouble { faults, there_max: 3_000, back_max: 3_000, ..Trouble::default() };
+                (world.timeout, world.commit_max) = (Duration::from_secs(5), 300);
+                world.quota = if mood == Mood::Rush { dice.of(40..=80) as u32 } else { 100_000 };
+            }
+        }
+        world
+    }
+
+    fn usual(mood: Mood, dice: &mut Dice) -> World {
         let window = dice.micros(20_000..=1_000_000);
         let quota = if dice.percent(20) { dice.of(1..=4) } else { dice.of(5..=80) } as u32;
         let wild = dice.percent(30);
         let timeout = if wild { dice.micros(10_000..=1_500_000) } else { dice.micros(200_000..=5_000_000) };
         let there_max = if wild { window.as_micros() as u64 * 3 / 2 } else { dice.of(1..=8_000) };
         let back_max = if wild { dice.of(1..=1_000_000) } else { dice.of(1..=8_000) };
-        let heal = dice.of(1..=8) as u32;
         World {
-            files: files(dice),
+            mood,
+            files: files(mood, dice),
             quota,
             window,
             strict: dice.percent(75),
             enforced: dice.percent(50),
             timeout,
-            trouble: Trouble {
-                faults: faults(dice, heal),
-                down: down(dice),
-                disowned: disowned(dice),
-                there_max,
-                back_max,
-            },
+            trouble: Trouble { faults: faults(dice), down: down(dice), disowned: disowned(dice), there_max, back_max },
             commit_max: *dice.pick(&[1, 300, 5_000, 100_000]),
-            heal,
         }
     }
 }
@@ -155,7 +192,7 @@ fn disowned(dice: &mut Dice) -> Vec<(Tick, Tick, bool)> {
 }
 
 /// A table of the sandbox: a few faults at a few percent, or one that is rampant.
-fn faults(dice: &mut Dice, heal: u32) -> String {
+fn faults(dice: &mut Dice) -> String {
     const WORDS: [&str; 24] = [
         "unknown",
         "unknown-applied",
@@ -182,7 +219,7 @@ fn faults(dice: &mut Dice, heal: u32) -> String {
         "503-applied",
         "refuse:PASS_STATUS_ILLEGAL",
     ];
-    let mut table = format!("heal={heal}");
+    let mut table = format!("heal={}", dice.of(1..=8));
     if dice.percent(10) {
         return table;
     }
@@ -209,7 +246,12 @@ fn faults(dice: &mut Dice, heal: u32) -> String {
     table
 }
 
-fn files(dice: &mut Dice) -> Vec<Vec<Row>> {
+fn files(mood: Mood, dice: &mut Dice) -> Vec<Vec<Row>> {
+    match mood {
+        Mood::Any | Mood::Groups => {}
+        Mood::Rush => return vec![file(dice, 0, 200, 60, &[])],
+        Mood::Wide => return vec![file(dice, 0, 10_000, 400, &[])],
+    }
     let cards = if dice.percent(15) { 1 } else { dice.of(2..=14) };
     let rows = *dice.pick(&[4, 12, 30, 60]);
     let rows = if dice.percent(4) { 250 } else { rows };
@@ -226,14 +268,14 @@ fn files(dice: &mut Dice) -> Vec<Vec<Row>> {
 fn file(dice: &mut Dice, night: i64, count: u64, cards: u64, earlier: &[Vec<Row>]) -> Vec<Row> {
     let timed = dice.percent(75);
     let from = if dice.percent(25) { 0 } else { night * 1_000 };
-    let plain = dice.percent(30);
+    let plain = dice.percent(30) || count >= 200;
     let mut rows: Vec<Row> = Vec::new();
     for at in 0..count {
         let number = night as u64 * 1_000 + at;
         let mut row = fresh(dice, number, cards, plain);
         row.occurred = timed.then(|| from + dice.of(0..=count * 2) as i64);
-        let known: Vec<&Row> = earlier.iter().flatten().chain(&rows).collect();
-        if !known.is_empty() && !plain && dice.percent(12) {
+        if at > 0 && !plain && dice.percent(12) {
+            let known: Vec<&Row> = earlier.iter().flatten().chain(&rows).collect();
             let copied = (*dice.pick(&known)).clone();
             row = Row { occurred: row.occurred, ..copied };
             if dice.percent(35) {
@@ -300,9 +342,18 @@ pub struct Settings {
 }
 
 impl Settings {
-    /// Those of any night.
-    pub fn any(dice: &mut Dice) -> Settings {
-        let mut settings = Settings::calm(dice);
+    /// Those of any night of a world.
+    pub fn of(mood: Mood, dice: &mut Dice) -> Settings {
+        let calm = Settings::calm(dice);
+        match mood {
+            Mood::Any => Settings::any(calm, dice),
+            Mood::Groups => Settings { coalesce: true, coalesce_bills: true, crashes: dice.of(1..=5), ..calm },
+            Mood::Rush => Settings { concurrency: 32, ..calm },
+            Mood::Wide => Settings { concurrency: 8, chunk: 512, crashes: 2, ..calm },
+        }
+    }
+
+    fn any(mut settings: Settings, dice: &mut Dice) -> Settings {
         settings.policy.attempts_max = dice.of(1..=6) as u32;
         if dice.percent(15) {
             settings.policy.schedule = vec![dice.micros(0..=50_000), dice.micros(0..=2_000_000)];
