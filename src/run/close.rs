@@ -1,5 +1,6 @@
-//! Closing a run: outcomes, failures, ledger, manifest, in this order; the manifest's rename is the end. The files of
-//! a closed run can be written again.
+//! Closing a run: outcomes, failures, bills and cards, manifest, `latest`, in this order; then the ledger calls it
+//! closed. A run that was cut off before that is closed again from the beginning. The files of a closed run can be
+//! written again.
 
 use std::collections::BTreeMap;
 use std::io::Read;
@@ -71,8 +72,9 @@ pub fn close(order: &Order<'_>, ledger: &mut Ledger) -> Result<Manifest, Fault> 
     let mut manifest = manifest(order, &dir, ledger.path(), written, exit)?;
     manifest.durations_ms.finish = began.elapsed().as_millis() as u64;
     let json = write_manifest(&dir, &manifest)?;
-    ledger.close_run(order.run.ordinal, exit.code(), order.now_ms, &json)?;
     point_latest(&dir)?;
+    // Last: a run that is not closed yet is closed again, with all of the above.
+    ledger.close_run(order.run.ordinal, exit.code(), order.now_ms, &json)?;
     Ok(manifest)
 }
 
