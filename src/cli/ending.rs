@@ -1,7 +1,5 @@
 //! How a run ends for the person who started it: the last screen, and the command to type next.
 
-use std::path::Path;
-
 use serde::Serialize;
 
 use super::job::{JobArgs, Opened};
@@ -107,12 +105,9 @@ impl Ending<'_> {
 
     fn next_of_open(&self, manifest: &Manifest) -> Option<Next> {
         let open = manifest.rows.open();
-        // The sandbox throws the same dice for the same bill: only without faults can a replay heal.
-        let kinder = self.opened.job.is_sandboxed() && !self.opened.job.settings.sandbox.faults.is_empty();
-        let kinder = if kinder { " --set sandbox.faults=" } else { "" };
         (open > 0).then(|| Next {
             why: format!("Next: send what stayed open again ({}):", figures::count(open, "row")),
-            command: self.replay(manifest, &[]) + kinder,
+            command: self.replay(manifest, &[]),
         })
     }
 
@@ -131,12 +126,9 @@ impl Ending<'_> {
     }
 
     fn replay(&self, manifest: &Manifest, include: &[String]) -> String {
-        let mut words = vec![figures::path(Path::new(&manifest.dir))];
-        words.extend_from_slice(include);
-        if let Some(out) = self.out {
-            words.extend(["--out".to_owned(), out.clone()]);
-        }
-        self.args.command("replay", &words)
+        let out = self.out.map(|out| ["--out".to_owned(), out.clone()]);
+        let words = include.iter().cloned().chain(out.into_iter().flatten()).collect::<Vec<_>>();
+        self.args.replay(&manifest.dir, &words, &self.opened.job.settings)
     }
 
     /// The same job with a ledger that is kept.

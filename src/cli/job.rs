@@ -1,6 +1,6 @@
 //! Arguments that several commands share: the job, what overrides it, its days, and where a ledger is.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use clap::Args;
@@ -78,6 +78,14 @@ impl JobArgs {
         let set = self.set.iter().flat_map(|set| ["--set", set]);
         let words = [verb, &job].into_iter().chain(words.iter().map(String::as_str)).chain(state).chain(set);
         command_line(words)
+    }
+
+    /// The replay of a run directory. The sandbox throws the same dice for the same bill: without its faults a replay
+    /// can heal.
+    pub fn replay(&self, dir: &str, more: &[String], settings: &Settings) -> String {
+        let words = [&[figures::path(Path::new(dir))], more].concat();
+        let misbehaves = settings.gateway.url == GatewayUrl::Sandbox && !settings.sandbox.faults.is_empty();
+        self.command("replay", &words) + if misbehaves { " --set sandbox.faults=" } else { "" }
     }
 
     /// What tells a `ledger` command where the ledger is.
@@ -170,13 +178,18 @@ pub struct SendArgs {
 pub struct LedgerArgs {
     /// The job whose ledger it is
     #[arg(long, value_name = "JOB")]
-    job: Option<PathBuf>,
+    pub job: Option<PathBuf>,
     /// The folder in which the ledger lives
     #[arg(long, value_name = "DIR")]
-    state: Option<PathBuf>,
+    pub state: Option<PathBuf>,
 }
 
 impl LedgerArgs {
+    /// The ledger, for looking.
+    pub fn open(&self) -> Result<Ledger, CliError> {
+        Ok(Ledger::open_existing(&self.path()?).map_err(Fault::from)?)
+    }
+
     /// The ledger's path.
     pub fn path(&self) -> Result<PathBuf, CliError> {
         match (&self.job, &self.state) {

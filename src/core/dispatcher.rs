@@ -56,6 +56,8 @@ struct Row {
     attempts: u32,
     intent: Option<u64>,
     recovered_doubt: bool,
+    /// A crash cut it off between intent and end, and it has no slot of this process yet.
+    cut_off: bool,
     /// How an earlier process ended it; only absorbed rows wait with that, for their carrier.
     ended: Option<Outcome>,
     phase: Phase,
@@ -83,6 +85,9 @@ pub struct Dispatcher {
     /// How the rows ended that other rows' gates name.
     gate_ends: HashMap<u64, GateEnd>,
     slots_used: usize,
+    /// Rows that a crash cut off: those not read yet, and those read that have no slot yet.
+    cut_off_unread: usize,
+    cut_off_waiting: usize,
     in_flight: usize,
     settling: usize,
     budget: u64,
@@ -97,6 +102,8 @@ impl Dispatcher {
         Dispatcher {
             watch: Watch::new(config.error_limit),
             budget: config.budget,
+            cut_off_unread: config.cut_off,
+            cut_off_waiting: 0,
             config,
             quota,
             breaker: Breaker::default(),
@@ -139,6 +146,7 @@ impl Dispatcher {
             Event::EndOfPlan => {
                 self.reading = false;
                 self.end_of_plan = true;
+                self.cut_off_unread = 0;
             }
             Event::Durable(id) => self.durable(id),
             Event::Reply { id, verdict, answered, retry_after, verified, configuration, random } => {
@@ -195,7 +203,7 @@ impl Dispatcher {
     fn wants_rows(&self) -> bool {
         !self.end_of_plan
             && !self.reading
-            && self.ready.len() < self.config.concurrency
+            && (self.ready.len() < self.config.concurrency || self.cut_off_unread > 0)
             && self.rows.len() + limits::READ_ROWS <= limits::WINDOW_ROWS
     }
 
@@ -216,10 +224,15 @@ impl Dispatcher {
             attempts: recovered.attempts,
             intent: recovered.intent,
             recovered_doubt: recovered.doubt > 0,
+            cut_off: recovered.settled.is_none() && recovered.intent.is_some(),
             ended: recovered.settled,
             phase: if recovered.settled.is_some() { Phase::Settling } else { Phase::Queued },
             slot: false,
         };
+        if row.cut_off {
+            self.cut_off_unread = self.cut_off_unread.saturating_sub(1);
+            self.cut_off_waiting += 1;
+        }
         self.rows.insert(plan.id, row);
         self.lanes.entry(card).or_default().queue.push_back(plan.id);
         match recovered.settled {
@@ -251,8 +264,11 @@ impl Dispatcher {
     // ---- lanes start
 
     fn start_lanes(&mut self) {
-        while self.slots_used < self.config.concurrency && self.out.is_empty() {
-            let Some(card) = self.ready.pop_front() else { return };
+        for _ in 0..self.ready.len() {
+            if self.slots_used == self.config.concurrency || !self.out.is_empty() {
+                return;
+            }
+            let card = self.ready.pop_front().expect("as many as there were");
             if let Some(lane) = self.lanes.get_mut(&card) {
                 lane.listed = false;
                 self.start_lane(card);
@@ -263,11 +279,27 @@ impl Dispatcher {
     /// Starts the lane's first row that has to be sent; rows before it may be settled on the way.
     fn start_lane(&mut self, card: Digest) {
         while let Some(id) = self.next_of(card) {
-            if !self.pass_gates(id) {
-                continue;
+            let is_left = self.pass_gates(id);
+            match self.held.get(&card).copied() {
+                _ if !is_left => {}
+                Some(by) => self.settle(id, Outcome::Held, Cause::HeldBy(by)),
+                None if self.has_slot_for(id) => return self.activate(card, id),
+                None => return self.list(card),
             }
-            let Some(by) = self.held.get(&card).copied() else { return self.activate(card, id) };
-            self.settle(id, Outcome::Held, Cause::HeldBy(by));
+        }
+    }
+
+    /// Whether a slot is free that is not kept for a row that a crash cut off.
+    fn has_slot_for(&self, id: u64) -> bool {
+        let kept = if self.rows[&id].cut_off { 0 } else { self.cut_off_unread + self.cut_off_waiting };
+        self.slots_used + kept < self.config.concurrency
+    }
+
+    /// The row has its slot, or needs none any more.
+    fn found_slot(&mut self, id: u64) {
+        let row = self.rows.get_mut(&id).expect("in memory");
+        if std::mem::take(&mut row.cut_off) {
+            self.cut_off_waiting -= 1;
         }
     }
 
@@ -307,6 +339,7 @@ impl Dispatcher {
     fn activate(&mut self, card: Digest, id: u64) {
         self.lanes.get_mut(&card).expect("the lane of a row").active = Some(id);
         self.slots_used += 1;
+        self.found_slot(id);
         let row = self.rows.get_mut(&id).expect("in memory");
         row.slot = true;
         if row.intent == Some(row.drop) {

@@ -167,6 +167,9 @@ pub struct Config {
     pub hold: bool,
     /// When errors halt the run.
     pub error_limit: ErrorLimit,
+    /// Rows that a crash left between intent and end: they have slots before any new row starts, so that no series of
+    /// kills leaves more than `concurrency` rows in doubt.
+    pub cut_off: usize,
     /// When rows that a crash left in doubt may be sent again.
     pub doubt_not_before: Tick,
     /// No attempt starts later.

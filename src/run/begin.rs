@@ -8,9 +8,9 @@ use std::time::{Duration, Instant};
 
 use tempfile::TempDir;
 
+use super::context::Job;
 use super::detail::{Flags, RunDetail, run_id};
 use super::inputs::{self, Occurred};
-use super::job::Job;
 use super::plan::{self, Counts};
 use super::progress::Phase;
 use super::store::{RowsWriter, RunFolder, state_dir};
@@ -52,10 +52,24 @@ impl Surveyed {
     pub fn found(&self) -> &Found {
         &self.found
     }
+
+    /// The rows.
+    pub fn folder(&self) -> RunFolder {
+        RunFolder::at(self.temporary.path())
+    }
 }
 
-/// Reads every input to its end. Neither lease nor ledger are needed.
+/// Reads every input to its end, and refuses what cannot be right as a whole. Neither lease nor ledger are needed.
 pub fn survey(job: &Job, reading: &Reading<'_>) -> Result<Surveyed, Fault> {
+    let surveyed = read(job, reading)?;
+    if reading.include.is_none() {
+        judge(job, &surveyed.found)?;
+    }
+    Ok(surveyed)
+}
+
+/// Reads every input to its end.
+pub fn read(job: &Job, reading: &Reading<'_>) -> Result<Surveyed, Fault> {
     let began = Instant::now();
     job.progress.enter(Phase::Survey);
     let runs = state_dir(&job.settings.ledger).join("runs");
@@ -74,9 +88,6 @@ pub fn survey(job: &Job, reading: &Reading<'_>) -> Result<Surveyed, Fault> {
     let occurred = Occurred { given_ms: reading.occurred_at_ms, started_ms: reading.started_ms };
     let facts = inputs::facts(reading.inputs, &found.stamps, &job.settings, occurred);
     let digest = inputs::digest(&facts);
-    if reading.include.is_none() {
-        judge(job, &found)?;
-    }
     let (started_ms, took) = (reading.started_ms, began.elapsed());
     Ok(Surveyed { found, temporary, _in_use: in_use, facts, digest, started_ms, took })
 }
@@ -115,7 +126,7 @@ fn remove_orphans(runs: &Path) -> io::Result<()> {
 }
 
 /// What can be said of the inputs as a whole before the ledger is asked.
-fn judge(job: &Job, found: &Found) -> Result<(), Fault> {
+pub fn judge(job: &Job, found: &Found) -> Result<(), Fault> {
     let settings = &job.settings;
     if found.rows < settings.input.rows_min {
         return Err(Fault::input(format!(
@@ -144,11 +155,7 @@ pub struct Begun {
 
 /// Plans a survey against the ledger without booking it: what `check` shows.
 pub fn rehearse(job: &Job, surveyed: &Surveyed, flags: &Flags, ledger: &Ledger) -> Result<Counts, Fault> {
-    let folder = RunFolder::at(surveyed.temporary.path());
-    let ordinal = ledger.next_ordinal()?;
-    let counts = make_plan(job, surveyed, flags, ledger, ordinal, "check", &folder)?;
-    guard_rejects(job, surveyed, &counts)?;
-    Ok(counts)
+    make_plan(job, surveyed, flags, ledger, ledger.next_ordinal()?, "check", &surveyed.folder())
 }
 
 /// Plans a survey against the ledger and books the run. `again`: an earlier closing of the same run, or one whose
@@ -173,8 +180,7 @@ pub fn book(
         (ordinal, run_id(surveyed.started_ms, ordinal), surveyed.started_ms)
     };
     let folder = RunFolder::new(&job.settings.ledger, &id);
-    let temporary = RunFolder::at(surveyed.temporary.path());
-    let counts = make_plan(job, &surveyed, &flags, ledger, ordinal, &id, &temporary)?;
+    let counts = make_plan(job, &surveyed, &flags, ledger, ordinal, &id, &surveyed.folder())?;
     if kind == "run" && again.is_none() {
         guard_rejects(job, &surveyed, &counts)?;
     }
@@ -226,7 +232,8 @@ fn make_plan(
     plan::make(&order, ledger, folder)
 }
 
-fn guard_rejects(job: &Job, surveyed: &Surveyed, counts: &Counts) -> Result<(), Fault> {
+/// Whether so many rows are invalid that the file as a whole is not to be trusted.
+pub fn guard_rejects(job: &Job, surveyed: &Surveyed, counts: &Counts) -> Result<(), Fault> {
     let of = |outcome| counts.ended.get(&outcome).copied().unwrap_or(0);
     let (rejected, conflicts) = (of(Outcome::Rejected), of(Outcome::Conflict));
     let limit = job.settings.input.rejects_max.of(surveyed.found.rows, 1);
@@ -246,8 +253,7 @@ fn guard_rejects(job: &Job, surveyed: &Surveyed, counts: &Counts) -> Result<(), 
 
 fn first_reject(surveyed: &Surveyed) -> Result<Option<String>, Fault> {
     use super::store::{Content, StoredRow};
-    let folder = RunFolder::at(surveyed.temporary.path());
-    for row in crate::io::frames::FrameReader::<StoredRow>::open(&folder.rows())? {
+    for row in crate::io::frames::FrameReader::<StoredRow>::open(&surveyed.folder().rows())? {
         let row = row?;
         if let Content::Reject(reject) = &row.content {
             let name = &surveyed.facts[usize::from(row.seat.source)].name;
@@ -272,18 +278,7 @@ fn detail(
         || job.settings.output.dir.join(&job.settings.name).join(id).display().to_string(),
         |detail| detail.dir,
     );
-    let mut warnings = found.warnings.clone();
-    let bare = surveyed.found.timed.iter().filter(|(_, timed)| timed.is_bare()).count();
-    if bare > 0
-        && flags.occurred_at_ms.is_none()
-        && surveyed.facts.iter().any(|fact| fact.occurred_default_ms == surveyed.started_ms)
-    {
-        warnings.push(
-            "rows without `occurred_at` take the start of the run as their time: a file read out of its order would roll cards back; \
-             give --occurred-at, or a {date} in the file's name"
-                .to_owned(),
-        );
-    }
+    let warnings = warnings(surveyed, &flags);
     RunDetail {
         version: env!("CARGO_PKG_VERSION").to_owned(),
         content_form: Delta::CONTENT_FORM.to_owned(),
@@ -299,6 +294,23 @@ fn detail(
         settings: job.settings.in_force.clone(),
         warnings,
     }
+}
+
+/// What a person should know of the inputs.
+pub fn warnings(surveyed: &Surveyed, flags: &Flags) -> Vec<String> {
+    let mut warnings = surveyed.found.warnings.clone();
+    let bare = surveyed.found.timed.iter().filter(|(_, timed)| timed.is_bare()).count();
+    if bare > 0
+        && flags.occurred_at_ms.is_none()
+        && surveyed.facts.iter().any(|fact| fact.occurred_default_ms == surveyed.started_ms)
+    {
+        warnings.push(
+            "rows without `occurred_at` take the start of the run as their time: a file read out of its order would roll cards back; \
+             give --occurred-at, or a {date} in the file's name"
+                .to_owned(),
+        );
+    }
+    warnings
 }
 
 /// Interrupted runs of other jobs on the ledger: what they know is folded in before we look anything up. Their

@@ -234,7 +234,7 @@ impl From<StoredTail> for Tail {
 
 fn manifest(order: &Order<'_>, dir: &Path, ledger: &Path, written: Written, exit: Exit) -> Result<Manifest, Fault> {
     let detail = order.detail;
-    let absolute = |path: &Path| std::path::absolute(path).unwrap_or_else(|_| path.to_owned()).display().to_string();
+    let absolute = |path: &Path| std::fs::canonicalize(path).unwrap_or_else(|_| path.to_owned()).display().to_string();
     Ok(Manifest {
         version: env!("CARGO_PKG_VERSION").to_owned(),
         job: order.run.job.clone(),

@@ -89,9 +89,14 @@ pub fn recorded(facts: &[InputFact], moved: &[PathBuf], job: &str) -> Result<Vec
             let mut candidates = std::iter::once(&own).chain(moved);
             let found = candidates.find(|path| file_fact(path).is_ok_and(|now| now.sha256 == fact.sha256));
             let path = found.cloned().ok_or_else(|| gone(fact, job))?;
-            Ok(Input { name: fact.name.clone(), path, format: format_of(&fact.format), date: None })
+            Ok(of_fact(fact, path))
         })
         .collect()
+}
+
+/// A recorded input, at its place of now.
+pub fn of_fact(fact: &InputFact, path: PathBuf) -> Input {
+    Input { name: fact.name.clone(), path, format: format_of(&fact.format), date: None }
 }
 
 fn gone(fact: &InputFact, job: &str) -> Fault {

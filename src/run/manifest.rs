@@ -1,13 +1,15 @@
 //! The manifest: what a run was, did and left. Written last; its presence means that the run is closed.
 
 use std::collections::BTreeMap;
+use std::io::ErrorKind;
+use std::path::Path;
 
 use serde::{Deserialize, Serialize};
 
 use super::detail::{Flags, InputFact};
 use super::fold::Ended;
 use crate::core::halt::Stop;
-use crate::model::{Outcome, Total};
+use crate::model::{Amount, Outcome, Total};
 
 /// `manifest.json`.
 #[derive(Clone, Debug, Serialize, Deserialize)]
@@ -68,6 +70,19 @@ impl From<&Stop> for Stopped {
 impl Manifest {
     /// The file's name.
     pub const FILE: &str = "manifest.json";
+
+    /// Reads the manifest of a run directory. The error says what is there in its place.
+    pub fn read(dir: &Path) -> Result<Manifest, String> {
+        let path = dir.join(Self::FILE);
+        let text = std::fs::read(&path).map_err(|error| match error.kind() {
+            ErrorKind::NotFound if !dir.is_dir() => format!("{}: there is no such folder", dir.display()),
+            ErrorKind::NotFound => {
+                format!("{} has no {}: it is no run's folder, or the run is not closed", dir.display(), Self::FILE)
+            }
+            _ => format!("{} cannot be read: {error}", path.display()),
+        })?;
+        serde_json::from_slice(&text).map_err(|error| format!("{} is no manifest: {error}", path.display()))
+    }
 }
 
 /// One file of the run.
@@ -89,9 +104,10 @@ pub struct Sum {
 }
 
 impl Sum {
-    fn add(&mut self, ended: &Ended) {
+    /// Adds a row with its change of points, where that is known.
+    pub fn take(&mut self, change: Option<Amount>) {
         self.rows += 1;
-        ended.row.change.into_iter().for_each(|change| self.points.add(change));
+        change.into_iter().for_each(|change| self.points.add(change));
     }
 }
 
@@ -115,7 +131,7 @@ pub struct Tally {
 impl Tally {
     /// Counts a row.
     pub fn add(&mut self, ended: &Ended) {
-        self.outcomes.entry(ended.settled.outcome).or_default().add(ended);
+        self.outcomes.entry(ended.settled.outcome).or_default().take(ended.row.change);
         self.unsummed += u64::from(ended.row.unsummed);
         if ended.settled.outcome.is_failure() {
             *self.failure_codes.entry(ended.settled.code.clone()).or_default() += 1;
@@ -126,7 +142,7 @@ impl Tally {
             _ => false,
         };
         if untold && ended.row.bill_no.is_some() {
-            self.not_told.add(ended);
+            self.not_told.take(ended.row.change);
         }
     }
 

@@ -73,9 +73,9 @@ impl Recovery {
         Ok(Recovery { ends, open })
     }
 
-    /// Whether any row may have been sent without our knowing what came of it.
-    pub fn has_doubt(&self) -> bool {
-        !self.open.is_empty()
+    /// Rows that may have been sent without our knowing what came of it.
+    pub fn cut_off(&self) -> usize {
+        self.open.len()
     }
 
     /// What is known of a row.

@@ -8,6 +8,7 @@ use crate::model::{Digest, Outcome};
 
 impl Dispatcher {
     pub(super) fn settle(&mut self, id: u64, outcome: Outcome, cause: Cause) {
+        self.found_slot(id);
         let row = self.rows.get_mut(&id).expect("in memory");
         debug_assert_ne!(row.phase, Phase::Settling, "a row is settled once");
         row.phase = Phase::Settling;

@@ -31,14 +31,18 @@ pub fn load(path: &Path, overrides: &Overrides) -> Result<Settings, JobFault> {
 /// Reads the settings that a manifest or a plan recorded ([`Settings::in_force`]), for the job that `current` is now.
 /// What was masked when it was recorded (`notify.url`) comes from `current`, as do folder and dialects.
 pub fn restore(recorded: &serde_json::Value, current: &Settings) -> Result<Settings, JobFault> {
+    Ok(Settings { notify_url: current.notify_url.clone(), ..self::recorded(recorded, &current.base)? })
+}
+
+/// Reads recorded settings on their own; what was masked is absent. Relative paths start at `base`.
+pub fn recorded(recorded: &serde_json::Value, base: &Path) -> Result<Settings, JobFault> {
     let mut recorded = recorded.clone();
     if let Some(notify) = recorded.get_mut("notify").and_then(serde_json::Value::as_object_mut) {
         notify.remove("url");
     }
     let unreadable = |error| JobFault::of_file(format!("the recorded settings cannot be read: {error}"), ABANDON);
     let document = toml::to_string(&recorded).map_err(|error| unreadable(error.to_string()))?;
-    let settings = build("recorded settings", &document, &current.base, &Overrides::default(), DIALECTS)?;
-    Ok(Settings { notify_url: current.notify_url.clone(), ..settings })
+    build("recorded settings", &document, base, &Overrides::default(), DIALECTS)
 }
 
 const ABANDON: &str = "close the interrupted run with `passync resume JOB --abandon`";

@@ -5,9 +5,11 @@
 
 mod bills;
 mod cards;
+mod look;
 mod quota;
 mod rows;
 mod runs;
+mod settle;
 mod writer;
 
 use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
@@ -16,11 +18,13 @@ use std::time::Duration;
 
 use rusqlite::{Connection, OpenFlags};
 
-pub use bills::{Answer, BillRow, Unproved};
+pub use bills::{BillRow, Unproved};
 pub use cards::{CardState, Confirmed};
+pub use look::BookedAnswer;
 pub use quota::QuotaStamp;
 pub use rows::{BillChange, CardChange, FoldError};
 pub use runs::{AgreeError, NewRun, RunRow, RunState};
+pub use settle::{Answer, Answered};
 pub use writer::{Ack, Part, Writer};
 
 /// A fault of the ledger.

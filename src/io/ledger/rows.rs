@@ -185,7 +185,7 @@ mod erased {
     }
 }
 
-fn read_card(transaction: &Transaction<'_>, card: Digest) -> rusqlite::Result<CardState> {
+pub(super) fn read_card(transaction: &Transaction<'_>, card: Digest) -> rusqlite::Result<CardState> {
     let json: Option<String> = transaction
         .prepare_cached("SELECT state FROM cards WHERE key = ?1")?
         .query_row([card.0], |row| row.get(0))
@@ -193,7 +193,10 @@ fn read_card(transaction: &Transaction<'_>, card: Digest) -> rusqlite::Result<Ca
     Ok(json.and_then(|json| serde_json::from_str(&json).ok()).unwrap_or_default())
 }
 
-fn write_card(transaction: &Transaction<'_>, card: Option<(Digest, String, CardState)>) -> rusqlite::Result<()> {
+pub(super) fn write_card(
+    transaction: &Transaction<'_>,
+    card: Option<(Digest, String, CardState)>,
+) -> rusqlite::Result<()> {
     let Some((card, card_no, state)) = card else { return Ok(()) };
     let json = serde_json::to_string(&state).expect("a card's state is plain data");
     transaction

@@ -192,7 +192,7 @@ impl Ledger {
     }
 }
 
-fn read_record(row: &rusqlite::Row<'_>) -> rusqlite::Result<Record> {
+pub(super) fn read_record(row: &rusqlite::Row<'_>) -> rusqlite::Result<Record> {
     let (id, settled, data): (u64, bool, Vec<u8>) = (row.get(0)?, row.get(1)?, row.get(2)?);
     let damaged = |_| {
         let kind = rusqlite::types::Type::Blob;

@@ -93,6 +93,7 @@ impl<'a> Process<'a> {
             budget: settings.budget,
             hold: settings.hold,
             error_limit: settings.error_limit,
+            cut_off: recovered.values().filter(|row| row.settled.is_none()).count(),
             doubt_not_before: if has_doubt { Tick::ZERO + world.timeout } else { Tick::ZERO },
             deadline: settings.deadline.map_or(Tick::NEVER, |after| Tick::ZERO + after),
         };
