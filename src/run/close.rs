@@ -9,7 +9,7 @@ use std::path::{Path, PathBuf};
 use sha2::{Digest as _, Sha256};
 
 use super::Fault;
-use super::detail::RunDetail;
+use super::detail::{InputFact, RunDetail};
 use super::fold::{self, Ended, Fold, Rest};
 use super::manifest::{Calls, Durations, FileFact, Manifest, Sum, Tally};
 use super::store::{Rows, RunFolder};
@@ -184,7 +184,14 @@ impl Writing {
         let tails = FrameReader::<(Seat, StoredTail)>::open(&self.tails_path)?;
         let mut tails = tails.map(|tail| tail.map(|(seat, tail)| (seat, tail.into())));
         if let Some((inputs, rules)) = order.inputs {
-            files.extend(failures::write(dir, inputs, rules, &mut tails)?);
+            let copied = failures::write(dir, inputs, rules, &mut tails)?;
+            if self.tally.failures() > 0 {
+                still_the_same(inputs, &order.detail.inputs).or_else(|fault| {
+                    remove_stale(dir)?;
+                    Err(fault)
+                })?;
+            }
+            files.extend(copied);
         } else {
             tracing::warn!("the inputs are gone: no failure file; `passync open` lists the open rows");
         }
@@ -193,6 +200,18 @@ impl Writing {
         self.tally.conserved().map_err(Fault::broken)?;
         Ok(Written { tally: self.tally, calls: self.calls, files })
     }
+}
+
+/// A failure file is copied from the inputs: were one replaced under the run, it would hold rows that did not fail.
+fn still_the_same(inputs: &[Input], recorded: &[InputFact]) -> Result<(), Fault> {
+    for (input, fact) in inputs.iter().zip(recorded) {
+        if file_fact(&input.path)?.sha256 != fact.sha256 {
+            let changed = format!("{} changed while the run was on: its failing rows cannot be copied", fact.path);
+            return Err(Fault::storage(changed)
+                .help("restore the file as it was, then run the job again: it goes on from disk"));
+        }
+    }
+    Ok(())
 }
 
 /// What was written.
