@@ -27,6 +27,7 @@ use clap::{Args, Parser, Subcommand, ValueEnum};
 pub use error::CliError;
 pub use screen::Screen;
 
+use crate::io::fault;
 use crate::model::Exit;
 
 /// Keeps loyalty points and levels on Alipay membership cards true: nightly CSV and Parquet deltas in, signed
@@ -109,6 +110,9 @@ impl Cli {
     /// Carries the command out.
     pub fn execute(self, screen: Screen) -> Result<Exit, CliError> {
         log::begin(&self.global, screen)?;
+        if let Some(asked) = std::env::var_os(fault::VARIABLE) {
+            fault::arm(&asked.to_string_lossy()).map_err(CliError::usage)?;
+        }
         match self.command {
             Command::Run(command) => command.execute(screen),
             Command::Check(command) => command.execute(screen),

@@ -13,13 +13,13 @@ use super::detail::{Flags, RunDetail, run_id};
 use super::inputs::{self, Occurred};
 use super::plan::{self, Counts};
 use super::progress::Phase;
-use super::store::{RowsWriter, RunFolder, state_dir};
+use super::store::{RowsWriter, RunFolder, Seals, state_dir};
 use super::survey::{self, Found};
 use super::{Fault, fold};
-use crate::io::StorageError;
 use crate::io::job::settings::Share;
 use crate::io::ledger::{Ledger, NewRun, RunRow};
 use crate::io::source::Input;
+use crate::io::{StorageError, folder};
 use crate::model::{Delta, Outcome};
 
 /// What is to be read.
@@ -39,6 +39,8 @@ pub struct Surveyed {
     found: Found,
     temporary: TempDir,
     _in_use: File,
+    /// What the files of the rows are known by.
+    seals: Seals,
     /// What is recorded of the inputs.
     pub facts: Vec<super::InputFact>,
     /// One digest over them.
@@ -84,19 +86,18 @@ pub fn read(job: &Job, reading: &Reading<'_>) -> Result<Surveyed, Fault> {
         include: reading.include,
     };
     let found = survey::read(&order, &mut rows, &job.progress, &job.signals)?;
-    rows.finish()?;
+    let seals = rows.finish()?;
     let occurred = Occurred { given_ms: reading.occurred_at_ms, started_ms: reading.started_ms };
     let facts = inputs::facts(reading.inputs, &found.stamps, &job.settings, occurred);
     let digest = inputs::digest(&facts);
     let (started_ms, took) = (reading.started_ms, began.elapsed());
-    Ok(Surveyed { found, temporary, _in_use: in_use, facts, digest, started_ms, took })
+    Ok(Surveyed { found, temporary, _in_use: in_use, seals, facts, digest, started_ms, took })
 }
 
 /// A new folder, and the lock that says that it is in use.
 fn temporary_folder(runs: &Path) -> Result<(TempDir, File), Fault> {
-    use std::os::unix::fs::DirBuilderExt;
     let fault = |error| StorageError::new("make a folder in", runs, error);
-    std::fs::DirBuilder::new().recursive(true).mode(0o700).create(runs).map_err(fault)?;
+    folder::make(runs).map_err(fault)?;
     remove_orphans(runs).map_err(fault)?;
     let temporary = tempfile::Builder::new().prefix(SURVEY_PREFIX).tempdir_in(runs).map_err(fault)?;
     let in_use = File::open(temporary.path()).map_err(fault)?;
@@ -155,7 +156,9 @@ pub struct Begun {
 
 /// Plans a survey against the ledger without booking it: what `check` shows.
 pub fn rehearse(job: &Job, surveyed: &Surveyed, flags: &Flags, ledger: &Ledger) -> Result<Counts, Fault> {
-    make_plan(job, surveyed, flags, ledger, ledger.next_ordinal()?, "check", &surveyed.folder())
+    let folder = surveyed.folder();
+    let (counts, _) = make_plan(job, surveyed, flags, ledger, ledger.next_ordinal()?, "check", &folder)?;
+    Ok(counts)
 }
 
 /// Plans a survey against the ledger and books the run. `again`: an earlier closing of the same run, or one whose
@@ -180,16 +183,14 @@ pub fn book(
         (ordinal, run_id(surveyed.started_ms, ordinal), surveyed.started_ms)
     };
     let folder = RunFolder::new(&job.settings.ledger, &id);
-    let counts = make_plan(job, &surveyed, &flags, ledger, ordinal, &id, &surveyed.folder())?;
+    let (counts, seals) = make_plan(job, &surveyed, &flags, ledger, ordinal, &id, &surveyed.folder())?;
     if kind == "run" && again.is_none() {
         guard_rejects(job, &surveyed, &counts)?;
     }
-    let detail = detail(job, &surveyed, flags, &counts, &id, again);
+    let mut detail = detail(job, &surveyed, flags, &counts, &id, again);
+    detail.seals.extend(seals);
     folder.remove()?;
-    let took = surveyed.took;
-    let made = surveyed.temporary.keep();
-    std::fs::rename(&made, folder.path()).map_err(|error| StorageError::new("rename", &made, error))?;
-    folder.sync()?;
+    surveyed.folder().place(&folder)?;
     ledger.begin_run(&NewRun {
         ordinal,
         id: &id,
@@ -200,6 +201,8 @@ pub fn book(
         detail: &detail.json(),
     })?;
     job.progress.planned.store(counts.planned, Ordering::Relaxed);
+    let took = surveyed.took;
+    let _ = surveyed.temporary.keep(); // it has another name now
     let run = ledger.run(ordinal)?.expect("just booked");
     tracing::info!(run = run.id, rows = detail.rows, planned = counts.planned, cards = counts.cards, "planned");
     Ok(Begun { run, detail, took: took + began.elapsed() })
@@ -213,7 +216,7 @@ fn make_plan(
     ordinal: u32,
     run_id: &str,
     folder: &RunFolder,
-) -> Result<Counts, Fault> {
+) -> Result<(Counts, Seals), Fault> {
     let sources: Vec<String> = surveyed.facts.iter().map(|fact| fact.name.clone()).collect();
     let defaults: Vec<i64> = surveyed.facts.iter().map(|fact| fact.occurred_default_ms).collect();
     let order = plan::Order {
@@ -288,6 +291,7 @@ fn detail(
         passed_over_points: found.passed_over_points,
         points,
         planned: counts.planned,
+        seals: surveyed.seals.clone(),
         members: found.members.0.clone(),
         flags,
         dir,
@@ -317,23 +321,54 @@ pub fn warnings(surveyed: &Surveyed, flags: &Flags) -> Vec<String> {
 /// plans are stale from then on, and they are planned anew when they are resumed.
 fn fold_others(job: &Job, ledger: &mut Ledger) -> Result<(), Fault> {
     for other in ledger.interrupted_others(&job.settings.name)? {
-        fold_partly(job, &other, ledger)?;
+        let folder = RunFolder::new(&job.settings.ledger, &other.id);
+        let detail = RunDetail::of(&other)?;
+        if !folder.is_whole(&detail.seals)? {
+            return Err(Fault::storage(format!(
+                "the survey of job {}'s interrupted run {} is damaged or gone: what that run has sent cannot be told from here",
+                other.job, other.id
+            ))
+            .help("finish it first: `passync resume` with its job file"));
+        }
+        tracing::info!(run = other.id, job = other.job, "taking over what an interrupted run knows");
+        fold_partly(&other, &detail, &folder, ledger)?;
     }
     Ok(())
 }
 
-/// Folds what an interrupted run knows so far; it stays interrupted.
-pub fn fold_partly(job: &Job, run: &RunRow, ledger: &mut Ledger) -> Result<(), Fault> {
-    let folder = RunFolder::new(&job.settings.ledger, &run.id);
-    if !folder.exists() {
-        return Ok(());
+/// Folds what an interrupted run knows so far; it stays interrupted. `folder`: its survey.
+fn fold_partly(run: &RunRow, detail: &RunDetail, folder: &RunFolder, ledger: &mut Ledger) -> Result<(), Fault> {
+    let fold = fold::Fold::new(ledger, run.ordinal, folder, &detail.members, fold::Rest::Open, super::wall_ms())?;
+    fold::into_ledger(ledger, run.ordinal, folder, fold, detail.flags.allow_stale, |_| Ok(()))
+}
+
+/// Plans an interrupted run again over the same inputs: others changed the ledger since, or its survey is damaged or
+/// gone. What it has learnt so far goes into the ledger first; else its applied bills would be planned as new ones.
+pub fn book_again(
+    job: &Job,
+    run: &RunRow,
+    detail: &RunDetail,
+    inputs: &[Input],
+    ledger: &mut Ledger,
+) -> Result<Begun, Fault> {
+    let include = detail.flags.classes();
+    let reading = Reading {
+        inputs,
+        include: include.as_deref(),
+        occurred_at_ms: detail.flags.occurred_at_ms,
+        started_ms: run.started_ms,
+    };
+    let mut surveyed = survey(job, &reading)?;
+    surveyed.facts.clone_from(&detail.inputs); // the places in time that were given first are kept
+    let mut folder = RunFolder::new(&job.settings.ledger, &run.id);
+    if !folder.is_whole(&detail.seals)? {
+        tracing::warn!(run = run.id, "its survey is damaged or gone: it is made again from the inputs");
+        folder = surveyed.folder();
+        // The same rows against the same ledger: the plan that is missing.
+        make_plan(job, &surveyed, &detail.flags, ledger, run.ordinal, &run.id, &folder)?;
     }
-    tracing::info!(run = run.id, job = run.job, "taking over what an interrupted run knows");
-    let detail = RunDetail::parse(&run.detail);
-    let replace = detail.as_ref().is_some_and(|detail| detail.flags.allow_stale);
-    let members = detail.map(|detail| detail.members).unwrap_or_default();
-    let fold = fold::Fold::new(ledger, run.ordinal, &folder, &members, fold::Rest::Open, super::wall_ms())?;
-    fold::into_ledger(ledger, run.ordinal, &folder, fold, replace, |_| Ok(()))
+    fold_partly(run, detail, &folder, ledger)?;
+    book(job, surveyed, detail.flags.clone(), Some(run), ledger)
 }
 
 #[cfg(test)]

@@ -19,7 +19,7 @@ use crate::core::retry::Policy;
 use crate::io::boot;
 use crate::io::job::settings::Share;
 use crate::io::job::show_duration;
-use crate::io::ledger::{Ledger, QuotaStamp};
+use crate::io::ledger::{Ledger, QuotaStamp, RunState};
 use crate::io::source::{Input, ReadRules};
 use crate::model::Tick;
 
@@ -162,13 +162,22 @@ impl Job {
         Ok(manifest)
     }
 
-    /// The surveys of the newest closed runs are kept, so that `report` can rebuild their files.
+    /// The surveys of the newest closed runs are kept, so that `report` can rebuild their files. Older ones go, and
+    /// those of runs that were cut off before they were booked.
     fn forget_old_surveys(&self, ledger: &Ledger) -> Result<(), Fault> {
-        let closed = ledger.closed_runs(&self.settings.name, 2 * SURVEYS_KEPT)?;
-        closed
-            .iter()
-            .skip(SURVEYS_KEPT as usize)
-            .try_for_each(|run| Ok(RunFolder::new(&self.settings.ledger, &run.id).remove()?))
+        let kept = ledger.closed_runs(&self.settings.name, SURVEYS_KEPT)?;
+        for folder in RunFolder::all(&self.settings.ledger)? {
+            let is_kept = match ledger.run_by_id(&folder.name())? {
+                Some(run) if run.job == self.settings.name && run.state == RunState::Closed => {
+                    kept.iter().any(|kept| kept.id == run.id)
+                }
+                other => other.is_some(),
+            };
+            if !is_kept {
+                folder.remove()?;
+            }
+        }
+        Ok(())
     }
 }
 

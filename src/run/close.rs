@@ -3,7 +3,6 @@
 
 use std::collections::BTreeMap;
 use std::io::Read;
-use std::os::unix::fs::DirBuilderExt;
 use std::path::{Path, PathBuf};
 
 use sha2::{Digest as _, Sha256};
@@ -11,16 +10,17 @@ use sha2::{Digest as _, Sha256};
 use super::Fault;
 use super::detail::RunDetail;
 use super::fold::{self, Ended, Fold, Rest};
-use super::manifest::{Calls, Durations, FileFact, Manifest, Stopped, Sum, Tally};
+use super::manifest::{Calls, Durations, FileFact, Manifest, Sum, Tally};
 use super::store::{Rows, RunFolder};
+use super::words::Stopped;
 use crate::core::halt::Stop;
-use crate::io::StorageError;
 use crate::io::atomic::AtomicFile;
 use crate::io::failures::{self, Tail};
 use crate::io::frames::{FrameReader, FrameWriter};
 use crate::io::ledger::{Ledger, RunRow};
 use crate::io::outcomes::{OutcomeLine, OutcomeWriter};
 use crate::io::source::{Input, ReadRules};
+use crate::io::{StorageError, fault, folder};
 use crate::model::{Exit, Seat, moment};
 
 /// What closing is told.
@@ -51,7 +51,7 @@ pub struct Order<'a> {
 pub fn close(order: &Order<'_>, ledger: &mut Ledger) -> Result<Manifest, Fault> {
     let began = std::time::Instant::now();
     let dir = PathBuf::from(&order.detail.dir);
-    make_private(&dir)?;
+    make_folder(&dir)?;
     remove_stale(&dir)?;
     let mut writing = Writing::begin(order, &dir)?;
     let rest = Rest::Unsent(order.stop.as_ref().map(Stopped::from));
@@ -78,7 +78,7 @@ pub fn close(order: &Order<'_>, ledger: &mut Ledger) -> Result<Manifest, Fault> 
 
 /// Writes the files of a closed run again, into `dir`. The ledger stays as it is; `closed` is its manifest of the run.
 pub fn rewrite(order: &Order<'_>, dir: &Path, ledger: &Ledger, closed: Manifest) -> Result<Manifest, Fault> {
-    make_private(dir)?;
+    make_folder(dir)?;
     let mut writing = Writing::begin(order, dir)?;
     let rest = Rest::Unsent(closed.stopped.clone());
     Fold::new(ledger, order.run.ordinal, order.folder, &order.detail.members, rest, order.now_ms)?
@@ -186,7 +186,8 @@ impl Writing {
         } else {
             tracing::warn!("the inputs are gone: no failure file; `passync open` lists the open rows");
         }
-        std::fs::remove_file(&self.tails_path).map_err(|error| StorageError::new("remove", &self.tails_path, error))?;
+        fault::around("tails", "remove", || std::fs::remove_file(&self.tails_path))
+            .map_err(|error| StorageError::new("remove", &self.tails_path, error))?;
         self.tally.conserved().map_err(Fault::broken)?;
         Ok(Written { tally: self.tally, calls: self.calls, files })
     }
@@ -271,12 +272,11 @@ pub fn file_fact(path: &Path) -> Result<FileFact, Fault> {
     Ok(FileFact { size, sha256 })
 }
 
-fn make_private(dir: &Path) -> Result<(), Fault> {
-    std::fs::DirBuilder::new()
-        .recursive(true)
-        .mode(0o700)
-        .create(dir)
-        .map_err(|error| StorageError::new("create", dir, error).into())
+/// The folder of a run. That it is there is durable before anything in it counts.
+fn make_folder(dir: &Path) -> Result<(), Fault> {
+    // Synced even where it is there: an earlier closing may have been cut off right behind its making.
+    let make = || folder::make(dir).and_then(|()| folder::sync(folder::of(dir)));
+    fault::around("folder", "create", make).map_err(|error| StorageError::new("create", dir, error).into())
 }
 
 /// A run that is closed again replaces its files; none of an earlier closing may stay, the manifest first.
@@ -291,11 +291,9 @@ fn remove_stale(dir: &Path) -> Result<(), Fault> {
         }
     }
     for path in stale {
-        match std::fs::remove_file(&path) {
-            Err(error) if error.kind() != std::io::ErrorKind::NotFound => {
-                return Err(StorageError::new("remove", &path, error).into());
-            }
-            _ => {}
+        if path.exists() {
+            fault::around("stale", "remove", || std::fs::remove_file(&path))
+                .map_err(|error| StorageError::new("remove", &path, error))?;
         }
     }
     Ok(())
@@ -305,9 +303,11 @@ fn remove_stale(dir: &Path) -> Result<(), Fault> {
 fn point_latest(dir: &Path) -> Result<(), Fault> {
     let (Some(parent), Some(name)) = (dir.parent(), dir.file_name()) else { return Ok(()) };
     let temporary = parent.join(".latest.tmp");
-    let fault = |error| StorageError::new("link", &parent.join("latest"), error);
+    let latest = parent.join("latest");
+    let fault = |error| StorageError::new("link", &latest, error);
     let _ = std::fs::remove_file(&temporary); // of a crash between these two lines
-    std::os::unix::fs::symlink(name, &temporary).map_err(fault)?;
-    std::fs::rename(&temporary, parent.join("latest")).map_err(fault)?;
+    fault::around("latest", "link", || std::os::unix::fs::symlink(name, &temporary)).map_err(fault)?;
+    fault::around("latest", "rename", || std::fs::rename(&temporary, &latest)).map_err(fault)?;
+    fault::around("latest", "sync-folder", || folder::sync(parent)).map_err(fault)?;
     Ok(())
 }

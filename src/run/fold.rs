@@ -6,11 +6,10 @@ use std::collections::HashMap;
 use serde::{Deserialize, Serialize};
 
 use super::Fault;
-use super::manifest::Stopped;
 use super::recover::{OpenRow, Recovery};
 use super::store::{Content, Fate, RowFacts, RunFolder, StoredRow, rows_and_fates};
 use super::survey::Members;
-use super::words;
+use super::words::{self, Stopped};
 use crate::core::history::Past;
 use crate::io::ledger::{BillChange, CardChange, Ledger, Part};
 use crate::io::sort::{Sorted, Sorter};

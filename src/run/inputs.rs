@@ -1,6 +1,5 @@
 //! Which files a run reads: the job's, a replay's, or those that an interrupted run recorded.
 
-use std::os::unix::fs::DirBuilderExt;
 use std::path::{Path, PathBuf};
 
 use jiff::civil::Date;
@@ -10,10 +9,10 @@ use super::Fault;
 use super::close::file_fact;
 use super::detail::InputFact;
 use super::store::state_dir;
-use crate::io::StorageError;
 use crate::io::job::dates::{Dates, end_of_day_ms};
 use crate::io::job::settings::{FormatChoice, Settings};
 use crate::io::source::{self, Format, Input, STANDARD_INPUT, Stamp};
+use crate::io::{StorageError, fault, folder};
 
 /// The files of a run of the job.
 pub fn of_job(settings: &Settings, dates: Option<Dates>, started_ms: i64) -> Result<Vec<Input>, Fault> {
@@ -32,11 +31,7 @@ pub fn stdin_folder(ledger: &Path) -> PathBuf {
 pub fn spool_standard_input(inputs: &mut [Input], path: &Path) -> Result<(), Fault> {
     for input in inputs.iter_mut().filter(|input| input.name == STANDARD_INPUT) {
         let folder = path.parent().unwrap_or(Path::new("."));
-        std::fs::DirBuilder::new()
-            .recursive(true)
-            .mode(0o700)
-            .create(folder)
-            .map_err(|error| StorageError::new("create", folder, error))?;
+        folder::make(folder).map_err(|error| StorageError::new("create", folder, error))?;
         source::spool(&mut std::io::stdin().lock(), path)?;
         path.clone_into(&mut input.path);
     }
@@ -47,7 +42,8 @@ pub fn spool_standard_input(inputs: &mut [Input], path: &Path) -> Result<(), Fau
 pub fn forget_standard_input(inputs: &[Input], ledger: &Path) -> Result<(), Fault> {
     let folder = stdin_folder(ledger);
     for input in inputs.iter().filter(|input| input.path.starts_with(&folder)) {
-        std::fs::remove_file(&input.path).map_err(|error| StorageError::new("remove", &input.path, error))?;
+        fault::around("file", "remove", || std::fs::remove_file(&input.path))
+            .map_err(|error| StorageError::new("remove", &input.path, error))?;
     }
     Ok(())
 }

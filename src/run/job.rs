@@ -141,9 +141,18 @@ impl Job {
         let _lock = self.lock(wait)?;
         let mut ledger = Ledger::open(&self.settings.ledger)?;
         let run = ledger.interrupted(&self.settings.name)?.ok_or_else(|| self.nothing_to_resume())?;
-        let detail = parse_detail(&run)?;
-        let files = inputs::recorded(&detail.inputs, moved, &self.file.display().to_string()).ok();
-        let begun = Begun { run, detail, took: Duration::ZERO };
+        let detail = RunDetail::of(&run)?;
+        let is_whole = RunFolder::new(&self.settings.ledger, &run.id).is_whole(&detail.seals)?;
+        let files = match inputs::recorded(&detail.inputs, moved, &self.file.display().to_string()) {
+            Err(fault) if !is_whole => return Err(fault), // neither survey nor inputs: nobody can say what the rows were
+            files => files.ok(),
+        };
+        let begun = match &files {
+            Some(files) if !is_whole => {
+                begin::book_again(&self.as_recorded(&detail)?, &run, &detail, files, &mut ledger)?
+            }
+            _ => Begun { run, detail, took: Duration::ZERO },
+        };
         let manifest =
             self.close(&begun, files.as_deref(), apply::Done::default(), Durations::default(), &mut ledger)?;
         let open_rows = ledger.open_count()?;
@@ -184,17 +193,17 @@ impl Job {
         let mut ledger = Ledger::open(&self.settings.ledger)?;
         let Some(run) = ledger.interrupted(&self.settings.name)? else { return Ok(None) };
         tracing::info!(run = run.id, "finishing an interrupted run first");
-        let detail = parse_detail(&run)?;
+        let detail = RunDetail::of(&run)?;
         let files = inputs::recorded(&detail.inputs, moved, &self.file.display().to_string())?;
         let job = self.as_recorded(&detail)?;
         let endpoint = Endpoint::open(&job.settings, &job.dialect)?;
         let folder = RunFolder::new(&self.settings.ledger, &run.id);
-        let is_fresh = run.epoch == ledger.epoch()? && folder.exists();
+        let is_fresh = run.epoch == ledger.epoch()? && folder.is_whole(&detail.seals)?;
         let begun = if is_fresh {
             self.progress.planned.store(detail.planned, Ordering::Relaxed);
             Begun { run, detail, took: Duration::ZERO }
         } else {
-            job.plan_anew(&run, &detail, &files, &mut ledger)?
+            begin::book_again(&job, &run, &detail, &files, &mut ledger)?
         };
         job.carry_out(&begun, Some(&files), &endpoint, &mut ledger).map(Some)
     }
@@ -212,27 +221,6 @@ impl Job {
         let dialect = super::dialect(&settings)?;
         let (progress, signals) = (Arc::clone(&self.progress), self.signals.clone());
         Ok(Job { settings, file: self.file.clone(), dialect, progress, signals })
-    }
-
-    /// Other runs changed the ledger since the plan was made: it is made again, over the same inputs.
-    fn plan_anew(
-        &self,
-        run: &RunRow,
-        detail: &RunDetail,
-        files: &[Input],
-        ledger: &mut Ledger,
-    ) -> Result<Begun, Fault> {
-        begin::fold_partly(self, run, ledger)?;
-        let include = classes(&detail.flags);
-        let reading = Reading {
-            inputs: files,
-            include: include.as_deref(),
-            occurred_at_ms: detail.flags.occurred_at_ms,
-            started_ms: run.started_ms,
-        };
-        let mut surveyed = begin::survey(self, &reading)?;
-        surveyed.facts.clone_from(&detail.inputs); // the places in time that were given first are kept
-        begin::book(self, surveyed, detail.flags.clone(), Some(run), ledger)
     }
 
     /// The same inputs as those of a closed run: reopened where that one was cut short, refused otherwise.
@@ -300,7 +288,7 @@ impl Job {
         let mut files = Vec::new();
         for ordinal in ledger.open_runs()? {
             let Some(run) = ledger.run(ordinal)?.filter(|run| run.job == self.settings.name) else { continue };
-            let dir = PathBuf::from(parse_detail(&run)?.dir);
+            let dir = PathBuf::from(RunDetail::of(&run)?.dir);
             match inputs::of_replay(&self.settings, &dir) {
                 Ok(found) => files.extend(found),
                 Err(fault) => tracing::warn!("open rows of run {} cannot be replayed: {fault}", run.id),
@@ -313,14 +301,4 @@ impl Job {
         let surveyed = self.survey_replay(&files, &include, None)?;
         self.replay_surveyed(surveyed, &files, &include, false, endpoint, ledger).map(Some)
     }
-}
-
-fn parse_detail(run: &RunRow) -> Result<RunDetail, Fault> {
-    RunDetail::parse(&run.detail).ok_or_else(|| {
-        Fault::storage(format!("the ledger's facts of run {} cannot be read: another version wrote them", run.id))
-    })
-}
-
-fn classes(flags: &Flags) -> Option<Vec<Outcome>> {
-    (!flags.include.is_empty()).then(|| flags.include.iter().filter_map(|class| class.parse().ok()).collect())
 }

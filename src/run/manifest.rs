@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 
 use super::detail::{Flags, InputFact};
 use super::fold::Ended;
-use crate::core::halt::Stop;
+use super::words::Stopped;
 use crate::model::{Amount, Outcome, Total};
 
 /// `manifest.json`.
@@ -50,21 +50,6 @@ pub struct Manifest {
     pub settings: serde_json::Value,
     /// The other files, by name.
     pub files: BTreeMap<String, FileFact>,
-}
-
-/// Why a run stopped before its plan was done.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Stopped {
-    /// The code of the rows that it did not come to.
-    pub code: String,
-    /// For a person.
-    pub message: String,
-}
-
-impl From<&Stop> for Stopped {
-    fn from(stop: &Stop) -> Stopped {
-        Stopped { code: stop.code().to_owned(), message: stop.to_string() }
-    }
 }
 
 impl Manifest {

@@ -43,6 +43,7 @@ pub use detail::{Flags, InputFact, RunDetail};
 pub use endpoint::{dialect, load_keys};
 pub use fault::Fault;
 pub use job::{Finished, Request};
-pub use manifest::{Calls, Durations, FileFact, Manifest, Stopped, Sum, Tally};
+pub use manifest::{Calls, Durations, FileFact, Manifest, Sum, Tally};
 pub use progress::{Phase, Progress};
 pub use signals::Signals;
+pub use words::Stopped;

@@ -29,7 +29,7 @@ pub fn report(ledger: &Path, dir: &Path) -> Result<Manifest, Fault> {
     let files = inputs::recorded(&detail.inputs, &[], &run.job)
         .map_err(|fault| Fault::input(format!("the files of run {id} need its inputs: {fault}")))?;
     let folder = RunFolder::new(ledger.path(), &id);
-    if !folder.exists() {
+    if !folder.is_whole(&detail.seals)? {
         return Err(Fault::input(format!("what run {id} read was dropped; only the newest closed runs keep it")));
     }
     let order = close::Order {

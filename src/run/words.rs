@@ -1,7 +1,9 @@
 //! What a person reads about a row that ended: the code and the sentence of each cause.
 
-use super::manifest::Stopped;
+use serde::{Deserialize, Serialize};
+
 use crate::core::dispatcher::Cause;
+use crate::core::halt::Stop;
 use crate::model::{Outcome, Settled};
 
 /// Fills in code and message where the last reply alone does not tell why the row ended so.
@@ -48,5 +50,20 @@ pub fn untouched(stopped: Option<&Stopped>) -> (String, String) {
     match stopped {
         Some(stopped) => (stopped.code.clone(), stopped.message.clone()),
         None => ("ABANDONED".to_owned(), "the run was closed before it came to the row".to_owned()),
+    }
+}
+
+/// Why a run stopped before its plan was done.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Stopped {
+    /// The code of the rows that it did not come to.
+    pub code: String,
+    /// For a person.
+    pub message: String,
+}
+
+impl From<&Stop> for Stopped {
+    fn from(stop: &Stop) -> Stopped {
+        Stopped { code: stop.code().to_owned(), message: stop.to_string() }
     }
 }

@@ -4,7 +4,7 @@ use rusqlite::{OptionalExtension, Transaction, params};
 use serde::{Deserialize, Serialize};
 
 use super::cards::{CardState, Confirmed};
-use super::{Ledger, LedgerError};
+use super::{Ledger, LedgerError, durable};
 use crate::core::history::Past;
 use crate::io::StorageError;
 use crate::model::{Digest, Outcome, Place};
@@ -74,7 +74,8 @@ impl Ledger {
         let storage = |error| LedgerError::Storage { act: "fold the run", path: path.clone(), error };
         let transaction = self.db.transaction().map_err(storage)?;
         for bill in bills {
-            fold_bill(&transaction, run, &bill?).map_err(storage)?;
+            let bill = bill?;
+            durable("fold", "append", || fold_bill(&transaction, run, &bill)).map_err(storage)?;
         }
         let mut open: Option<(Digest, String, CardState)> = None;
         for change in cards {
@@ -94,7 +95,7 @@ impl Ledger {
         }
         write_card(&transaction, open).map_err(storage)?;
         raise_epoch(&transaction).map_err(storage)?;
-        transaction.commit().map_err(storage)?;
+        durable("fold", "commit", || transaction.commit()).map_err(storage)?;
         Ok(())
     }
 }

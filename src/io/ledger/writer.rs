@@ -6,7 +6,7 @@ use std::thread::JoinHandle;
 
 use rusqlite::{Connection, params};
 
-use super::{Ledger, LedgerError};
+use super::{Ledger, LedgerError, durable};
 use crate::model::{Intent, Record, Settled};
 
 /// What became durable.
@@ -72,11 +72,11 @@ fn write(
 ) -> rusqlite::Result<()> {
     while let Ok(first) = records.recv() {
         let mut acks = Vec::new();
-        db.execute_batch("BEGIN IMMEDIATE")?;
+        durable("journal", "begin", || db.execute_batch("BEGIN IMMEDIATE"))?;
         let mut next = Some(first);
         let mut taken = 0;
         while let Some(record) = next {
-            acks.extend(append(db, run, &record)?);
+            acks.extend(durable("journal", "append", || append(db, run, &record))?);
             taken += 1;
             next = match records.try_recv() {
                 Ok(record) if taken < COMMIT_MAX => Some(record),
@@ -87,7 +87,7 @@ fn write(
                 Err(TryRecvError::Empty | TryRecvError::Disconnected) => None,
             };
         }
-        db.execute_batch("COMMIT")?;
+        durable("journal", "commit", || db.execute_batch("COMMIT"))?;
         done(Ok(acks));
     }
     Ok(())
@@ -127,7 +127,7 @@ impl Ledger {
             for (row, settled) in ends {
                 append(&transaction, run, &Record::Settled(*row, Box::new(settled.clone())))?;
             }
-            transaction.commit()
+            durable("ends", "commit", || transaction.commit())
         };
         book(&mut self.db).map_err(|error| self.fault("book the ends of rows", error))
     }
