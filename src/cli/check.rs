@@ -97,7 +97,7 @@ fn headline(checked: &Checked) -> String {
 
 fn counts(text: &mut String, checked: &Checked, settings: &Settings) {
     let mut line = |name: &str, sum: Sum, note: &str| {
-        let (rows, points) = (grouped(sum.rows), grouped(sum.points));
+        let (rows, points) = (grouped(&sum.rows), grouped(&sum.points));
         let _ = writeln!(text, "{}", format!("  {name:<16}{rows:>12}{points:>18}  {note}").trim_end());
     };
     let limits = &settings.limits;
@@ -116,7 +116,7 @@ fn rejects(text: &mut String, checked: &Checked) {
     for (code, rows) in &checked.rejects {
         let rule = Rule::ALL.iter().find(|rule| rule.code() == code);
         let (slug, wants) = rule.map_or(("", ""), |rule| (rule.slug(), rule.text()));
-        let _ = writeln!(text, "  {code} {slug:<24}{:>9}  {wants}", grouped(rows));
+        let _ = writeln!(text, "  {code} {slug:<24}{:>9}  {wants}", grouped(&rows));
     }
 }
 

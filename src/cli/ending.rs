@@ -148,5 +148,5 @@ fn next_lines(next: &[Next]) -> String {
     if next.is_empty() {
         return "Next: nothing, all is done.\n".to_owned();
     }
-    next.iter().map(|Next { why, command }| format!("{why}\n  {command}\n")).collect()
+    next.iter().fold(String::new(), |text, Next { why, command }| text + why + "\n  " + command + "\n")
 }

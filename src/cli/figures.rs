@@ -4,7 +4,7 @@ use std::path::Path;
 use std::time::Duration;
 
 /// `12345.5` -> `12,345.5`.
-pub fn grouped(number: impl ToString) -> String {
+pub fn grouped(number: &impl ToString) -> String {
     let text = number.to_string();
     let (sign, unsigned) = text.strip_prefix('-').map_or(("", text.as_str()), |rest| ("-", rest));
     let (whole, fraction) = unsigned.split_at(unsigned.find('.').unwrap_or(unsigned.len()));
@@ -25,7 +25,7 @@ pub fn count(number: u64, noun: &str) -> String {
         Some(stem) => format!("{stem}ies"),
         None => format!("{noun}s"),
     };
-    format!("{} {noun}", grouped(number))
+    format!("{} {noun}", grouped(&number))
 }
 
 /// `0.4 s`, `12.3 s`, `4 min 5 s`, `2 h 3 min`, `5 d 1 h`: the two largest units.
@@ -67,7 +67,7 @@ mod tests {
         for (number, shown) in
             [("0", "0"), ("999", "999"), ("1000", "1,000"), ("-1234567.50", "-1,234,567.50"), ("-12", "-12")]
         {
-            assert_eq!(grouped(number), shown);
+            assert_eq!(grouped(&number), shown);
         }
         let counts = [count(1, "row"), count(2_000, "row"), count(1, "retry"), count(0, "retry")];
         assert_eq!(counts, ["1 row", "2,000 rows", "1 retry", "0 retries"]);

@@ -68,7 +68,7 @@ struct Settle {
     /// Why: it is kept in the ledger
     #[arg(long, value_name = "TEXT", requires = "key")]
     reason: Option<String>,
-    /// Many answers: a CSV with the columns bill_no, as, reason
+    /// Many answers: a CSV with the columns `bill_no`, `as`, `reason`
     #[arg(long, value_name = "CSV", conflicts_with = "key")]
     file: Option<PathBuf>,
     #[command(flatten)]
@@ -170,7 +170,7 @@ fn stats(ledger: &LedgerArgs, json: bool, screen: Screen) -> Result<Exit, CliErr
     }
     let mut text = format!("{}  {}\n\n", stats.ledger, count(stats.bytes, "byte"));
     let mut line = |name: &str, number: u64| {
-        let _ = writeln!(text, "  {name:<44}{:>12}", grouped(number));
+        let _ = writeln!(text, "  {name:<44}{:>12}", grouped(&number));
     };
     stats.bills.iter().for_each(|(state, bills)| line(&format!("bills {state}"), *bills));
     line("cards", stats.cards);

@@ -112,12 +112,12 @@ impl Seen {
             Phase::Plan => format!("planning, {}", count(self.rows, "row")),
             Phase::Finish => "writing files".to_owned(),
             Phase::Apply => {
-                let (settled, planned) = (grouped(self.settled), grouped(self.planned));
+                let (settled, planned) = (grouped(&self.settled), grouped(&self.planned));
                 let mut text =
                     format!("{settled} of {planned} sent, {per_second} calls/s, {} in flight", self.in_flight);
                 for (number, word) in [(self.retries, "retries"), (self.throttled, "throttled")] {
                     if number > 0 {
-                        let _ = write!(text, ", {} {word}", grouped(number));
+                        let _ = write!(text, ", {} {word}", grouped(&number));
                     }
                 }
                 if (1..100).contains(&self.pace_percent) {

@@ -45,9 +45,9 @@ fn text(proof: &Proof) -> String {
         if let Some(why) = skipped {
             let _ = writeln!(text, "{:18}(not all of it: {why})", "");
         }
-        faults.iter().for_each(|fault| {
+        for fault in faults {
             let _ = writeln!(text, "{:18}{fault}", "");
-        });
+        }
         if *more_faults > 0 {
             let _ = writeln!(text, "{:18}and {}", "", count(*more_faults, "more fault"));
         }

@@ -26,7 +26,7 @@ pub fn of(manifest: &Manifest, table: &[Code]) -> String {
 /// How it ended, in a sentence.
 fn headline(manifest: &Manifest) -> String {
     let (job, rows) = (&manifest.job, count(manifest.rows.read.rows - manifest.rows.passed_over.rows, "row"));
-    let failures = grouped(manifest.rows.failures());
+    let failures = grouped(&manifest.rows.failures());
     match (Exit::of_code(manifest.exit), &manifest.stopped) {
         (Some(Exit::Halted), Some(why)) => {
             format!("{job}: HALTED: {}; {failures} of {rows} did not end well", why.message)
@@ -54,8 +54,8 @@ fn subline(manifest: &Manifest) -> String {
 fn outcomes(text: &mut String, manifest: &Manifest) {
     let rows = &manifest.rows;
     let mut line = |name: &str, sum: Sum, note: &str| {
-        let points = grouped(sum.points);
-        let _ = writeln!(text, "{}", format!("  {name:<16}{:>12}{points:>18}  {note}", grouped(sum.rows)).trim_end());
+        let points = grouped(&sum.points);
+        let _ = writeln!(text, "{}", format!("  {name:<16}{:>12}{points:>18}  {note}", grouped(&sum.rows)).trim_end());
     };
     let note = |outcome: Outcome| match outcome {
         Outcome::Unknown => "may or may not be applied",
@@ -84,7 +84,7 @@ fn codes(text: &mut String, manifest: &Manifest, table: &[Code]) {
     }
     text.push_str("\nwhy they did not end well\n");
     for (code, rows) in codes.iter().take(CODES_SHOWN) {
-        let rows = grouped(rows);
+        let rows = grouped(&rows);
         match meaning::of(code, table) {
             Some(meaning) => {
                 let _ = writeln!(text, "  {code:<28}{rows:>9}  {}\n{:41}{}", meaning.what, "", meaning.advice);
@@ -111,10 +111,10 @@ fn facts(text: &mut String, manifest: &Manifest) {
         "calls",
         format!(
             "{}: {}, {} in doubt; at most {} in one window, the quota is {}",
-            grouped(calls.attempts),
+            grouped(&calls.attempts),
             count(calls.retries, "retry"),
-            grouped(calls.in_doubt),
-            grouped(calls.quota_peak),
+            grouped(&calls.in_doubt),
+            grouped(&calls.quota_peak),
             calls.quota
         ),
     );
@@ -126,7 +126,7 @@ fn facts(text: &mut String, manifest: &Manifest) {
     }
     let untold = manifest.rows.not_told;
     if untold.rows > 0 {
-        let (bills, points) = (count(untold.rows, "bill"), grouped(untold.points));
+        let (bills, points) = (count(untold.rows, "bill"), grouped(&untold.points));
         line("not told", format!("{bills} with {points} points: newer rows of their cards were sent instead"));
     }
     for warning in &manifest.warnings {

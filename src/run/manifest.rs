@@ -92,7 +92,9 @@ impl Sum {
     /// Adds a row with its change of points, where that is known.
     pub fn take(&mut self, change: Option<Amount>) {
         self.rows += 1;
-        change.into_iter().for_each(|change| self.points.add(change));
+        if let Some(change) = change {
+            self.points.add(change);
+        }
     }
 }
 

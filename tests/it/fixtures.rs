@@ -56,7 +56,7 @@ const COLUMNS: [&str; 12] = [
     "store",
 ];
 
-/// SplitMix64: the same lines on every machine and for ever.
+/// `SplitMix64`: the same lines on every machine and for ever.
 struct Dice(u64);
 
 impl Dice {

@@ -43,7 +43,7 @@ impl From<StorageError> for Broken {
 
 /// One line of `outcomes`.
 #[derive(Clone, Debug)]
-pub struct Line {
+pub struct End {
     /// `outcomes.csv:17`.
     pub place: String,
     /// The input that it names.
@@ -75,7 +75,7 @@ pub struct Outcomes {
     name: String,
     reader: Reader,
     columns: [usize; 11],
-    next: Option<Line>,
+    next: Option<End>,
 }
 
 const COLUMNS: [&str; 11] = [
@@ -115,12 +115,12 @@ impl Outcomes {
     }
 
     /// The line that comes next.
-    pub fn peek(&self) -> Option<&Line> {
+    pub fn peek(&self) -> Option<&End> {
         self.next.as_ref()
     }
 
     /// The next line.
-    pub fn take(&mut self) -> Result<Option<Line>, Broken> {
+    pub fn take(&mut self) -> Result<Option<End>, Broken> {
         let line = self.next.take();
         self.advance()?;
         Ok(line)
@@ -139,7 +139,7 @@ impl Outcomes {
     }
 }
 
-fn read(cells: &Cells<'_>, columns: &[usize; COLUMNS.len()], place: String) -> Result<Line, Broken> {
+fn read(cells: &Cells<'_>, columns: &[usize; COLUMNS.len()], place: String) -> Result<End, Broken> {
     let cell = |name: &str| {
         let at = COLUMNS.iter().position(|known| *known == name).expect("a column of ours");
         cells.get(columns[at])
@@ -150,7 +150,7 @@ fn read(cells: &Cells<'_>, columns: &[usize; COLUMNS.len()], place: String) -> R
     };
     let text = |name: &str| cell(name).map(str::to_owned);
     let outcome = cell("outcome").unwrap_or_default();
-    Ok(Line {
+    Ok(End {
         source: text("source").unwrap_or_default(),
         line: number("line")?,
         bill_no: text("bill_no"),
@@ -172,7 +172,7 @@ pub type Origin = (String, String, u64);
 /// The line that a failing row should have in a failure file.
 pub struct Expected<'a> {
     /// How it ended.
-    pub line: &'a Line,
+    pub line: &'a End,
     /// Whose row it is, where that is known.
     pub origin: Option<Origin>,
 }

@@ -5,7 +5,7 @@ use std::path::Path;
 
 use serde::{Deserialize, Serialize};
 
-use super::lines::{Broken, Expected, Failures, Line, Origin, Outcomes};
+use super::lines::{Broken, End, Expected, Failures, Origin, Outcomes};
 use super::{Check, own_rules};
 use crate::io::job::Settings;
 use crate::io::sort::Sorter;
@@ -154,7 +154,7 @@ impl<'a> Walk<'a> {
     }
 
     /// Lines of outcomes that no row of the inputs stands for, or not here.
-    fn strays(&mut self, outcomes: &mut Outcomes, is_stray: impl Fn(&Line) -> bool) -> Result<(), Broken> {
+    fn strays(&mut self, outcomes: &mut Outcomes, is_stray: impl Fn(&End) -> bool) -> Result<(), Broken> {
         while outcomes.peek().is_some_and(&is_stray) {
             let stray = outcomes.take()?.expect("just seen");
             self.rows.fault(format!(
@@ -188,7 +188,7 @@ impl<'a> Walk<'a> {
     }
 
     /// One row with its outcome.
-    fn end(&mut self, line: &Line, told: Option<Told>) -> Result<(), Broken> {
+    fn end(&mut self, line: &End, told: Option<Told>) -> Result<(), Broken> {
         let change = told.as_ref().and_then(|told| told.change);
         self.tally.read.take(change);
         self.tally.outcomes.entry(line.outcome).or_default().take(change);
@@ -222,7 +222,7 @@ impl<'a> Walk<'a> {
         self.carry(line)
     }
 
-    fn fail(&mut self, line: &Line, origin: Option<Origin>) -> Result<(), Broken> {
+    fn fail(&mut self, line: &End, origin: Option<Origin>) -> Result<(), Broken> {
         let Some(failures) = &mut self.failures else { return Ok(()) };
         match failures.take(&Expected { line, origin }) {
             Err(Broken::File(text)) => {
@@ -234,7 +234,7 @@ impl<'a> Walk<'a> {
         }
     }
 
-    fn carry(&mut self, line: &Line) -> Result<(), Broken> {
+    fn carry(&mut self, line: &End) -> Result<(), Broken> {
         let Some(carried_by) = &line.carried_by else { return Ok(()) };
         let names = self.order.manifest.inputs.iter();
         let carrier = carried_by.rsplit_once(':').and_then(|(source, at)| {
@@ -353,7 +353,7 @@ impl<'a> Walk<'a> {
 }
 
 /// What an outcome lacks.
-fn fault_of(line: &Line) -> Option<&'static str> {
+fn fault_of(line: &End) -> Option<&'static str> {
     let called = line.attempts > 0;
     match line.outcome {
         Outcome::Applied if !called => Some("but no attempt was made"),

@@ -155,6 +155,8 @@ fn edit(path: &Path, change: impl FnOnce(Vec<String>) -> Vec<String>) {
     fs::write(path, change(lines).join("\n") + "\n").unwrap();
 }
 
+type Edit = Box<dyn FnOnce(Vec<String>) -> Vec<String>>;
+
 #[test]
 fn a_run_is_proved_and_what_was_tampered_with_is_named() {
     let (night, _) = night_in_doubt();
@@ -163,7 +165,6 @@ fn a_run_is_proved_and_what_was_tampered_with_is_named() {
     let replace = |from: &'static str, to: &'static str| {
         move |lines: Vec<String>| lines.into_iter().map(|line| line.replacen(from, to, 1)).collect::<Vec<_>>()
     };
-    type Edit = Box<dyn FnOnce(Vec<String>) -> Vec<String>>;
     let tampered: [(&str, &str, &str, Edit); 6] = [
         (
             "rows",
