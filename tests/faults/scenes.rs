@@ -29,6 +29,8 @@ pub enum Scene {
     Abandoned,
     /// The ninth night: the survey of the first one goes.
     Ninth,
+    /// Tonight's file, and whenever the run is disturbed, its plan is damaged.
+    Replanned,
 }
 
 impl Scene {
@@ -64,12 +66,12 @@ impl Play {
         let night = Night::new(gateway, settings);
         // What a restart waits for is short: a quota's window, and a timeout for the rows in doubt.
         let job = std::fs::read_to_string(night.path("job.toml")).unwrap();
-        let job = job.replace(r#""2000/1s""#, r#""200/100ms""#).replace(r#"timeout = "2s""#, r#"timeout = "300ms""#);
+        let job = job.replace(r#""2000/1s""#, r#""200/100ms""#).replace(r#"timeout = "2s""#, r#"timeout = "1s""#);
         night.write("job.toml", &job.replace("concurrency = 32", &format!("concurrency = {CONCURRENCY}")));
         night.write("in.csv", &as_csv(&rows));
         let mut play = Play { night, scene, rows, kills: 0 };
         match scene {
-            Scene::Run | Scene::StandardInput => {}
+            Scene::Run | Scene::StandardInput | Scene::Replanned => {}
             Scene::Reopened => play.stop_early(),
             Scene::Abandoned => {
                 let output = play.night.command(&["run", "job.toml"]).env(VARIABLE, "journal.commit.after:4:kill").output();
@@ -99,6 +101,9 @@ impl Play {
 
     /// The command of the scene, with these points armed.
     pub fn disturb(&mut self, faults: &str) -> Output {
+        if self.scene == Scene::Replanned {
+            self.damage_plan();
+        }
         let mut command = self.night.command(self.scene.args());
         if !faults.is_empty() {
             command.env(VARIABLE, faults);
@@ -109,6 +114,27 @@ impl Play {
         let output = command.output().unwrap();
         self.was_killed(&output);
         output
+    }
+
+    /// Cuts a byte off the plan of the interrupted run, if there is one.
+    fn damage_plan(&self) {
+        for run in std::fs::read_dir(self.night.path("state/runs")).into_iter().flatten() {
+            let plan = run.unwrap().path().join("plan");
+            if let Ok(file) = File::options().write(true).open(plan) {
+                let length = file.metadata().unwrap().len();
+                file.set_len(length.saturating_sub(1)).unwrap();
+            }
+        }
+    }
+
+    /// The command of the scene, killed after a while if it has not ended by then.
+    pub fn kill_after(&mut self, time: Duration) {
+        let mut child = self.night.start(self.scene.args());
+        std::thread::sleep(time);
+        let _ = child.kill(); // it may have ended
+        let status = child.wait().unwrap();
+        let output = Output { status, stdout: Vec::new(), stderr: Vec::new() };
+        self.was_killed(&output);
     }
 
     fn was_killed(&mut self, output: &Output) -> bool {
