@@ -58,7 +58,7 @@ struct Global {
     /// Say more; twice for everything
     #[arg(short, long, action = clap::ArgAction::Count, global = true, help_heading = "Global options")]
     verbose: u8,
-    /// Say nothing but errors
+    /// Say nothing but errors; a run that ends well is silent
     #[arg(short, long, global = true, conflicts_with = "verbose", help_heading = "Global options")]
     quiet: bool,
     /// How logs are written to stderr
