@@ -44,7 +44,8 @@ fn a_kill_at_every_point_costs_nothing() {
 fn a_kill_further_on_costs_nothing() {
     let never = kill_at_each(6, "", &[Scene::Run]);
     // What happens to each row happens often: in the middle of the rows, of the journal, of the files.
-    let often = ["rows.write", "index.write", "fates.write", "plan.write", "journal.append", "journal.commit", "fold.append"];
+    let often =
+        ["rows.write", "index.write", "fates.write", "plan.write", "journal.append", "journal.commit", "fold.append"];
     for step in often {
         assert!(!never.contains(&format!("{step}.after")), "{step} is passed more than once: {never:?}");
     }

@@ -35,8 +35,7 @@ pub enum Scene {
 
 impl Scene {
     /// From the most usual to the rarest.
-    pub const ALL: [Scene; 5] =
-        [Scene::Run, Scene::StandardInput, Scene::Reopened, Scene::Abandoned, Scene::Ninth];
+    pub const ALL: [Scene; 5] = [Scene::Run, Scene::StandardInput, Scene::Reopened, Scene::Abandoned, Scene::Ninth];
 
     fn args(self) -> &'static [&'static str] {
         match self {
@@ -74,12 +73,14 @@ impl Play {
             Scene::Run | Scene::StandardInput | Scene::Replanned => {}
             Scene::Reopened => play.stop_early(),
             Scene::Abandoned => {
-                let output = play.night.command(&["run", "job.toml"]).env(VARIABLE, "journal.commit.after:4:kill").output();
+                let output =
+                    play.night.command(&["run", "job.toml"]).env(VARIABLE, "journal.commit.after:4:kill").output();
                 assert!(play.was_killed(&output.unwrap()));
             }
             Scene::Ninth => {
                 for night in 0..8 {
-                    let row = Delta::new(&format!("22023034324344243332{night:07}"), &format!("early-{night}"), 1, night);
+                    let row =
+                        Delta::new(&format!("22023034324344243332{night:07}"), &format!("early-{night}"), 1, night);
                     play.night.write("in.csv", &as_csv(&[row]));
                     play.night.passync(&["run", "job.toml"]);
                 }
