@@ -13,6 +13,7 @@ use super::detail::{Flags, RunDetail, run_id};
 use super::inputs::{self, Occurred};
 use super::plan::{self, Counts};
 use super::progress::Phase;
+use super::space::Need;
 use super::store::{RowsWriter, RunFolder, Seals, state_dir};
 use super::survey::{self, Found};
 use super::{Fault, fold};
@@ -189,6 +190,12 @@ pub fn book(
     }
     let mut detail = detail(job, &surveyed, flags, &counts, &id, again);
     detail.seals.extend(seals);
+    let spool = surveyed.seals.values().map(|seal| seal.length).sum();
+    let need = Need::of(detail.rows, counts.planned, spool);
+    if let Some(warning) = need.check(state_dir(&job.settings.ledger), Path::new(&detail.dir))? {
+        tracing::warn!("{warning}");
+        detail.warnings.push(warning);
+    }
     folder.remove()?;
     surveyed.folder().place(&folder)?;
     ledger.begin_run(&NewRun {
