@@ -27,7 +27,7 @@ pub struct Endpoint {
 pub fn dialect(settings: &Settings) -> Result<Arc<dyn Dialect>, Fault> {
     let entry = wire::entry(&settings.dialect)
         .ok_or_else(|| Fault::usage(format!("dialect `{}` is not known", settings.dialect)))?;
-    (entry.build)(&settings.gateway.table).map(Arc::from).map_err(Fault::usage)
+    entry.open(&settings.gateway.table, &keys::vault).map(Arc::from).map_err(Fault::usage)
 }
 
 impl Endpoint {

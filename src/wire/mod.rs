@@ -6,6 +6,7 @@
 //! it and round trips are tests for free.
 
 pub mod alipayhk_card;
+pub mod charset;
 pub mod crypto;
 pub mod intl_pass;
 pub mod json;
@@ -18,6 +19,7 @@ use std::borrow::Cow;
 
 use crate::model::{Delta, LocalTime, Reading, Reject, Status, Verdict};
 use crypto::{Signer, Verifier};
+use setting::{Keys, Vault};
 
 /// Every dialect; a fourth is one more line here.
 pub const DIALECTS: &[Entry] = &[alipayhk_card::ENTRY, intl_pass::ENTRY];
@@ -77,7 +79,19 @@ pub struct Entry {
     pub codes: &'static [Code],
     /// Builds the dialect from the whole `[gateway]` table. Common keys (url, keys, timeouts) are in it too and are
     /// ignored.
-    pub build: fn(&toml::Table) -> Result<Box<dyn Dialect>, SettingFault>,
+    pub build: fn(&Keys<'_>) -> Result<Box<dyn Dialect>, SettingFault>,
+}
+
+impl Entry {
+    /// Builds the dialect; `vault` opens the secrets that the settings name.
+    pub fn open(&self, table: &toml::Table, vault: &Vault<'_>) -> Result<Box<dyn Dialect>, SettingFault> {
+        (self.build)(&Keys::gateway(table, vault))
+    }
+
+    /// Whether the dialect can be built, as far as that shows without opening a secret.
+    pub fn check(&self, table: &toml::Table) -> Result<(), SettingFault> {
+        (self.build)(&Keys::unopened(table)).map(drop)
+    }
 }
 
 /// One line of a dialect's table of codes.

@@ -84,7 +84,7 @@ fn platform() -> Option<Verifier> {
 
 fn dialect(name: &str, settings: &str) -> Box<dyn Dialect> {
     let table = format!("client_id = '2110200000000044'\n{settings}").parse().unwrap();
-    (wire::entry(name).unwrap().build)(&table).unwrap()
+    wire::entry(name).unwrap().open(&table, &wire::setting::no_vault).unwrap()
 }
 
 fn hk(settings: &str) -> Box<dyn Dialect> {

@@ -7,13 +7,15 @@ use proptest::prelude::*;
 
 use super::*;
 use crate::model::{LocalTime, Reject, Rule, Status};
+use crate::wire::setting::no_vault;
 
 fn dialect(settings: &str) -> AlipayHkCard {
     try_dialect(settings).unwrap()
 }
 
 fn try_dialect(settings: &str) -> Result<AlipayHkCard, SettingFault> {
-    AlipayHkCard::from_settings(&format!("merchant_id = 'm1'\nclient_id = 'c1'\n{settings}").parse().unwrap())
+    let table = format!("merchant_id = 'm1'\nclient_id = 'c1'\n{settings}").parse().unwrap();
+    AlipayHkCard::from_settings(&Keys::gateway(&table, &no_vault))
 }
 
 fn rules() -> RowRules {
@@ -210,7 +212,12 @@ fn settings_that_cannot_be_meant() {
         assert_eq!(try_dialect(setting).err().unwrap().key, key, "{setting}");
     }
     assert_eq!(
-        AlipayHkCard::from_settings(&toml::Table::new()).err().unwrap().to_string().split(':').next(),
+        AlipayHkCard::from_settings(&Keys::gateway(&toml::Table::new(), &no_vault))
+            .err()
+            .unwrap()
+            .to_string()
+            .split(':')
+            .next(),
         Some("gateway.merchant_id")
     );
     assert_eq!(dialect("").scope(), "alipayhk-card/c1");
