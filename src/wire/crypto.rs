@@ -7,6 +7,7 @@
 mod aes;
 mod certificate;
 mod parse;
+mod wrap;
 
 use std::fmt;
 use std::sync::Arc;
@@ -29,6 +30,7 @@ use zeroize::Zeroizing;
 
 pub use aes::{Aes, AesFault, BLOCK_BYTES, Iv};
 pub use certificate::Certificate;
+pub use wrap::{PeerKey, UnwrapKey, Wrap};
 
 /// The smallest key that is taken. The vendor's pages ask for 2048 bits, and smaller ones can be forged.
 pub const KEY_BITS_MIN: usize = 2048;

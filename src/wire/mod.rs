@@ -8,9 +8,11 @@
 pub mod alipayhk_card;
 pub mod charset;
 pub mod crypto;
+pub mod form;
 pub mod intl_pass;
 pub mod json;
 pub mod pass;
+pub mod reading;
 pub mod retry_after;
 pub mod row;
 pub mod setting;

@@ -205,7 +205,7 @@ fn settings_that_cannot_be_meant() {
         ("key_version = '1'", "key_version"),
         ("request_time_format = 'epoch'", "request_time_format"),
         ("merchants = 'm2'", "merchants"),
-        ("encryption = {}", "encryption"),
+        ("encryption = {}", "encryption.peer_key"),
         ("[extra]\nendDate = { value = 'x' }", "extra.endDate"),
         ("[extra]\nx = { column = 'data.x' }", "extra.x.column"),
     ] {

@@ -136,8 +136,8 @@ impl Dialect for IntlPass {
     }
 
     fn read_call(&self, request: &Request, key: &Verifier) -> Result<Call, CallFault> {
-        let sent_at = self.endpoint.admit(request, key)?;
-        body::read(self, &request.body, sent_at)
+        let (sent_at, body) = self.endpoint.admit(request, key)?;
+        body::read(self, &body, sent_at)
     }
 
     fn write_reply(&self, answer: &Answer, now_ms: i64, signer: Option<&Signer>) -> Reply {
