@@ -11,6 +11,7 @@ pub mod crypto;
 pub mod form;
 pub mod intl_pass;
 pub mod json;
+pub mod marketing_card;
 pub mod pass;
 pub mod reading;
 pub mod retry_after;
@@ -24,7 +25,7 @@ use crypto::{Signer, Verifier};
 use setting::{Keys, Vault};
 
 /// Every dialect; a fourth is one more line here.
-pub const DIALECTS: &[Entry] = &[alipayhk_card::ENTRY, intl_pass::ENTRY];
+pub const DIALECTS: &[Entry] = &[alipayhk_card::ENTRY, intl_pass::ENTRY, marketing_card::ENTRY];
 
 /// The dialect of that word.
 pub fn entry(name: &str) -> Option<&'static Entry> {
@@ -154,6 +155,11 @@ pub trait Dialect: Send + Sync {
 
     /// What a reply means. Any of `keys` verifies.
     fn reply(&self, reply: &Reply, keys: &[Verifier]) -> Reading;
+
+    /// The platform's keys that the dialect's own settings bring (certificates), beside those of `platform_keys`.
+    fn verifiers(&self) -> Vec<Verifier> {
+        Vec::new()
+    }
 
     /// The gateway's side of [`Dialect::request`]: verifies over the received bytes and reads the call.
     fn read_call(&self, request: &Request, key: &Verifier) -> Result<Call, CallFault>;
