@@ -17,6 +17,7 @@ mod resume;
 mod run;
 mod sandbox;
 mod screen;
+mod wire;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
@@ -97,6 +98,7 @@ enum Command {
     Ledger(ledger::Ledger),
     Sandbox(sandbox::Sandbox),
     Keys(keys::Keys),
+    Wire(wire::Wire),
 }
 
 impl Cli {
@@ -119,6 +121,7 @@ impl Cli {
             Command::Ledger(command) => command.execute(screen),
             Command::Sandbox(command) => command.execute(screen),
             Command::Keys(command) => command.execute(screen),
+            Command::Wire(command) => command.execute(screen),
         }
     }
 }

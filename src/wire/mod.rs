@@ -8,6 +8,7 @@
 pub mod alipayhk_card;
 pub mod charset;
 pub mod crypto;
+pub mod explain;
 pub mod form;
 pub mod intl_pass;
 pub mod json;

@@ -11,3 +11,5 @@ mod sandbox;
 mod tidy;
 mod usage;
 mod wire;
+mod wire_command;
+mod wycheproof;

@@ -5,6 +5,9 @@
 
 use std::borrow::Cow;
 
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
+
 use super::{scan, xml};
 use crate::wire::charset::Charset;
 use crate::wire::json::{Json, JsonFault};
@@ -82,6 +85,13 @@ impl EnvelopeFault {
     /// Whether it can be read in two ways; else in none.
     pub fn is_ambiguous(&self) -> bool {
         matches!(self, EnvelopeFault::Twice(_) | EnvelopeFault::Json(JsonFault::Twice))
+    }
+}
+
+impl Envelope<'_> {
+    /// The signature's bytes; `None` where there is none, or it is not base64.
+    pub fn signature(&self) -> Option<Vec<u8>> {
+        STANDARD.decode(self.sign.as_ref()?.trim()).ok()
     }
 }
 

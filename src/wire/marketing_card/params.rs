@@ -105,10 +105,21 @@ impl Params {
     /// The string that is signed: every parameter that has a value but the signature, sorted by name, joined by `&`,
     /// nothing escaped.
     pub fn signing_input(&self) -> Vec<u8> {
+        self.signing_input_without(SIGN)
+    }
+
+    /// The same without one more parameter.
+    pub fn signing_input_without(&self, without: &str) -> Vec<u8> {
+        let signed = self.signed().into_iter().filter(|(name, _)| name != without);
+        let pairs: Vec<Vec<u8>> = signed.map(|(name, value)| [name.as_bytes(), b"=", value].concat()).collect();
+        pairs.join(&b'&')
+    }
+
+    /// The parameters that are signed, sorted.
+    pub fn signed(&self) -> Vec<&(String, Vec<u8>)> {
         let mut signed: Vec<_> = self.0.iter().filter(|(name, value)| name != SIGN && !value.is_empty()).collect();
         signed.sort();
-        let pairs: Vec<Vec<u8>> = signed.iter().map(|(name, value)| [name.as_bytes(), b"=", value].concat()).collect();
-        pairs.join(&b'&')
+        signed
     }
 
     /// The signature, base64.

@@ -1,8 +1,5 @@
 //! The replies of the gateway: who wrote them, and what they claim.
 
-use base64::Engine as _;
-use base64::engine::general_purpose::STANDARD;
-
 use super::codes;
 use super::envelope::{Envelope, EnvelopeFault, Fields, Node};
 use super::params::SignType;
@@ -33,8 +30,10 @@ pub fn prove(read: &Read<'_>, sign_type: SignType, charset: Charset, keys: &[Ver
         Err(fault) if fault.is_ambiguous() => return Proof::Refused("AMBIGUOUS", fault.to_string()),
         Err(_) => return Proof::Unsigned,
     };
-    let Some(sign) = &envelope.sign else { return Proof::Unsigned };
-    let Ok(signature) = STANDARD.decode(sign.trim()) else { return Proof::bad("the signature is not base64") };
+    if envelope.sign.is_none() {
+        return Proof::Unsigned;
+    }
+    let Some(signature) = envelope.signature() else { return Proof::bad("the signature is not base64") };
     let hash = sign_type.hash();
     let verifies = |text: &[u8]| keys.iter().any(|key| key.verify_with(hash, text, &signature));
     if verifies(envelope.signed) {
@@ -122,6 +121,9 @@ fn without_secrets(message: &str) -> String {
 
 #[cfg(test)]
 mod tests {
+    use base64::Engine as _;
+    use base64::engine::general_purpose::STANDARD;
+
     use super::*;
     use crate::wire::crypto::Signer;
     use crate::wire::marketing_card::envelope;

@@ -10,7 +10,12 @@ use crate::wire::form;
 /// The string that is signed, for a call with the request's time and for a reply with the response's:
 /// `POST SP path LF client-id . time . body`, byte for byte as sent.
 pub fn signing_input(path: &str, client_id: &str, time: &str, body: &[u8]) -> Vec<u8> {
-    let mut input = format!("POST {path}\n{client_id}.{time}.").into_bytes();
+    signing_input_of("POST", path, client_id, time, body)
+}
+
+/// The same for any method.
+pub fn signing_input_of(method: &str, path: &str, client_id: &str, time: &str, body: &[u8]) -> Vec<u8> {
+    let mut input = format!("{method} {path}\n{client_id}.{time}.").into_bytes();
     input.extend_from_slice(body);
     input
 }
