@@ -1,36 +1,152 @@
-//! The last screen of a run: what happened to how many rows, where the files are, what to do next.
+//! How a run ends for the person who started it: the last screen, and the command to type next.
 
-use super::{CliError, Screen};
-use crate::model::Exit;
+use serde::Serialize;
+
+use super::job::{JobArgs, Opened};
+use super::progress::Watch;
+use super::{CliError, Screen, figures, summary};
+use crate::model::{Exit, Outcome};
 use crate::run::{Fault, Finished, Job, Manifest};
+use crate::wire;
 
-/// Carries a run out.
+/// Carries a run out, and shows how it goes.
 pub fn watch(
-    _screen: Screen,
-    _job: &Job,
-    work: impl FnOnce() -> Result<Finished, Fault>,
+    screen: Screen,
+    job: &Job,
+    work: impl FnOnce(&Job) -> Result<Finished, Fault>,
 ) -> Result<Finished, CliError> {
-    work().map_err(CliError::from)
+    let watch = Watch::start(screen, &job.progress);
+    let finished = work(job);
+    drop(watch); // what it draws must not stand in what follows
+    Ok(finished?)
 }
 
-/// Shows how it ended.
-pub fn show(screen: Screen, _job: &Job, finished: &Finished, json: bool) -> Result<Exit, CliError> {
-    let manifest: &Manifest =
-        finished.manifest.as_ref().or(finished.interrupted.as_ref()).expect("one of them was done");
-    if json {
-        screen.print_json(manifest)?;
-    } else {
-        for (outcome, sum) in &manifest.rows.outcomes {
-            screen.say(&format!("{outcome:16} {:8} {}", sum.rows, sum.points));
+/// What the next command depends on.
+pub struct Ending<'a> {
+    /// As the command was given.
+    pub args: &'a JobArgs,
+    /// The job.
+    pub opened: &'a Opened,
+    /// `--out`.
+    pub out: Option<&'a String>,
+}
+
+/// The answer of `--json`.
+#[derive(Serialize)]
+struct Report<'a> {
+    /// The run that was asked for.
+    #[serde(flatten)]
+    manifest: &'a Manifest,
+    /// Runs that were finished before it: an interrupted one, a replay of open rows.
+    finished_first: Vec<&'a Manifest>,
+    /// Rows that are open in the ledger now.
+    open_rows: u64,
+    /// What to type next.
+    next: Vec<String>,
+}
+
+impl Ending<'_> {
+    /// Shows how it ended.
+    pub fn show(&self, screen: Screen, finished: &Finished, json: bool) -> Result<Exit, CliError> {
+        let mut runs: Vec<&Manifest> =
+            [&finished.interrupted, &finished.replayed, &finished.manifest].into_iter().flatten().collect();
+        let next: Vec<Next> = runs.iter().flat_map(|manifest| self.next(manifest)).collect();
+        if json {
+            let manifest = runs.pop().expect("a command that ended has done something");
+            let next = next.into_iter().map(|next| next.command).collect();
+            screen.print_json(&Report { manifest, finished_first: runs, open_rows: finished.open_rows, next })?;
+        } else if !screen.quiet || finished.exit() != Exit::Clean {
+            screen.print(&self.text(&runs, finished, &next))?;
         }
-        screen.say(&format!(
-            "calls {} retries {} peak {} {:?} stop {}",
-            manifest.calls.attempts,
-            manifest.calls.retries,
-            manifest.calls.quota_peak,
-            manifest.durations_ms,
-            manifest.stopped
-        ));
+        Ok(finished.exit())
     }
-    Ok(finished.exit())
+
+    fn text(&self, runs: &[&Manifest], finished: &Finished, next: &[Next]) -> String {
+        let table = wire::entry(&self.opened.job.settings.dialect).map_or(&[][..], |entry| entry.codes);
+        let mut text = String::new();
+        for manifest in runs {
+            if finished.interrupted.as_ref().is_some_and(|first| std::ptr::eq(first, *manifest)) {
+                text.push_str("An interrupted run was finished:\n");
+            } else if finished.replayed.as_ref().is_some_and(|first| std::ptr::eq(first, *manifest)) {
+                text.push_str("Open rows of earlier runs were replayed:\n");
+            }
+            text += &summary::of(manifest, table);
+            text.push('\n');
+        }
+        text.insert(0, '\n');
+        text + &self.ledger_line(finished.open_rows) + &next_lines(next)
+    }
+
+    fn ledger_line(&self, open: u64) -> String {
+        if self.opened.forgets() {
+            return "The ledger was thrown away with the sandbox; --state DIR keeps it.\n".to_owned();
+        }
+        match open {
+            0 => "The ledger has no open rows.\n".to_owned(),
+            _ => format!(
+                "The ledger has {}; to list them: {}\n",
+                figures::count(open, "open row"),
+                self.args.command("open", &[])
+            ),
+        }
+    }
+
+    /// What to do about the failures of a run: open rows are sent again as they stand, the others want a person.
+    fn next(&self, manifest: &Manifest) -> Vec<Next> {
+        if manifest.rows.failures() == 0 {
+            return Vec::new();
+        }
+        if self.opened.forgets() {
+            let why = "Next, to see a replay: run it with a ledger that stays:".to_owned();
+            return vec![Next { why, command: self.keeping() }];
+        }
+        [self.next_of_open(manifest), self.next_of_others(manifest)].into_iter().flatten().collect()
+    }
+
+    fn next_of_open(&self, manifest: &Manifest) -> Option<Next> {
+        let open = manifest.rows.open();
+        (open > 0).then(|| Next {
+            why: format!("Next: send what stayed open again ({}):", figures::count(open, "row")),
+            command: self.replay(manifest, &[]),
+        })
+    }
+
+    fn next_of_others(&self, manifest: &Manifest) -> Option<Next> {
+        let classes = [Outcome::Rejected, Outcome::Conflict, Outcome::Refused];
+        let classes: Vec<_> = classes.into_iter().filter(|class| manifest.rows.of(*class) > 0).collect();
+        let rows = classes.iter().map(|class| manifest.rows.of(*class)).sum();
+        let words = classes.into_iter().map(Outcome::as_str).collect::<Vec<_>>().join(",");
+        (rows > 0).then(|| Next {
+            why: format!(
+                "Next: a person looks at {} ({words}); mended in the failure file, they are sent by:",
+                figures::count(rows, "row")
+            ),
+            command: self.replay(manifest, &["--include".to_owned(), words]),
+        })
+    }
+
+    fn replay(&self, manifest: &Manifest, include: &[String]) -> String {
+        let out = self.out.map(|out| ["--out".to_owned(), out.clone()]);
+        let words = include.iter().cloned().chain(out.into_iter().flatten()).collect::<Vec<_>>();
+        self.args.replay(&manifest.dir, &words, &self.opened.job.settings)
+    }
+
+    /// The same job with a ledger that is kept.
+    fn keeping(&self) -> String {
+        let state = format!("state/{}", self.opened.job.settings.name);
+        self.args.command("run", &["--state".to_owned(), state])
+    }
+}
+
+/// A command, and what it is for.
+struct Next {
+    why: String,
+    command: String,
+}
+
+fn next_lines(next: &[Next]) -> String {
+    if next.is_empty() {
+        return "Next: nothing, all is done.\n".to_owned();
+    }
+    next.iter().fold(String::new(), |text, Next { why, command }| text + why + "\n  " + command + "\n")
 }

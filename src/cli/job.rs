@@ -4,13 +4,15 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use clap::Args;
+use tempfile::TempDir;
 
-use super::CliError;
+use super::{CliError, figures};
 use crate::io::job::dates::Dates;
 use crate::io::job::settings::GatewayUrl;
 use crate::io::job::{self, Overrides, Settings};
+use crate::io::ledger::Ledger;
 use crate::model::{Exit, LocalTime};
-use crate::run::{Job, Request, Signals};
+use crate::run::{Fault, Job, Request, Signals};
 
 /// The job and its overrides.
 #[derive(Debug, Args)]
@@ -38,23 +40,80 @@ impl JobArgs {
         Ok(job::load(&self.job, &overrides)?)
     }
 
-    /// Whether the ledger's folder was named on the command line: the embedded sandbox then keeps its ledger.
-    pub fn names_state(&self) -> bool {
-        self.state.is_some()
+    /// The job, ready to do something. With the embedded sandbox the ledger is new for each run unless `--state` is
+    /// given: its gateway forgets, too.
+    pub fn open(&self, inputs: &[String], out: Option<&String>) -> Result<Opened, CliError> {
+        let mut settings = self.load(inputs, out)?;
+        let thrown_away = if self.keeps_ledger(&settings) {
+            None
+        } else {
+            let folder = tempfile::Builder::new().prefix("passync-sandbox-").tempdir();
+            let folder = folder.map_err(|error| {
+                CliError::new(Exit::Storage, format!("no folder for the sandbox's ledger: {error}"))
+            })?;
+            settings.ledger = folder.path().join("ledger.db");
+            Some(folder)
+        };
+        let signals = Signals::listen().map_err(|error| CliError::new(Exit::Storage, error))?;
+        Ok(Opened { job: Job::new(settings, &self.job, signals)?, thrown_away })
+    }
+
+    /// The ledger of a job, for commands that only look into it.
+    pub fn ledger(&self, settings: &Settings) -> Result<Ledger, CliError> {
+        if self.keeps_ledger(settings) {
+            return Ok(Ledger::open_existing(&settings.ledger).map_err(Fault::from)?);
+        }
+        let what = "the ledger of the embedded sandbox was thrown away when its run ended";
+        Err(CliError::usage(what).help("give the --state DIR that the run was given"))
+    }
+
+    fn keeps_ledger(&self, settings: &Settings) -> bool {
+        settings.gateway.url != GatewayUrl::Sandbox || self.state.is_some()
+    }
+
+    /// A command on the same job with the same ledger and settings, to be typed as it stands.
+    pub fn command(&self, verb: &str, words: &[String]) -> String {
+        let job = self.job.display().to_string();
+        let state = self.state.iter().flat_map(|state| ["--state", state]);
+        let set = self.set.iter().flat_map(|set| ["--set", set]);
+        let words = [verb, &job].into_iter().chain(words.iter().map(String::as_str)).chain(state).chain(set);
+        command_line(words)
+    }
+
+    /// The replay of a run directory. The sandbox throws the same dice for the same bill: without its faults a replay
+    /// can heal.
+    pub fn replay(&self, dir: &str, more: &[String], settings: &Settings) -> String {
+        let words = [&[figures::path(Path::new(dir))], more].concat();
+        let misbehaves = settings.gateway.url == GatewayUrl::Sandbox && !settings.sandbox.faults.is_empty();
+        self.command("replay", &words) + if misbehaves { " --set sandbox.faults=" } else { "" }
+    }
+
+    /// What tells a `ledger` command where the ledger is.
+    pub fn ledger_words(&self) -> [String; 2] {
+        match &self.state {
+            Some(state) => ["--state".to_owned(), state.clone()],
+            None => ["--job".to_owned(), self.job.display().to_string()],
+        }
     }
 }
 
-impl JobArgs {
-    /// The job, ready to do something. With the embedded sandbox the ledger is new for each run unless `--state` is
-    /// given: its gateway forgets, too.
-    pub fn open(&self, inputs: &[String], out: Option<&String>) -> Result<Job, CliError> {
-        let mut settings = self.load(inputs, out)?;
-        if settings.gateway.url == GatewayUrl::Sandbox && !self.names_state() {
-            let folder = settings.ledger.parent().map(Path::to_owned).unwrap_or_default();
-            settings.ledger = folder.join(format!("sandbox-{}", std::process::id())).join("ledger.db");
-        }
-        let signals = Signals::listen().map_err(|error| CliError::new(Exit::Storage, error))?;
-        Ok(Job::new(settings, &self.job, signals)?)
+/// A command of this program as it was called, quoted for the shell.
+pub fn command_line<'a>(words: impl Iterator<Item = &'a str>) -> String {
+    let program = std::env::args_os().next().unwrap_or_else(|| "passync".into());
+    words.fold(figures::quoted(&program.to_string_lossy()), |line, word| line + " " + &figures::quoted(word))
+}
+
+/// A job, and the folder of its ledger where that is thrown away at the end.
+pub struct Opened {
+    /// The job.
+    pub job: Job,
+    thrown_away: Option<TempDir>,
+}
+
+impl Opened {
+    /// Whether the ledger goes with the embedded sandbox.
+    pub fn forgets(&self) -> bool {
+        self.thrown_away.is_some()
     }
 }
 
@@ -105,12 +164,6 @@ pub struct SendArgs {
     /// Folder of the run's files, in place of output.dir
     #[arg(long, value_name = "DIR")]
     pub out: Option<String>,
-    /// Go on only if the plan has this digest, as `check` printed it
-    #[arg(long, value_name = "DIGEST")]
-    pub plan: Option<String>,
-    /// Stop after so many calls were confirmed
-    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(1..))]
-    pub canary: Option<u64>,
     /// Send rows that are older than what their cards show, too
     #[arg(long)]
     pub allow_stale: bool,
@@ -125,13 +178,18 @@ pub struct SendArgs {
 pub struct LedgerArgs {
     /// The job whose ledger it is
     #[arg(long, value_name = "JOB")]
-    job: Option<PathBuf>,
+    pub job: Option<PathBuf>,
     /// The folder in which the ledger lives
     #[arg(long, value_name = "DIR")]
-    state: Option<PathBuf>,
+    pub state: Option<PathBuf>,
 }
 
 impl LedgerArgs {
+    /// The ledger, for looking.
+    pub fn open(&self) -> Result<Ledger, CliError> {
+        Ok(Ledger::open_existing(&self.path()?).map_err(Fault::from)?)
+    }
+
     /// The ledger's path.
     pub fn path(&self) -> Result<PathBuf, CliError> {
         match (&self.job, &self.state) {

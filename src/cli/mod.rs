@@ -5,11 +5,14 @@
 mod check;
 mod ending;
 mod error;
+mod figures;
 mod job;
 mod keys;
 mod ledger;
 mod log;
+mod meaning;
 mod open;
+mod progress;
 mod reconcile;
 mod replay;
 mod report;
@@ -17,6 +20,7 @@ mod resume;
 mod run;
 mod sandbox;
 mod screen;
+mod summary;
 mod wire;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
@@ -24,6 +28,7 @@ use clap::{Args, Parser, Subcommand, ValueEnum};
 pub use error::CliError;
 pub use screen::Screen;
 
+use crate::io::fault;
 use crate::model::Exit;
 
 /// Keeps loyalty points and levels on Alipay membership cards true: nightly CSV and Parquet deltas in, signed
@@ -54,7 +59,7 @@ struct Global {
     /// Say more; twice for everything
     #[arg(short, long, action = clap::ArgAction::Count, global = true, help_heading = "Global options")]
     verbose: u8,
-    /// Say nothing but errors
+    /// Say nothing but errors; a run that ends well is silent
     #[arg(short, long, global = true, conflicts_with = "verbose", help_heading = "Global options")]
     quiet: bool,
     /// How logs are written to stderr
@@ -66,9 +71,6 @@ struct Global {
     /// No progress display
     #[arg(long, global = true, help_heading = "Global options")]
     no_progress: bool,
-    /// Personal ids in full in logs, for an investigation
-    #[arg(long, global = true, help_heading = "Global options")]
-    log_pii: bool,
 }
 
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
@@ -110,6 +112,9 @@ impl Cli {
     /// Carries the command out.
     pub fn execute(self, screen: Screen) -> Result<Exit, CliError> {
         log::begin(&self.global, screen)?;
+        if let Some(asked) = std::env::var_os(fault::VARIABLE) {
+            fault::arm(&asked.to_string_lossy()).map_err(CliError::usage)?;
+        }
         match self.command {
             Command::Run(command) => command.execute(screen),
             Command::Check(command) => command.execute(screen),

@@ -1,12 +1,18 @@
 //! `passync open`.
 
+use std::collections::BTreeMap;
 use std::time::Duration;
 
 use clap::Args;
+use serde::Serialize;
 
+use super::figures::{count, span};
 use super::job::{JobArgs, duration};
 use super::{CliError, Screen};
+use crate::io::job::Settings;
 use crate::model::Exit;
+use crate::run::look::{self, OpenRow};
+use crate::run::{Fault, wall_ms};
 
 /// Show every open row of all runs, and the command that closes it
 #[derive(Debug, Args)]
@@ -25,9 +31,96 @@ pub struct Open {
     json: bool,
 }
 
+/// An open row of `--json`.
+#[derive(Serialize)]
+struct Line<'a> {
+    #[serde(flatten)]
+    row: &'a OpenRow,
+    /// The command that closes it; `None` where it is another job's.
+    close: Option<String>,
+}
+
+/// What was met, run by run.
+#[derive(Default)]
+struct Met {
+    rows: u64,
+    oldest_ms: u64,
+    /// By run: its job, its folder, its open rows.
+    runs: BTreeMap<String, (String, String, u64)>,
+}
+
 impl Open {
-    pub(super) fn execute(self, _screen: Screen) -> Result<Exit, CliError> {
-        let _settings = self.job.load(&[], None)?;
-        Err(CliError::usage("open: not built yet"))
+    pub(super) fn execute(self, screen: Screen) -> Result<Exit, CliError> {
+        let settings = self.job.load(&[], None)?;
+        let ledger = self.job.ledger(&settings)?;
+        let mut met = Met::default();
+        if self.json {
+            screen.print("[")?;
+        }
+        // Rows are printed as they come: an outage leaves more of them than a screen, or a memory, should hold.
+        let mut said: Result<(), CliError> = Ok(());
+        look::each_open(&ledger, wall_ms(), |row| -> Result<(), Fault> {
+            if said.is_ok() {
+                said = screen.print(&if self.json { self.line(&row, &settings, &met) } else { text(&row, &met) });
+            }
+            met.take(row);
+            Ok(())
+        })?;
+        said?;
+        if self.json {
+            screen.print("\n]\n")?;
+        } else {
+            screen.print(&self.end(&met, &settings))?;
+        }
+        let too_old = self.max_age.is_some_and(|most| met.rows > 0 && Duration::from_millis(met.oldest_ms) > most);
+        Ok(if too_old { Exit::Failures } else { Exit::Clean })
     }
+
+    fn line(&self, row: &OpenRow, settings: &Settings, met: &Met) -> String {
+        let close = (row.job == settings.name).then(|| self.job.replay(&row.dir, &[], settings));
+        let line = serde_json::to_string(&Line { row, close }).expect("an open row is plain data");
+        format!("{}\n  {line}", if met.rows == 0 { "" } else { "," })
+    }
+
+    fn end(&self, met: &Met, settings: &Settings) -> String {
+        if met.rows == 0 {
+            return "The ledger has no open rows.\n".to_owned();
+        }
+        let oldest = span(Duration::from_millis(met.oldest_ms));
+        let mut text =
+            format!("\n{}, the oldest for {oldest}. To close them, oldest run first:\n", count(met.rows, "open row"));
+        for (run, (job, dir, rows)) in &met.runs {
+            let rows = count(*rows, "row");
+            if *job == settings.name {
+                text += &format!("  {}   # {rows}\n", self.job.replay(dir, &[], settings));
+            } else {
+                text += &format!("  # {rows} of run {run} belong to job {job}: replay {dir} with its job file\n");
+            }
+        }
+        let settle = ["settle", "BILL", "--as", "applied", "--reason", "TEXT"].map(str::to_owned);
+        let words = settle.into_iter().chain(self.job.ledger_words()).collect::<Vec<_>>();
+        let words = std::iter::once("ledger").chain(words.iter().map(String::as_str));
+        text + &format!(
+            "or, for what a person found out (applied or not-applied):\n  {}\n",
+            super::job::command_line(words)
+        )
+    }
+}
+
+impl Met {
+    fn take(&mut self, row: OpenRow) {
+        self.rows += 1;
+        self.oldest_ms = self.oldest_ms.max(row.age_ms);
+        self.runs.entry(row.run).or_insert((row.job, row.dir, 0)).2 += 1;
+    }
+}
+
+fn text(row: &OpenRow, met: &Met) -> String {
+    let line = |bill: &str, card: &str, class: &str, code: &str, age: &str, run: &str| {
+        format!("{bill:<28} {card:<22} {class:<8} {code:<24} {age:>12}  {run}\n")
+    };
+    let head = if met.rows == 0 { line("BILL", "CARD", "CLASS", "CODE", "AGE", "RUN") } else { String::new() };
+    let bill = row.bill_no.as_deref().unwrap_or("-");
+    let age = span(Duration::from_millis(row.age_ms));
+    head + &line(bill, &row.card, row.class.as_str(), &row.code, &age, &row.run)
 }

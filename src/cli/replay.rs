@@ -4,9 +4,11 @@ use std::path::PathBuf;
 
 use clap::Args;
 
+use super::ending::{self, Ending};
 use super::job::{JobArgs, SendArgs, request};
-use super::{CliError, Screen, ending};
+use super::{CliError, Screen};
 use crate::model::{Exit, Outcome};
+use crate::run::Job;
 
 /// Send the rows of a failure file again
 #[derive(Debug, Args)]
@@ -39,9 +41,10 @@ fn class(text: &str) -> Result<Outcome, String> {
 
 impl Replay {
     pub(super) fn execute(self, screen: Screen) -> Result<Exit, CliError> {
-        let job = self.job.open(&[], self.send.out.as_ref())?;
+        let opened = self.job.open(&[], self.send.out.as_ref())?;
         let request = request(&self.send, None)?;
-        let finished = ending::watch(screen, &job, || job.replay(&self.failures, &self.include, &request))?;
-        ending::show(screen, &job, &finished, self.json)
+        let work = |job: &Job| job.replay(&self.failures, &self.include, &request);
+        let finished = ending::watch(screen, &opened.job, work)?;
+        Ending { args: &self.job, opened: &opened, out: self.send.out.as_ref() }.show(screen, &finished, self.json)
     }
 }

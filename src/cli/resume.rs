@@ -5,8 +5,9 @@ use std::time::Duration;
 
 use clap::Args;
 
+use super::ending::{self, Ending};
 use super::job::{JobArgs, duration};
-use super::{CliError, Screen, ending};
+use super::{CliError, Screen};
 use crate::model::Exit;
 
 /// Finish the interrupted run, or close it
@@ -35,11 +36,11 @@ pub struct Resume {
 
 impl Resume {
     pub(super) fn execute(self, screen: Screen) -> Result<Exit, CliError> {
-        let job = self.job.open(&[], None)?;
+        let opened = self.job.open(&[], None)?;
         let moved: Vec<PathBuf> = self.inputs.iter().map(PathBuf::from).collect();
-        let finished = ending::watch(screen, &job, || {
+        let finished = ending::watch(screen, &opened.job, |job| {
             if self.abandon { job.abandon(&moved, self.wait) } else { job.resume(&moved, self.wait) }
         })?;
-        ending::show(screen, &job, &finished, self.json)
+        Ending { args: &self.job, opened: &opened, out: None }.show(screen, &finished, self.json)
     }
 }

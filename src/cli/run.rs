@@ -2,8 +2,9 @@
 
 use clap::Args;
 
+use super::ending::{self, Ending};
 use super::job::{InputArgs, JobArgs, SendArgs, request};
-use super::{CliError, Screen, ending};
+use super::{CliError, Screen};
 use crate::model::Exit;
 
 /// The main job: read, check, send, and write an outcome for every row
@@ -31,10 +32,10 @@ pub struct Run {
 
 impl Run {
     pub(super) fn execute(self, screen: Screen) -> Result<Exit, CliError> {
-        let job = self.job.open(&self.input.inputs, self.send.out.as_ref())?;
-        let mut request = request(&self.send, Some((&self.input, &job.settings)))?;
+        let opened = self.job.open(&self.input.inputs, self.send.out.as_ref())?;
+        let mut request = request(&self.send, Some((&self.input, &opened.job.settings)))?;
         request.again = self.again;
-        let finished = ending::watch(screen, &job, || job.run(&request))?;
-        ending::show(screen, &job, &finished, self.json)
+        let finished = ending::watch(screen, &opened.job, |job| job.run(&request))?;
+        Ending { args: &self.job, opened: &opened, out: self.send.out.as_ref() }.show(screen, &finished, self.json)
     }
 }

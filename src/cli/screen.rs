@@ -1,4 +1,4 @@
-//! What may be written where: colours, progress, personal ids.
+//! What may be written where: data, words, colours, progress.
 #![expect(clippy::print_stderr, reason = "the one place for what is not data")]
 
 use std::io::{ErrorKind, IsTerminal, Write, stderr, stdout};
@@ -18,8 +18,6 @@ pub struct Screen {
     pub progress: bool,
     /// Nothing but errors.
     pub quiet: bool,
-    /// Personal ids in full in logs.
-    pub log_pii: bool,
     /// Errors are JSON, a line each.
     json: bool,
 }
@@ -37,7 +35,6 @@ impl Screen {
             },
             progress: terminal && !dumb && !global.no_progress && !global.quiet,
             quiet: global.quiet,
-            log_pii: global.log_pii,
             json: global.log_format == LogFormat::Json,
         }
     }

@@ -3,39 +3,10 @@
 //! Calls carry absolute state, so a card moves forward only: nothing older than what the card was given, or
 //! may have been given, is sent.
 
+pub use super::candidate::Candidate;
 use super::coalesce;
 use super::dispatcher::Gate;
 use crate::model::{Digest, Outcome, Place};
-
-/// A valid row whose bill does not end it, as far as its card is concerned.
-#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, serde::Serialize, serde::Deserialize)]
-#[expect(clippy::struct_excessive_bools, reason = "each is a fact of its own")]
-pub struct Candidate {
-    /// Its card.
-    pub card: Digest,
-    /// Where it stands in the card's history.
-    pub place: Place,
-    /// Its index in the run's input order.
-    pub id: u64,
-    /// A bit per member that it carries.
-    pub members: u64,
-    /// Its identity in the ledger.
-    pub bill: Digest,
-    /// What it says.
-    pub content: Digest,
-    /// User and template: only rows that agree in them may be one call.
-    pub shape: Digest,
-    /// Whether the card ends with it (CLOSED, USED).
-    pub closing: bool,
-    /// Whether a newer row may absorb it, and it may absorb older ones.
-    pub absorbable: bool,
-    /// Whether it may absorb others.
-    pub carries: bool,
-    /// Whether it has neither a bill nor a time: only its neighbour can be the same.
-    pub bare: bool,
-    /// Members that its stored revision leaves out, and attempts in doubt of earlier runs.
-    pub adopted: Option<(u64, u32)>,
-}
 
 /// What the ledger knows of a card, in the member bits of this run.
 #[derive(Clone, Debug, Default)]
@@ -114,8 +85,8 @@ pub fn plan(rows: &[Candidate], past: &CardPast, rules: CardRules) -> Vec<Planne
         verdicts.push(stand);
     }
     verdicts.reverse();
-    defer(rows, &mut verdicts);
-    arrange(rows, verdicts, rules)
+    let turns = defer(rows, &mut verdicts);
+    arrange(rows, verdicts, turns, rules)
 }
 
 /// How one row stands before the order is known.
@@ -173,13 +144,25 @@ fn unconfirmed(doubt: &Doubt, past: &CardPast) -> u64 {
     doubt.members & !covered.fold(0, |mask, (member, _)| mask | member)
 }
 
-/// A row that waits for a newer one goes behind it, so the rows in between decide about it too.
-fn defer(rows: &[Candidate], verdicts: &mut [Stand]) {
-    for at in 0..rows.len() {
+/// When a row is sent among those of its card: at the place of the row `lead`, behind `depth` that wait for it too.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+struct Turn {
+    lead: usize,
+    depth: usize,
+    at: usize,
+}
+
+/// A row that waits for newer ones goes behind the last of them, which may wait itself; so the newer rows that come to
+/// stand before it decide about it too.
+fn defer(rows: &[Candidate], verdicts: &mut [Stand]) -> Vec<Turn> {
+    let mut turns: Vec<Turn> = (0..rows.len()).map(|at| Turn { lead: at, depth: 0, at }).collect();
+    for at in (0..rows.len()).rev() {
         let Stand::Send { gates, drop } = &verdicts[at] else { continue };
-        let (drop, Some(last)) = (*drop, last_gate(rows, gates)) else { continue };
-        let between: Vec<Gate> = (at + 1..last)
-            .filter(|other| !gates.iter().any(|gate| gate.id == rows[*other].id))
+        let awaited = |gate: &Gate| rows.iter().position(|row| row.id == gate.id).map(|newer| turns[newer]);
+        let (drop, Some(last)) = (*drop, gates.iter().filter_map(awaited).max()) else { continue };
+        let turn = Turn { lead: last.lead, depth: last.depth + 1, at };
+        let before: Vec<Gate> = (at + 1..=last.lead)
+            .filter(|other| turns[*other] < turn && !gates.iter().any(|gate| gate.id == rows[*other].id))
             .filter_map(|other| match &verdicts[other] {
                 Stand::Send { drop: other_drop, .. } => {
                     let carried = rows[other].members & !other_drop;
@@ -190,19 +173,16 @@ fn defer(rows: &[Candidate], verdicts: &mut [Stand]) {
                 Stand::End(..) => None,
             })
             .collect();
+        turns[at] = turn;
         if let Stand::Send { gates, .. } = &mut verdicts[at] {
-            gates.extend(between);
+            gates.extend(before);
         }
     }
-}
-
-/// Where the newest of the rows that `gates` name stands.
-fn last_gate(rows: &[Candidate], gates: &[Gate]) -> Option<usize> {
-    gates.iter().filter_map(|gate| rows.iter().position(|row| row.id == gate.id)).max()
+    turns
 }
 
 /// Puts the rows to be sent into their order and forms the groups.
-fn arrange(rows: &[Candidate], verdicts: Vec<Stand>, rules: CardRules) -> Vec<Planned> {
+fn arrange(rows: &[Candidate], verdicts: Vec<Stand>, mut turns: Vec<Turn>, rules: CardRules) -> Vec<Planned> {
     let watched: Vec<u64> = verdicts
         .iter()
         .flat_map(|stand| match stand {
@@ -212,26 +192,29 @@ fn arrange(rows: &[Candidate], verdicts: Vec<Stand>, rules: CardRules) -> Vec<Pl
         .map(|gate| gate.id)
         .collect();
     let covers_and_absorbed = groups(rows, &verdicts, &watched, rules);
-    let mut lead = Place::default();
-    let mut planned: Vec<Planned> = Vec::with_capacity(rows.len());
-    for (at, stand) in verdicts.into_iter().enumerate().rev() {
-        planned.push(match stand {
-            Stand::End(outcome, code, by) => Planned::End { outcome, code, by },
-            Stand::Send { drop, gates } => {
-                let (cover, absorbed) = covers_and_absorbed[at];
-                lead = match last_gate(rows, &gates) {
-                    Some(last) => rows[last].place,
-                    None if absorbed => lead,
-                    None => rows[at].place,
-                };
-                // Behind the row that it waits for; within a group and among waiting rows, by place.
-                let rank = if gates.is_empty() { at as u32 } else { (rows.len() + at) as u32 };
-                Planned::Send { lead, rank, drop, cover, absorbed, watched: watched.contains(&rows[at].id), gates }
-            }
-        });
+    let mut carrier = 0;
+    for at in (0..rows.len()).rev().filter(|at| matches!(verdicts[*at], Stand::Send { .. })) {
+        if covers_and_absorbed[at].1 {
+            turns[at].lead = carrier; // so that other cards' rows do not come between those of a group
+        } else {
+            carrier = turns[at].lead;
+        }
     }
-    planned.reverse();
-    planned
+    let mut ranked = turns.clone();
+    ranked.sort_unstable();
+    let mut ranks = vec![0; rows.len()];
+    for (rank, turn) in ranked.iter().enumerate() {
+        ranks[turn.at] = rank as u32;
+    }
+    let each = verdicts.into_iter().enumerate().map(|(at, stand)| match stand {
+        Stand::End(outcome, code, by) => Planned::End { outcome, code, by },
+        Stand::Send { drop, gates } => {
+            let (cover, absorbed) = covers_and_absorbed[at];
+            let (lead, watched) = (rows[turns[at].lead].place, watched.contains(&rows[at].id));
+            Planned::Send { lead, rank: ranks[at], drop, cover, absorbed, gates, watched }
+        }
+    });
+    each.collect()
 }
 
 fn groups(rows: &[Candidate], verdicts: &[Stand], watched: &[u64], rules: CardRules) -> Vec<(u32, bool)> {

@@ -3,7 +3,7 @@
 //! A row absorbs an unbroken run of rows directly before it in its lane: were one of them left standing in
 //! between, an absorbed row would have to be sent behind it if the carrier is refused.
 
-use super::card::Candidate;
+use super::candidate::Candidate;
 use super::limits;
 
 /// For each row of a lane (in order): how many rows directly before it it may absorb.

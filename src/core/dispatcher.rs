@@ -18,6 +18,8 @@
 //! After a crash the same rows come through the same door, each with what the ledger knows of it
 //! ([`Recovered`]): resume is a refold, not a second program.
 
+mod ends;
+
 use std::cmp::Reverse;
 use std::collections::{BinaryHeap, HashMap, VecDeque};
 use std::time::Duration;
@@ -54,6 +56,10 @@ struct Row {
     attempts: u32,
     intent: Option<u64>,
     recovered_doubt: bool,
+    /// A crash cut it off between intent and end, and it has no slot of this process yet.
+    cut_off: bool,
+    /// How an earlier process ended it; only absorbed rows wait with that, for their carrier.
+    ended: Option<Outcome>,
     phase: Phase,
     slot: bool,
 }
@@ -77,8 +83,11 @@ pub struct Dispatcher {
     /// Cards whose later rows wait for a replay, and the row that made them wait.
     held: HashMap<Digest, u64>,
     /// How the rows ended that other rows' gates name.
-    gate_ends: HashMap<u64, (Outcome, bool)>,
+    gate_ends: HashMap<u64, GateEnd>,
     slots_used: usize,
+    /// Rows that a crash cut off: those not read yet, and those read that have no slot yet.
+    cut_off_unread: usize,
+    cut_off_waiting: usize,
     in_flight: usize,
     settling: usize,
     budget: u64,
@@ -93,6 +102,8 @@ impl Dispatcher {
         Dispatcher {
             watch: Watch::new(config.error_limit),
             budget: config.budget,
+            cut_off_unread: config.cut_off,
+            cut_off_waiting: 0,
             config,
             quota,
             breaker: Breaker::default(),
@@ -135,10 +146,11 @@ impl Dispatcher {
             Event::EndOfPlan => {
                 self.reading = false;
                 self.end_of_plan = true;
+                self.cut_off_unread = 0;
             }
             Event::Durable(id) => self.durable(id),
-            Event::Reply { id, verdict, retry_after, verified, configuration, random } => {
-                let reply = Heard { verdict, retry_after, verified, configuration, random };
+            Event::Reply { id, verdict, answered, retry_after, verified, configuration, random } => {
+                let reply = Heard { verdict, answered, retry_after, verified, configuration, random };
                 self.replied(id, &reply, now);
             }
             Event::Committed(id) => self.committed(id),
@@ -188,11 +200,12 @@ impl Dispatcher {
         self.end_of_plan && self.rows.is_empty() && self.out.is_empty()
     }
 
+    /// Rows that a crash cut off are read whatever the window holds: slots are kept for them, and as they were within
+    /// the window of the process that died, the window is exceeded by one reading at most.
     fn wants_rows(&self) -> bool {
-        !self.end_of_plan
-            && !self.reading
-            && self.ready.len() < self.config.concurrency
-            && self.rows.len() + limits::READ_ROWS <= limits::WINDOW_ROWS
+        let has_room = self.rows.len() + limits::READ_ROWS <= limits::WINDOW_ROWS;
+        let is_short = self.ready.len() < self.config.concurrency;
+        !self.end_of_plan && !self.reading && ((has_room && is_short) || self.cut_off_unread > 0)
     }
 
     // ---- rows come in
@@ -212,20 +225,29 @@ impl Dispatcher {
             attempts: recovered.attempts,
             intent: recovered.intent,
             recovered_doubt: recovered.doubt > 0,
-            phase: Phase::Queued,
+            cut_off: recovered.settled.is_none() && recovered.intent.is_some(),
+            ended: recovered.settled,
+            phase: if recovered.settled.is_some() { Phase::Settling } else { Phase::Queued },
             slot: false,
         };
+        if row.cut_off {
+            self.cut_off_unread = self.cut_off_unread.saturating_sub(1);
+            self.cut_off_waiting += 1;
+        }
         self.rows.insert(plan.id, row);
         self.lanes.entry(card).or_default().queue.push_back(plan.id);
         match recovered.settled {
-            Some(outcome) => {
-                // Already durable: only its consequences for the rows around it are drawn.
-                self.rows.get_mut(&plan.id).expect("just inserted").phase = Phase::Settling;
-                self.consequences(plan.id, outcome);
-                self.forget(plan.id);
-            }
+            // Whether it was absorbed, or took the place of a refused carrier, is known when the carrier comes.
+            Some(_) if plan.absorbed => {}
+            Some(outcome) => self.ended_before(plan.id, outcome),
             None => self.list(card),
         }
+    }
+
+    /// The row's end is durable already: only its consequences for the rows around it are drawn.
+    fn ended_before(&mut self, id: u64, outcome: Outcome) {
+        self.consequences(id, outcome);
+        self.forget(id);
     }
 
     /// Puts a lane on the list of those that may have a row to start.
@@ -243,8 +265,11 @@ impl Dispatcher {
     // ---- lanes start
 
     fn start_lanes(&mut self) {
-        while self.slots_used < self.config.concurrency && self.out.is_empty() {
-            let Some(card) = self.ready.pop_front() else { return };
+        for _ in 0..self.ready.len() {
+            if self.slots_used == self.config.concurrency || !self.out.is_empty() {
+                return;
+            }
+            let card = self.ready.pop_front().expect("as many as there were");
             if let Some(lane) = self.lanes.get_mut(&card) {
                 lane.listed = false;
                 self.start_lane(card);
@@ -259,8 +284,23 @@ impl Dispatcher {
             match self.held.get(&card).copied() {
                 _ if !is_left => {}
                 Some(by) => self.settle(id, Outcome::Held, Cause::HeldBy(by)),
-                None => return self.activate(card, id),
+                None if self.has_slot_for(id) => return self.activate(card, id),
+                None => return self.list(card),
             }
+        }
+    }
+
+    /// Whether a slot is free that is not kept for a row that a crash cut off.
+    fn has_slot_for(&self, id: u64) -> bool {
+        let kept = if self.rows[&id].cut_off { 0 } else { self.cut_off_unread + self.cut_off_waiting };
+        self.slots_used + kept < self.config.concurrency
+    }
+
+    /// The row has its slot, or needs none any more.
+    fn found_slot(&mut self, id: u64) {
+        let row = self.rows.get_mut(&id).expect("in memory");
+        if std::mem::take(&mut row.cut_off) {
+            self.cut_off_waiting -= 1;
         }
     }
 
@@ -279,7 +319,7 @@ impl Dispatcher {
         let gates = std::mem::take(&mut self.rows.get_mut(&id).expect("in memory").gates);
         for gate in gates {
             match self.gate_ends.get(&gate.id) {
-                Some((Outcome::Applied, _)) => {
+                Some(GateEnd::Given) => {
                     let row = self.rows.get_mut(&id).expect("in memory");
                     row.drop |= gate.shared;
                     if row.drop == row.members {
@@ -287,9 +327,8 @@ impl Dispatcher {
                         return false;
                     }
                 }
-                // Never applied, or overtaken itself by a row that has a gate of its own here.
-                Some((Outcome::Refused, false) | (Outcome::Superseded, _)) => {}
-                _ => {
+                Some(GateEnd::NeverGiven) => {}
+                Some(GateEnd::MaybeGiven) | None => {
                     self.settle(id, Outcome::Held, Cause::NewerInDoubt(gate.id));
                     return false;
                 }
@@ -301,6 +340,7 @@ impl Dispatcher {
     fn activate(&mut self, card: Digest, id: u64) {
         self.lanes.get_mut(&card).expect("the lane of a row").active = Some(id);
         self.slots_used += 1;
+        self.found_slot(id);
         let row = self.rows.get_mut(&id).expect("in memory");
         row.slot = true;
         if row.intent == Some(row.drop) {
@@ -350,7 +390,7 @@ impl Dispatcher {
     }
 
     fn replied(&mut self, id: u64, heard: &Heard, now: Tick) {
-        self.quota.ended(now);
+        self.quota.ended(now, heard.answered);
         self.in_flight -= 1;
         let row = self.rows.get_mut(&id).expect("a row in flight");
         if heard.verdict == Verdict::NotSent {
@@ -374,8 +414,9 @@ impl Dispatcher {
         }
         match retry::decide(heard.verdict, state, &self.config.policy) {
             Decision::Settle(outcome) => {
-                let spent = heard.verdict == Verdict::InDoubt && !state.budget && !state.stopping;
-                self.settle(id, outcome, if spent { Cause::Budget } else { Cause::Reply });
+                let had_more = !state.stopping && state.attempts < self.config.policy.attempts_max;
+                let by_budget = heard.verdict == Verdict::InDoubt && had_more;
+                self.settle(id, outcome, if by_budget { Cause::Budget } else { Cause::Reply });
             }
             Decision::Retry { spends_budget } => self.retry(id, heard, spends_budget, now),
             Decision::Return => self.not_reached(id, now),
@@ -414,121 +455,6 @@ impl Dispatcher {
             None => self.stop(&Stop::Unreachable),
         }
     }
-
-    // ---- rows end
-
-    fn settle(&mut self, id: u64, outcome: Outcome, cause: Cause) {
-        let row = self.rows.get_mut(&id).expect("in memory");
-        debug_assert_ne!(row.phase, Phase::Settling, "a row is settled once");
-        row.phase = Phase::Settling;
-        self.settling += 1;
-        // What may have been applied in an earlier run cannot become "never applied" by waiting.
-        let outcome = if outcome.is_open() && row.doubt > 0 { Outcome::Unknown } else { outcome };
-        let settlement = Settlement { id, outcome, cause, attempts: row.attempts, in_doubt: row.doubt, drop: row.drop };
-        let was_sent = row.attempts > 0;
-        self.out.push_back(Action::Settle(settlement));
-        self.consequences(id, outcome);
-        if was_sent && self.watch.settled(matches!(outcome, Outcome::Refused | Outcome::Unknown)) && self.stop.is_none()
-        {
-            self.stop(&Stop::Errors);
-        }
-    }
-
-    /// What the end of a row means for the rows around it.
-    fn consequences(&mut self, id: u64, outcome: Outcome) {
-        let row = &self.rows[&id];
-        let (card, carries, doubted) = (row.card, row.cover > 0 && !row.absorbed, row.doubt > 0);
-        if row.watched {
-            self.gate_ends.insert(id, (outcome, doubted));
-        }
-        if carries {
-            self.uncover(card, id, outcome, doubted);
-        }
-        if self.config.hold && matches!(outcome, Outcome::Unknown | Outcome::Unsent) && self.stop.is_none() {
-            self.held.insert(card, id);
-            if self.held.len() > limits::HELD_CARDS {
-                self.stop(&Stop::TooMuchDoubt);
-            }
-        }
-        if let Some(lane) = self.lanes.get_mut(&card) {
-            lane.queue.retain(|queued| *queued != id);
-            if lane.active == Some(id) {
-                lane.active = None;
-            }
-        }
-        self.list(card);
-    }
-
-    /// The carrier at `id` ended: so do the rows that it absorbed, or the newest of them takes its place.
-    fn uncover(&mut self, card: Digest, id: u64, outcome: Outcome, doubted: bool) {
-        let Some(lane) = self.lanes.get(&card) else { return };
-        let absorbed: Vec<u64> = lane
-            .queue
-            .iter()
-            .copied()
-            .take_while(|queued| *queued != id)
-            .filter(|queued| self.rows[queued].phase == Phase::Queued)
-            .collect();
-        match outcome {
-            Outcome::Applied => {
-                for row in absorbed {
-                    self.settle(row, Outcome::Coalesced, Cause::CarriedBy(id));
-                }
-            }
-            Outcome::Refused if !doubted => self.regroup(&absorbed),
-            _ => {
-                for row in absorbed {
-                    self.settle(row, Outcome::Held, Cause::HeldBy(id));
-                }
-            }
-        }
-    }
-
-    /// Forms the groups anew among rows whose carrier was refused, from the newest back.
-    fn regroup(&mut self, absorbed: &[u64]) {
-        let mut rest = absorbed;
-        while let Some((carrier, before)) = rest.split_last() {
-            let row = self.rows.get_mut(carrier).expect("in memory");
-            row.absorbed = false;
-            let covered = (row.cover as usize).min(before.len());
-            row.cover = covered as u32;
-            rest = &before[..before.len() - covered];
-        }
-    }
-
-    fn committed(&mut self, id: u64) {
-        self.settling -= 1;
-        if let Some(row) = self.rows.get(&id)
-            && row.slot
-        {
-            self.slots_used -= 1;
-        }
-        self.forget(id);
-    }
-
-    fn forget(&mut self, id: u64) {
-        let Some(row) = self.rows.remove(&id) else { return };
-        if self.lanes.get(&row.card).is_some_and(Lane::is_idle) {
-            self.lanes.remove(&row.card);
-        }
-    }
-
-    /// Nothing more is sent. Rows with an intent end here and now; those in flight are awaited; the others
-    /// have nothing in the ledger, and the fold over it calls them `unsent`.
-    fn stop(&mut self, stop: &Stop) {
-        if self.stop.is_some() {
-            return;
-        }
-        self.stop = Some(stop.clone());
-        let mut parked: Vec<u64> = self.rows.iter().filter(|(_, row)| row.is_parked()).map(|(id, _)| *id).collect();
-        parked.sort_unstable();
-        for id in parked {
-            self.settle(id, Outcome::Unsent, Cause::Stopped(stop.clone()));
-        }
-        self.sending.clear();
-        self.timers.clear();
-        self.end_of_plan = true;
-    }
 }
 
 impl Row {
@@ -538,9 +464,32 @@ impl Row {
     }
 }
 
+/// What the end of a newer row means for an older one that waits for it.
+#[derive(Clone, Copy, Debug)]
+enum GateEnd {
+    /// The card was given its members: those of the older one are stale.
+    Given,
+    /// The card may have been given them.
+    MaybeGiven,
+    /// It was never applied: the older one goes on as if it were not there.
+    NeverGiven,
+}
+
+impl GateEnd {
+    fn of(outcome: Outcome, doubted: bool) -> GateEnd {
+        match outcome {
+            Outcome::Applied | Outcome::Superseded => GateEnd::Given,
+            Outcome::Unknown => GateEnd::MaybeGiven,
+            _ if doubted => GateEnd::MaybeGiven,
+            _ => GateEnd::NeverGiven,
+        }
+    }
+}
+
 /// A reply, as the dispatcher hears of it.
 struct Heard {
     verdict: Verdict,
+    answered: bool,
     retry_after: Option<Duration>,
     verified: bool,
     configuration: Option<String>,

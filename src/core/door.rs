@@ -48,7 +48,7 @@ pub struct Recovered {
     pub settled: Option<Outcome>,
     /// HTTP requests known to have been made.
     pub attempts: u32,
-    /// Those in doubt; the one that the crash cut off is one of them.
+    /// Those in doubt, also of a row that ended; the one that the crash cut off is one of them.
     pub doubt: u32,
     /// The revision whose body is durable.
     pub intent: Option<u64>,
@@ -69,6 +69,8 @@ pub enum Event {
         id: u64,
         /// What the reply means.
         verdict: Verdict,
+        /// Whether any of a reply came in, so that the call is known to have arrived.
+        answered: bool,
         /// How long the gateway wants to be left alone.
         retry_after: Option<Duration>,
         /// Whether the reply's signature verified.
@@ -165,6 +167,9 @@ pub struct Config {
     pub hold: bool,
     /// When errors halt the run.
     pub error_limit: ErrorLimit,
+    /// Rows that a crash left between intent and end: they have slots before any new row starts, so that no series of
+    /// kills leaves more than `concurrency` rows in doubt.
+    pub cut_off: usize,
     /// When rows that a crash left in doubt may be sent again.
     pub doubt_not_before: Tick,
     /// No attempt starts later.

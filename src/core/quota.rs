@@ -4,13 +4,15 @@
 //! * `governor` smooths the pace, so that the first window is not a burst and a gap;
 //! * a log of the last N send slots keeps every sliding window of *sends* on our side;
 //! * in strict mode a guard proves the law *at the gateway*, whatever the network does: one of N permits is
-//!   held from before a send until one window after its exchange ended. Two arrivals on one permit are thus
-//!   at least a window apart, and there are only N permits. (Assumption: no byte arrives later than one
-//!   window after we closed its connection.)
+//!   held from before a send until one window after its call arrived at the latest. A reply proves that it
+//!   did; without one it may still be on its way, for one window after we closed its connection (that is
+//!   the law's assumption). Two arrivals on one permit are thus at least a window apart, and there are only
+//!   N permits.
 //!
 //! A throttled run slows down by AIMD under all three.
 
-use std::collections::VecDeque;
+use std::cmp::Reverse;
+use std::collections::{BinaryHeap, VecDeque};
 use std::num::NonZeroU32;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -52,8 +54,8 @@ pub struct Quota {
 #[derive(Default)]
 struct Guard {
     under_way: usize,
-    /// When permits come back, oldest first: the ends of exchanges plus a window.
-    cooling: VecDeque<Tick>,
+    /// When permits come back.
+    cooling: BinaryHeap<Reverse<Tick>>,
 }
 
 /// AIMD on the pace.
@@ -66,8 +68,12 @@ struct Throttle {
 impl Throttle {
     /// Slower is no use to anyone: at 1/64 a probe still goes out about once a window of the usual quotas.
     const LEAST: f64 = 1.0 / 64.0;
+    /// What a throttle leaves of the pace. With a gain of a fifth a gateway that throttles now and then for reasons of
+    /// its own costs a third of the pace, and one that really permits less is found within a few windows, since only
+    /// good replies give pace back.
+    const CUT: f64 = 0.7;
     /// What one window of good replies gives back.
-    const GAIN: f64 = 0.1;
+    const GAIN: f64 = 0.2;
 }
 
 /// Time as governor wants it: set by us before each question.
@@ -126,20 +132,27 @@ impl Quota {
         Permit::Granted
     }
 
-    /// An exchange ended at `now`: its reply was read, or its connection closed.
-    pub fn ended(&mut self, now: Tick) {
+    /// An exchange ended at `now`: with a reply (`answered`), or with a connection that was closed without one.
+    pub fn ended(&mut self, now: Tick, answered: bool) {
         if let Some(guard) = &mut self.guard {
             guard.under_way -= 1;
-            guard.cooling.push_back(now + self.window);
+            let arrived_by = if answered { now } else { now + self.window };
+            guard.cooling.push(Reverse(arrived_by + self.window));
         }
     }
 
-    /// The gateway asked for a slower pace: halves it, at most once a window, and waits for `pause`.
+    /// How long nothing may be sent after the last exchange of an earlier process ended, or after that process died:
+    /// what is still on its way then belongs to the window before.
+    pub fn rest(window: Duration, strict: bool) -> Duration {
+        if strict { 2 * window } else { window }
+    }
+
+    /// The gateway asked for a slower pace: cuts it, at most once a window, and waits for `pause`.
     pub fn throttled(&mut self, now: Tick, pause: Duration) {
         self.not_before = self.not_before.max(now + pause);
         let throttle = &mut self.throttle;
         if throttle.last_cut.is_none_or(|cut| now.since(cut) >= self.window) {
-            throttle.factor = (throttle.factor / 2.0).max(Throttle::LEAST);
+            throttle.factor = (throttle.factor * Throttle::CUT).max(Throttle::LEAST);
             throttle.last_cut = Some(now);
         }
     }
@@ -187,13 +200,13 @@ impl Quota {
 
 impl Guard {
     fn blocked(&mut self, permits: usize, now: Tick) -> Option<Permit> {
-        while self.cooling.front().is_some_and(|back| *back <= now) {
-            self.cooling.pop_front();
+        while self.cooling.peek().is_some_and(|Reverse(back)| *back <= now) {
+            self.cooling.pop();
         }
         if self.under_way + self.cooling.len() < permits {
             return None;
         }
-        Some(self.cooling.front().map_or(Permit::AfterReply, |back| Permit::At(*back)))
+        Some(self.cooling.peek().map_or(Permit::AfterReply, |Reverse(back)| Permit::At(*back)))
     }
 }
 
@@ -213,7 +226,7 @@ mod tests {
         while now < Tick(seconds * 1_000_000_000) {
             while ends.peek().is_some_and(|std::cmp::Reverse(end)| *end <= now) {
                 ends.pop();
-                law.ended(now);
+                law.ended(now, true);
             }
             match law.acquire(now) {
                 Permit::Granted => {
@@ -266,11 +279,11 @@ mod tests {
     }
 
     #[test]
-    fn a_throttle_halves_the_pace_and_good_replies_restore_it() {
+    fn a_throttle_cuts_the_pace_and_good_replies_restore_it() {
         let mut law = Quota::new(100, SECOND, false, Tick::ZERO);
         law.throttled(Tick(1), Duration::from_millis(250));
         law.throttled(Tick(2), Duration::ZERO);
-        assert!((law.factor() - 0.5).abs() < 1e-9, "at most one cut a window");
+        assert!((law.factor() - Throttle::CUT).abs() < 1e-9, "at most one cut a window");
         assert_eq!(law.acquire(Tick(3)), Permit::At(Tick(1) + Duration::from_millis(250)));
         for _ in 0..2_000 {
             law.relieved();

@@ -2,11 +2,12 @@
 //!
 //! A reader never meets half a file, and after a power loss the name leads to the old bytes or to the new ones.
 
-use std::fs::File;
 use std::io::{self, BufWriter, Write};
 use std::path::{Path, PathBuf};
 
 use tempfile::NamedTempFile;
+
+use super::{fault, folder, remedy};
 
 /// An output that could not be written.
 #[derive(Debug, thiserror::Error)]
@@ -27,21 +28,11 @@ impl OutputError {
     }
 }
 
-fn remedy(error: &io::Error) -> &'static str {
-    match error.kind() {
-        io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded => "free some space and start again: nothing is lost",
-        io::ErrorKind::PermissionDenied | io::ErrorKind::ReadOnlyFilesystem => {
-            "let the user of the job write to this folder, or set another [output] dir"
-        }
-        io::ErrorKind::NotFound => "make the folder, or set another [output] dir",
-        _ => "see that the disk is well and start again: nothing is lost",
-    }
-}
-
 /// A file being written. It has its name only after [`AtomicFile::commit`]; dropped before, it leaves nothing.
 #[derive(Debug)]
 pub struct AtomicFile {
     path: PathBuf,
+    subject: &'static str,
     file: BufWriter<NamedTempFile>,
 }
 
@@ -49,12 +40,10 @@ impl AtomicFile {
     /// Begins a file (mode 0600) that will stand at `path`. The temporary file lies in the same folder, since
     /// a rename across file systems would be a copy.
     pub fn create(path: &Path) -> Result<AtomicFile, OutputError> {
-        let file = tempfile::Builder::new()
-            .prefix(".passync-")
-            .suffix(".tmp")
-            .tempfile_in(folder_of(path))
-            .map_err(|error| OutputError::new("begin", path, error))?;
-        Ok(AtomicFile { path: path.to_owned(), file: BufWriter::with_capacity(64 * 1024, file) })
+        let subject = fault::subject(path);
+        let begin = || tempfile::Builder::new().prefix(".passync-").suffix(".tmp").tempfile_in(folder::of(path));
+        let file = fault::around(subject, "begin", begin).map_err(|error| OutputError::new("begin", path, error))?;
+        Ok(AtomicFile { path: path.to_owned(), subject, file: BufWriter::with_capacity(64 * 1024, file) })
     }
 
     /// Where the file will stand.
@@ -64,30 +53,27 @@ impl AtomicFile {
 
     /// Makes the bytes durable, gives the file its name, and makes the name durable.
     pub fn commit(self) -> Result<(), OutputError> {
-        let path = self.path;
-        let at = |doing| move |error| (doing, error);
-        let placed = || -> Result<(), (&'static str, io::Error)> {
-            let temporary = self.file.into_inner().map_err(|error| ("write", error.into_error()))?;
-            temporary.as_file().sync_all().map_err(at("sync"))?;
-            temporary.persist(&path).map_err(|error| ("rename", error.error))?;
-            File::open(folder_of(&path)).and_then(|folder| folder.sync_all()).map_err(at("sync the folder of"))
-        };
-        placed().map_err(|(doing, error)| OutputError::new(doing, &path, error))
+        let (path, subject) = (self.path, self.subject);
+        let at = &path;
+        let fault = |doing| move |error| OutputError::new(doing, at, error);
+        let write = || self.file.into_inner().map_err(io::IntoInnerError::into_error);
+        let temporary = fault::around(subject, "write", write).map_err(fault("write"))?;
+        fault::around(subject, "sync", || temporary.as_file().sync_all()).map_err(fault("sync"))?;
+        let rename = || temporary.persist(&path).map_err(|error| error.error);
+        fault::around(subject, "rename", rename).map_err(fault("rename"))?;
+        let sync_folder = || folder::sync(folder::of(&path));
+        fault::around(subject, "sync-folder", sync_folder).map_err(fault("sync the folder of"))
     }
 }
 
 impl Write for AtomicFile {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        self.file.write(bytes)
+        fault::around(self.subject, "write", || self.file.write(bytes))
     }
 
     fn flush(&mut self) -> io::Result<()> {
         self.file.flush()
     }
-}
-
-fn folder_of(path: &Path) -> &Path {
-    path.parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or(Path::new("."))
 }
 
 #[cfg(test)]

@@ -1,24 +1,73 @@
 //! Files of records: each a length and its postcard bytes. The survey's rows, fates and plan are such files.
 
 use std::fs::File;
-use std::io::{self, BufReader, BufWriter, Read, Write};
+use std::io::{self, BufRead, BufReader, BufWriter, Read, Write};
 use std::marker::PhantomData;
 use std::os::unix::fs::{FileExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 
-use serde::Serialize;
+use flate2::Crc;
 use serde::de::DeserializeOwned;
+use serde::{Deserialize, Serialize};
 
-use super::StorageError;
+use super::{StorageError, fault};
 
 /// A record of the survey is a row (at most 1 MiB of input, each byte at most twice) or smaller.
 const RECORD_MAX: usize = 8 << 20;
+
+/// What a finished file is known by: enough to tell whether the disk still has what was written.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Seal {
+    /// Bytes.
+    pub length: u64,
+    /// CRC-32 of them.
+    pub crc: u32,
+}
+
+impl Seal {
+    /// The seal of the file as it is now; `None` where there is none.
+    pub fn of(path: &Path) -> Result<Option<Seal>, StorageError> {
+        let fault = |error| StorageError::new("read", path, error);
+        let mut file = match File::open(path) {
+            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
+            file => file.map_err(fault)?,
+        };
+        let (mut seal, mut buffer) = (Sealer::default(), vec![0; 1 << 16]);
+        loop {
+            match file.read(&mut buffer).map_err(fault)? {
+                0 => return Ok(Some(seal.finish())),
+                read => seal.take(&buffer[..read]),
+            }
+        }
+    }
+}
+
+/// Computes a [`Seal`] of bytes on their way.
+#[derive(Default)]
+pub struct Sealer {
+    length: u64,
+    crc: Crc,
+}
+
+impl Sealer {
+    /// The next bytes.
+    pub fn take(&mut self, bytes: &[u8]) {
+        self.length += bytes.len() as u64;
+        self.crc.update(bytes);
+    }
+
+    /// The seal of all of them.
+    pub fn finish(&self) -> Seal {
+        Seal { length: self.length, crc: self.crc.sum() }
+    }
+}
 
 /// Writes records one after the other.
 pub struct FrameWriter<T> {
     file: BufWriter<File>,
     path: PathBuf,
-    offset: u64,
+    subject: &'static str,
+    seal: Sealer,
     bytes: Vec<u8>,
     record: PhantomData<T>,
 }
@@ -41,7 +90,8 @@ impl<T: Serialize> FrameWriter<T> {
         FrameWriter {
             file: BufWriter::with_capacity(1 << 16, file),
             path: path.to_owned(),
-            offset: 0,
+            subject: fault::subject(path),
+            seal: Sealer::default(),
             bytes: Vec::new(),
             record: PhantomData,
         }
@@ -51,21 +101,21 @@ impl<T: Serialize> FrameWriter<T> {
     pub fn push(&mut self, record: &T) -> Result<u64, StorageError> {
         self.bytes.clear();
         self.bytes = postcard::to_extend(record, std::mem::take(&mut self.bytes)).expect("records are plain data");
-        let at = self.offset;
-        let length = u32::try_from(self.bytes.len()).expect("a record is small");
-        self.file
-            .write_all(&length.to_le_bytes())
-            .and_then(|()| self.file.write_all(&self.bytes))
-            .map_err(|error| StorageError::new("write", &self.path, error))?;
-        self.offset += 4 + u64::from(length);
+        let at = self.seal.length;
+        let length = u32::try_from(self.bytes.len()).expect("a record is small").to_le_bytes();
+        let write = || self.file.write_all(&length).and_then(|()| self.file.write_all(&self.bytes));
+        fault::around(self.subject, "write", write).map_err(|error| StorageError::new("write", &self.path, error))?;
+        self.seal.take(&length);
+        self.seal.take(&self.bytes);
         Ok(at)
     }
 
-    /// Makes everything durable; returns the file's length in bytes.
-    pub fn finish(self) -> Result<u64, StorageError> {
-        let (length, path) = (self.offset, self.path.clone());
-        self.into_file()?.sync_all().map_err(|error| StorageError::new("sync", &path, error))?;
-        Ok(length)
+    /// Makes everything durable.
+    pub fn finish(self) -> Result<Seal, StorageError> {
+        let (seal, path, subject) = (self.seal.finish(), self.path.clone(), self.subject);
+        let file = self.into_file()?;
+        fault::around(subject, "sync", || file.sync_all()).map_err(|error| StorageError::new("sync", &path, error))?;
+        Ok(seal)
     }
 
     /// Hands the file back, written but not synced.
@@ -110,14 +160,14 @@ impl<T: DeserializeOwned> Iterator for FrameReader<T> {
 
 impl<T: DeserializeOwned> FrameReader<T> {
     fn read(&mut self) -> Result<Option<T>, StorageError> {
-        let mut length = [0; 4];
-        match self.file.read_exact(&mut length) {
-            Ok(()) => {}
-            Err(error) if error.kind() == io::ErrorKind::UnexpectedEof => return Ok(None),
-            Err(error) => return Err(StorageError::new("read", &self.path, error)),
+        let fault = |error| StorageError::new("read", &self.path, error);
+        if self.file.fill_buf().map_err(fault)?.is_empty() {
+            return Ok(None);
         }
+        let mut length = [0; 4];
+        self.file.read_exact(&mut length).map_err(fault)?;
         self.bytes.resize(checked_length(length, &self.path)?, 0);
-        self.file.read_exact(&mut self.bytes).map_err(|error| StorageError::new("read", &self.path, error))?;
+        self.file.read_exact(&mut self.bytes).map_err(fault)?;
         decode(&self.bytes, &self.path).map(Some)
     }
 }
@@ -161,4 +211,34 @@ fn decode<T: DeserializeOwned>(bytes: &[u8], path: &Path) -> Result<T, StorageEr
 
 fn damaged(path: &Path) -> StorageError {
     StorageError::new("read", path, io::Error::new(io::ErrorKind::InvalidData, "the file is damaged"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_seal_tells_any_change_and_a_cut_is_no_end() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("plan");
+        let mut writer = FrameWriter::create(&path).unwrap();
+        let second = (writer.push(&"one").unwrap(), writer.push(&"two").unwrap()).1;
+        let seal = writer.finish().unwrap();
+        assert_eq!(Seal::of(&path).unwrap(), Some(seal));
+        assert_eq!(FrameFile::<String>::open(&path).unwrap().read(second).unwrap(), "two");
+
+        let whole = std::fs::read(&path).unwrap();
+        let read = || FrameReader::<String>::open(&path).unwrap().collect::<Result<Vec<_>, _>>();
+        assert_eq!(read().unwrap(), ["one", "two"]);
+        for cut in (1..whole.len()).filter(|cut| *cut as u64 != second) {
+            std::fs::write(&path, &whole[..cut]).unwrap();
+            assert_ne!(Seal::of(&path).unwrap(), Some(seal));
+            assert!(read().is_err(), "cut at {cut}");
+        }
+        let mut flipped = whole.clone();
+        flipped[5] ^= 1;
+        std::fs::write(&path, flipped).unwrap();
+        assert_ne!(Seal::of(&path).unwrap(), Some(seal));
+        assert_eq!(Seal::of(&folder.path().join("none")).unwrap(), None);
+    }
 }

@@ -1,11 +1,13 @@
 //! One run per ledger: a lock of the operating system on a file beside the ledger. The system lets go of it when its
 //! holder ends, however it ends: a file left behind by `kill -9` holds nobody up.
 
-use std::fs::{DirBuilder, File, OpenOptions, TryLockError};
+use std::fs::{File, OpenOptions, TryLockError};
 use std::io::{self, Read, Seek, Write};
-use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
+use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
+
+use super::folder;
 
 /// The lock, held until it is dropped.
 #[derive(Debug)]
@@ -68,9 +70,7 @@ fn lock_path(ledger: &Path) -> PathBuf {
 }
 
 fn open(path: &Path) -> io::Result<File> {
-    if let Some(folder) = path.parent() {
-        DirBuilder::new().recursive(true).mode(0o700).create(folder)?;
-    }
+    folder::make(folder::of(path))?;
     // Not truncated: until the lock is ours, its text is another's.
     OpenOptions::new().create(true).truncate(false).read(true).write(true).mode(0o600).open(path)
 }

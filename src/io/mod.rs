@@ -4,6 +4,8 @@
 pub mod atomic;
 pub mod boot;
 pub mod failures;
+pub mod fault;
+pub mod folder;
 pub mod frames;
 pub mod gateway;
 pub mod job;
@@ -19,7 +21,7 @@ use std::path::{Path, PathBuf};
 
 /// A fault of storage. Sending stops at once, and the next run goes on from what is on disk.
 #[derive(Debug, thiserror::Error)]
-#[error("cannot {act} {}: {error}; mend that (space? rights?), then run the job again: it goes on from disk", .path.display())]
+#[error("cannot {act} {}: {error}; {}", .path.display(), remedy(.error))]
 pub struct StorageError {
     /// What was tried.
     pub act: &'static str,
@@ -34,5 +36,22 @@ impl StorageError {
     /// A fault of `act` on `path`.
     pub fn new(act: &'static str, path: &Path, error: io::Error) -> StorageError {
         StorageError { act, path: path.to_owned(), error }
+    }
+}
+
+/// What to do about a file that could not be written.
+fn remedy(error: &io::Error) -> &'static str {
+    match error.kind() {
+        io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded => {
+            "free some space and run the job again: it goes on from disk"
+        }
+        io::ErrorKind::PermissionDenied | io::ErrorKind::ReadOnlyFilesystem => {
+            "let the user of the job write to this folder, or name another in the job file"
+        }
+        io::ErrorKind::NotFound => "make the folder, or name another in the job file",
+        io::ErrorKind::InvalidData => {
+            "the file is damaged and was left as it is: run the job again, it goes on from the ledger"
+        }
+        _ => "see that the disk is well and run the job again: it goes on from disk",
     }
 }

@@ -369,11 +369,11 @@ impl Driver<'_> {
                 self.held.get_mut(&id).expect("a row in flight").latency = latency;
                 self.pool.read(id, reply);
             }
-            Note::Product(Product::Reading(id, reading)) => self.heard(id, *reading),
+            Note::Product(Product::Reading(id, reading)) => self.heard(id, *reading, true),
             Note::Failed(id, reading) => {
                 let held = self.held.get_mut(&id).expect("a row in flight");
                 held.latency = held.sent_at.elapsed();
-                self.heard(id, *reading);
+                self.heard(id, *reading, false);
             }
         }
         Ok(())
@@ -391,7 +391,7 @@ impl Driver<'_> {
         });
     }
 
-    fn heard(&mut self, id: u64, mut reading: Reading) {
+    fn heard(&mut self, id: u64, mut reading: Reading, answered: bool) {
         if reading.verified == Some(true)
             && let Some(theirs) = reading.result_ms
             && !self.skew.believes(theirs, wall_ms())
@@ -410,6 +410,7 @@ impl Driver<'_> {
         let event = Event::Reply {
             id,
             verdict: reading.verdict,
+            answered,
             retry_after: reading.retry_after_ms.map(Duration::from_millis),
             verified: reading.verified == Some(true),
             configuration: reading.configuration.then(|| reading.code.clone()),

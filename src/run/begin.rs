@@ -1,20 +1,25 @@
 //! The beginning of a run: inputs are read and judged, the plan becomes durable, the run is booked. Nothing is sent.
 
+use std::fs::File;
+use std::io;
 use std::path::Path;
 use std::sync::atomic::Ordering;
+use std::time::{Duration, Instant};
 
+use tempfile::TempDir;
+
+use super::context::Job;
 use super::detail::{Flags, RunDetail, run_id};
 use super::inputs::{self, Occurred};
-use super::job::Job;
 use super::plan::{self, Counts};
 use super::progress::Phase;
-use super::store::{RowsWriter, RunFolder, state_dir};
+use super::store::{RowsWriter, RunFolder, Seals, state_dir};
 use super::survey::{self, Found};
 use super::{Fault, fold};
-use crate::io::StorageError;
 use crate::io::job::settings::Share;
 use crate::io::ledger::{Ledger, NewRun, RunRow};
 use crate::io::source::Input;
+use crate::io::{StorageError, folder};
 use crate::model::{Delta, Outcome};
 
 /// What is to be read.
@@ -32,12 +37,16 @@ pub struct Reading<'a> {
 /// Inputs that were read, in a folder that vanishes unless the run is booked.
 pub struct Surveyed {
     found: Found,
-    temporary: tempfile::TempDir,
+    temporary: TempDir,
+    _in_use: File,
+    /// What the files of the rows are known by.
+    seals: Seals,
     /// What is recorded of the inputs.
     pub facts: Vec<super::InputFact>,
     /// One digest over them.
     pub digest: String,
     started_ms: i64,
+    took: Duration,
 }
 
 impl Surveyed {
@@ -45,13 +54,28 @@ impl Surveyed {
     pub fn found(&self) -> &Found {
         &self.found
     }
+
+    /// The rows.
+    pub fn folder(&self) -> RunFolder {
+        RunFolder::at(self.temporary.path())
+    }
 }
 
-/// Reads every input to its end. Neither lease nor ledger are needed.
+/// Reads every input to its end, and refuses what cannot be right as a whole. Neither lease nor ledger are needed.
 pub fn survey(job: &Job, reading: &Reading<'_>) -> Result<Surveyed, Fault> {
+    let surveyed = read(job, reading)?;
+    if reading.include.is_none() {
+        judge(job, &surveyed.found)?;
+    }
+    Ok(surveyed)
+}
+
+/// Reads every input to its end.
+pub fn read(job: &Job, reading: &Reading<'_>) -> Result<Surveyed, Fault> {
+    let began = Instant::now();
     job.progress.enter(Phase::Survey);
     let runs = state_dir(&job.settings.ledger).join("runs");
-    let temporary = temporary_folder(&runs)?;
+    let (temporary, in_use) = temporary_folder(&runs)?;
     let folder = RunFolder::at(temporary.path());
     let mut rows = RowsWriter::create(&folder)?;
     let order = survey::Order {
@@ -62,25 +86,48 @@ pub fn survey(job: &Job, reading: &Reading<'_>) -> Result<Surveyed, Fault> {
         include: reading.include,
     };
     let found = survey::read(&order, &mut rows, &job.progress, &job.signals)?;
-    rows.finish()?;
+    let seals = rows.finish()?;
     let occurred = Occurred { given_ms: reading.occurred_at_ms, started_ms: reading.started_ms };
     let facts = inputs::facts(reading.inputs, &found.stamps, &job.settings, occurred);
     let digest = inputs::digest(&facts);
-    if reading.include.is_none() {
-        judge(job, &found)?;
-    }
-    Ok(Surveyed { found, temporary, facts, digest, started_ms: reading.started_ms })
+    let (started_ms, took) = (reading.started_ms, began.elapsed());
+    Ok(Surveyed { found, temporary, _in_use: in_use, seals, facts, digest, started_ms, took })
 }
 
-fn temporary_folder(runs: &Path) -> Result<tempfile::TempDir, Fault> {
-    use std::os::unix::fs::DirBuilderExt;
+/// A new folder, and the lock that says that it is in use.
+fn temporary_folder(runs: &Path) -> Result<(TempDir, File), Fault> {
     let fault = |error| StorageError::new("make a folder in", runs, error);
-    std::fs::DirBuilder::new().recursive(true).mode(0o700).create(runs).map_err(fault)?;
-    Ok(tempfile::Builder::new().prefix(".survey-").tempdir_in(runs).map_err(fault)?)
+    folder::make(runs).map_err(fault)?;
+    remove_orphans(runs).map_err(fault)?;
+    let temporary = tempfile::Builder::new().prefix(SURVEY_PREFIX).tempdir_in(runs).map_err(fault)?;
+    let in_use = File::open(temporary.path()).map_err(fault)?;
+    in_use.lock().map_err(fault)?;
+    Ok((temporary, in_use))
+}
+
+/// What a folder of a survey is called until its run is booked.
+const SURVEY_PREFIX: &str = ".survey-";
+
+/// Folders younger than this may not be locked yet.
+const ORPHAN_AGE: Duration = Duration::from_secs(60);
+
+/// Removes the folders of surveys that were killed: they hold personal ids, and as much as the inputs had. Surveys need
+/// no lease, so others may be under way: their folders are locked.
+fn remove_orphans(runs: &Path) -> io::Result<()> {
+    for entry in std::fs::read_dir(runs)? {
+        let path = entry?.path();
+        let is_survey = path.file_name().is_some_and(|name| name.to_string_lossy().starts_with(SURVEY_PREFIX));
+        let Ok(folder) = File::open(&path) else { continue }; // it vanished: its survey has ended
+        let age = folder.metadata()?.modified()?.elapsed().unwrap_or_default();
+        if is_survey && age >= ORPHAN_AGE && folder.try_lock().is_ok() {
+            std::fs::remove_dir_all(&path)?;
+        }
+    }
+    Ok(())
 }
 
 /// What can be said of the inputs as a whole before the ledger is asked.
-fn judge(job: &Job, found: &Found) -> Result<(), Fault> {
+pub fn judge(job: &Job, found: &Found) -> Result<(), Fault> {
     let settings = &job.settings;
     if found.rows < settings.input.rows_min {
         return Err(Fault::input(format!(
@@ -103,14 +150,14 @@ pub struct Begun {
     pub run: RunRow,
     /// Its facts.
     pub detail: RunDetail,
+    /// What reading and planning took, in this process.
+    pub took: Duration,
 }
 
 /// Plans a survey against the ledger without booking it: what `check` shows.
 pub fn rehearse(job: &Job, surveyed: &Surveyed, flags: &Flags, ledger: &Ledger) -> Result<Counts, Fault> {
-    let folder = RunFolder::at(surveyed.temporary.path());
-    let ordinal = ledger.next_ordinal()?;
-    let counts = make_plan(job, surveyed, flags, ledger, ordinal, "check", &folder)?;
-    guard_rejects(job, surveyed, &counts)?;
+    let folder = surveyed.folder();
+    let (counts, _) = make_plan(job, surveyed, flags, ledger, ledger.next_ordinal()?, "check", &folder)?;
     Ok(counts)
 }
 
@@ -123,6 +170,7 @@ pub fn book(
     again: Option<&RunRow>,
     ledger: &mut Ledger,
 ) -> Result<Begun, Fault> {
+    let began = Instant::now();
     job.progress.enter(Phase::Plan);
     fold_others(job, ledger)?;
     ledger.agree("bill_key", &job.dialect.scope(), &job.settings.input.bill_key.join(",")).map_err(Fault::usage)?;
@@ -135,16 +183,14 @@ pub fn book(
         (ordinal, run_id(surveyed.started_ms, ordinal), surveyed.started_ms)
     };
     let folder = RunFolder::new(&job.settings.ledger, &id);
-    let temporary = RunFolder::at(surveyed.temporary.path());
-    let counts = make_plan(job, &surveyed, &flags, ledger, ordinal, &id, &temporary)?;
+    let (counts, seals) = make_plan(job, &surveyed, &flags, ledger, ordinal, &id, &surveyed.folder())?;
     if kind == "run" && again.is_none() {
         guard_rejects(job, &surveyed, &counts)?;
     }
-    let detail = detail(job, &surveyed, flags, &counts, &id, again);
+    let mut detail = detail(job, &surveyed, flags, &counts, &id, again);
+    detail.seals.extend(seals);
     folder.remove()?;
-    let made = surveyed.temporary.keep();
-    std::fs::rename(&made, folder.path()).map_err(|error| StorageError::new("rename", &made, error))?;
-    folder.sync()?;
+    surveyed.folder().place(&folder)?;
     ledger.begin_run(&NewRun {
         ordinal,
         id: &id,
@@ -155,9 +201,11 @@ pub fn book(
         detail: &detail.json(),
     })?;
     job.progress.planned.store(counts.planned, Ordering::Relaxed);
+    let took = surveyed.took;
+    let _ = surveyed.temporary.keep(); // it has another name now
     let run = ledger.run(ordinal)?.expect("just booked");
     tracing::info!(run = run.id, rows = detail.rows, planned = counts.planned, cards = counts.cards, "planned");
-    Ok(Begun { run, detail })
+    Ok(Begun { run, detail, took: took + began.elapsed() })
 }
 
 fn make_plan(
@@ -168,7 +216,7 @@ fn make_plan(
     ordinal: u32,
     run_id: &str,
     folder: &RunFolder,
-) -> Result<Counts, Fault> {
+) -> Result<(Counts, Seals), Fault> {
     let sources: Vec<String> = surveyed.facts.iter().map(|fact| fact.name.clone()).collect();
     let defaults: Vec<i64> = surveyed.facts.iter().map(|fact| fact.occurred_default_ms).collect();
     let order = plan::Order {
@@ -187,7 +235,8 @@ fn make_plan(
     plan::make(&order, ledger, folder)
 }
 
-fn guard_rejects(job: &Job, surveyed: &Surveyed, counts: &Counts) -> Result<(), Fault> {
+/// Whether so many rows are invalid that the file as a whole is not to be trusted.
+pub fn guard_rejects(job: &Job, surveyed: &Surveyed, counts: &Counts) -> Result<(), Fault> {
     let of = |outcome| counts.ended.get(&outcome).copied().unwrap_or(0);
     let (rejected, conflicts) = (of(Outcome::Rejected), of(Outcome::Conflict));
     let limit = job.settings.input.rejects_max.of(surveyed.found.rows, 1);
@@ -207,8 +256,7 @@ fn guard_rejects(job: &Job, surveyed: &Surveyed, counts: &Counts) -> Result<(), 
 
 fn first_reject(surveyed: &Surveyed) -> Result<Option<String>, Fault> {
     use super::store::{Content, StoredRow};
-    let folder = RunFolder::at(surveyed.temporary.path());
-    for row in crate::io::frames::FrameReader::<StoredRow>::open(&folder.rows())? {
+    for row in crate::io::frames::FrameReader::<StoredRow>::open(&surveyed.folder().rows())? {
         let row = row?;
         if let Content::Reject(reject) = &row.content {
             let name = &surveyed.facts[usize::from(row.seat.source)].name;
@@ -233,7 +281,28 @@ fn detail(
         || job.settings.output.dir.join(&job.settings.name).join(id).display().to_string(),
         |detail| detail.dir,
     );
-    let mut warnings = found.warnings.clone();
+    let warnings = warnings(surveyed, &flags);
+    RunDetail {
+        version: env!("CARGO_PKG_VERSION").to_owned(),
+        content_form: Delta::CONTENT_FORM.to_owned(),
+        inputs: surveyed.facts.clone(),
+        rows: found.rows,
+        passed_over: found.passed_over,
+        passed_over_points: found.passed_over_points,
+        points,
+        planned: counts.planned,
+        seals: surveyed.seals.clone(),
+        members: found.members.0.clone(),
+        flags,
+        dir,
+        settings: job.settings.in_force.clone(),
+        warnings,
+    }
+}
+
+/// What a person should know of the inputs.
+pub fn warnings(surveyed: &Surveyed, flags: &Flags) -> Vec<String> {
+    let mut warnings = surveyed.found.warnings.clone();
     let bare = surveyed.found.timed.iter().filter(|(_, timed)| timed.is_bare()).count();
     if bare > 0
         && flags.occurred_at_ms.is_none()
@@ -245,42 +314,92 @@ fn detail(
                 .to_owned(),
         );
     }
-    RunDetail {
-        version: env!("CARGO_PKG_VERSION").to_owned(),
-        content_form: Delta::CONTENT_FORM.to_owned(),
-        inputs: surveyed.facts.clone(),
-        rows: found.rows,
-        passed_over: found.passed_over,
-        passed_over_points: found.passed_over_points,
-        points,
-        planned: counts.planned,
-        members: found.members.0.clone(),
-        flags,
-        dir,
-        settings: job.settings.in_force.clone(),
-        warnings,
-    }
+    warnings
 }
 
 /// Interrupted runs of other jobs on the ledger: what they know is folded in before we look anything up. Their
 /// plans are stale from then on, and they are planned anew when they are resumed.
 fn fold_others(job: &Job, ledger: &mut Ledger) -> Result<(), Fault> {
     for other in ledger.interrupted_others(&job.settings.name)? {
-        fold_partly(job, &other, ledger)?;
+        let folder = RunFolder::new(&job.settings.ledger, &other.id);
+        let detail = RunDetail::of(&other)?;
+        if !folder.is_whole(&detail.seals)? {
+            return Err(Fault::storage(format!(
+                "the survey of job {}'s interrupted run {} is damaged or gone: what that run has sent cannot be told from here",
+                other.job, other.id
+            ))
+            .help("finish it first: `passync resume` with its job file"));
+        }
+        tracing::info!(run = other.id, job = other.job, "taking over what an interrupted run knows");
+        fold_partly(&other, &detail, &folder, ledger)?;
     }
     Ok(())
 }
 
-/// Folds what an interrupted run knows so far; it stays interrupted.
-pub fn fold_partly(job: &Job, run: &RunRow, ledger: &mut Ledger) -> Result<(), Fault> {
-    let folder = RunFolder::new(&job.settings.ledger, &run.id);
-    if !folder.exists() {
-        return Ok(());
+/// Folds what an interrupted run knows so far; it stays interrupted. `folder`: its survey.
+fn fold_partly(run: &RunRow, detail: &RunDetail, folder: &RunFolder, ledger: &mut Ledger) -> Result<(), Fault> {
+    let fold = fold::Fold::new(ledger, run.ordinal, folder, &detail.members, fold::Rest::Open, super::wall_ms())?;
+    fold::into_ledger(ledger, run.ordinal, folder, fold, detail.flags.allow_stale, |_| Ok(()))
+}
+
+/// Plans an interrupted run again over the same inputs: others changed the ledger since, or its survey is damaged or
+/// gone. What it has learnt so far goes into the ledger first; else its applied bills would be planned as new ones.
+pub fn book_again(
+    job: &Job,
+    run: &RunRow,
+    detail: &RunDetail,
+    inputs: &[Input],
+    ledger: &mut Ledger,
+) -> Result<Begun, Fault> {
+    let include = detail.flags.classes();
+    let reading = Reading {
+        inputs,
+        include: include.as_deref(),
+        occurred_at_ms: detail.flags.occurred_at_ms,
+        started_ms: run.started_ms,
+    };
+    let mut surveyed = survey(job, &reading)?;
+    surveyed.facts.clone_from(&detail.inputs); // the places in time that were given first are kept
+    let mut folder = RunFolder::new(&job.settings.ledger, &run.id);
+    if !folder.is_whole(&detail.seals)? {
+        tracing::warn!(run = run.id, "its survey is damaged or gone: it is made again from the inputs");
+        folder = surveyed.folder();
+        // The same rows against the same ledger: the plan that is missing.
+        make_plan(job, &surveyed, &detail.flags, ledger, run.ordinal, &run.id, &folder)?;
     }
-    tracing::info!(run = run.id, job = run.job, "taking over what an interrupted run knows");
-    let detail = RunDetail::parse(&run.detail);
-    let replace = detail.as_ref().is_some_and(|detail| detail.flags.allow_stale);
-    let members = detail.map(|detail| detail.members).unwrap_or_default();
-    let fold = fold::Fold::new(ledger, run.ordinal, &folder, &members, fold::Rest::Open, super::wall_ms())?;
-    fold::into_ledger(ledger, run.ordinal, &folder, fold, replace, |_| Ok(()))
+    fold_partly(run, detail, &folder, ledger)?;
+    book(job, surveyed, detail.flags.clone(), Some(run), ledger)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::SystemTime;
+
+    use super::*;
+
+    #[test]
+    fn folders_of_killed_surveys_vanish_and_others_stay() {
+        let runs = tempfile::tempdir().unwrap();
+        let old = SystemTime::now() - 2 * ORPHAN_AGE;
+        let folder = |name: &str, modified: SystemTime| {
+            let path = runs.path().join(name);
+            std::fs::create_dir(&path).unwrap();
+            std::fs::write(path.join("rows"), "ids").unwrap();
+            let file = File::open(path).unwrap();
+            file.set_modified(modified).unwrap();
+            file
+        };
+        drop(folder(".survey-killed", old));
+        let under_way = folder(".survey-under-way", old);
+        under_way.lock().unwrap();
+        drop(folder(".survey-young", SystemTime::now()));
+        drop(folder("20261101T000000Z-00001", old));
+        remove_orphans(runs.path()).unwrap();
+        let mut left: Vec<String> = std::fs::read_dir(runs.path())
+            .unwrap()
+            .map(|entry| entry.unwrap().file_name().into_string().unwrap())
+            .collect();
+        left.sort();
+        assert_eq!(left, [".survey-under-way", ".survey-young", "20261101T000000Z-00001"]);
+    }
 }

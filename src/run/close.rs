@@ -1,25 +1,27 @@
-//! Closing a run: outcomes, failures, ledger, manifest, in this order; the manifest's rename is the end.
+//! Closing a run: outcomes, failures, bills and cards, manifest, `latest`, in this order; then the ledger calls it
+//! closed. A run that was cut off before that is closed again from the beginning. The files of a closed run can be
+//! written again.
 
 use std::collections::BTreeMap;
 use std::io::Read;
-use std::os::unix::fs::DirBuilderExt;
 use std::path::{Path, PathBuf};
 
 use sha2::{Digest as _, Sha256};
 
 use super::Fault;
-use super::detail::RunDetail;
+use super::detail::{InputFact, RunDetail};
 use super::fold::{self, Ended, Fold, Rest};
 use super::manifest::{Calls, Durations, FileFact, Manifest, Sum, Tally};
 use super::store::{Rows, RunFolder};
+use super::words::Stopped;
 use crate::core::halt::Stop;
-use crate::io::StorageError;
 use crate::io::atomic::AtomicFile;
 use crate::io::failures::{self, Tail};
 use crate::io::frames::{FrameReader, FrameWriter};
 use crate::io::ledger::{Ledger, RunRow};
 use crate::io::outcomes::{OutcomeLine, OutcomeWriter};
 use crate::io::source::{Input, ReadRules};
+use crate::io::{StorageError, fault, folder};
 use crate::model::{Exit, Seat, moment};
 
 /// What closing is told.
@@ -50,32 +52,42 @@ pub struct Order<'a> {
 pub fn close(order: &Order<'_>, ledger: &mut Ledger) -> Result<Manifest, Fault> {
     let began = std::time::Instant::now();
     let dir = PathBuf::from(&order.detail.dir);
-    make_private(&dir)?;
+    make_folder(&dir)?;
     remove_stale(&dir)?;
     let mut writing = Writing::begin(order, &dir)?;
-    let rest = Rest::Unsent(order.stop.clone());
+    let rest = Rest::Unsent(order.stop.as_ref().map(Stopped::from));
     let members = &order.detail.members;
     let fold = Fold::new(ledger, order.run.ordinal, order.folder, members, rest, order.now_ms)?;
+    let mut cut_off = Vec::new();
     fold::into_ledger(ledger, order.run.ordinal, order.folder, fold, order.detail.flags.allow_stale, |ended| {
+        if ended.settled.code == fold::CUT_OFF {
+            cut_off.push((ended.id, ended.settled.clone()));
+        }
         writing.take(ended)
     })?;
-    let (tally, calls, mut files) = writing.finish(order, &dir)?;
-    tally.conserved().map_err(Fault::broken)?;
-    files.sort();
-    let exit = exit(order.stop.as_ref(), &tally);
-    let mut manifest = manifest(order, tally, calls, exit);
+    // Their intents go when the run is closed: from then on only the journal can tell that they may be applied.
+    ledger.end_rows(order.run.ordinal, &cut_off)?;
+    let written = writing.finish(order, &dir)?;
+    let exit = exit(order.stop.as_ref(), &written.tally);
+    let mut manifest = manifest(order, &dir, ledger.path(), written, exit)?;
     manifest.durations_ms.finish = began.elapsed().as_millis() as u64;
-    for path in &files {
-        let name = path.file_name().expect("a file has a name").to_string_lossy().into_owned();
-        manifest.files.insert(name, file_fact(path)?);
-    }
-    let json = serde_json::to_string_pretty(&manifest).expect("a manifest is plain data");
-    let mut file = AtomicFile::create(&dir.join("manifest.json"))?;
-    std::io::Write::write_all(&mut file, json.as_bytes())
-        .map_err(|error| StorageError::new("write", &dir.join("manifest.json"), error))?;
-    file.commit()?;
-    ledger.close_run(order.run.ordinal, exit.code(), order.now_ms, &json)?;
+    let json = write_manifest(&dir, &manifest)?;
     point_latest(&dir)?;
+    // Last: a run that is not closed yet is closed again, with all of the above.
+    ledger.close_run(order.run.ordinal, exit.code(), order.now_ms, &json)?;
+    Ok(manifest)
+}
+
+/// Writes the files of a closed run again, into `dir`. The ledger stays as it is; `closed` is its manifest of the run.
+pub fn rewrite(order: &Order<'_>, dir: &Path, ledger: &Ledger, closed: Manifest) -> Result<Manifest, Fault> {
+    make_folder(dir)?;
+    let mut writing = Writing::begin(order, dir)?;
+    let rest = Rest::Unsent(closed.stopped.clone());
+    Fold::new(ledger, order.run.ordinal, order.folder, &order.detail.members, rest, order.now_ms)?
+        .each(order.folder, |ended| writing.take(&ended))?;
+    let written = writing.finish(order, dir)?;
+    let manifest = Manifest { rows: written.tally, files: facts_of(&written.files)?, ..closed };
+    write_manifest(dir, &manifest)?;
     Ok(manifest)
 }
 
@@ -166,19 +178,47 @@ impl Writing {
         Ok(())
     }
 
-    fn finish(self, order: &Order<'_>, dir: &Path) -> Result<(Tally, Calls, Vec<PathBuf>), Fault> {
+    fn finish(self, order: &Order<'_>, dir: &Path) -> Result<Written, Fault> {
         let mut files = vec![self.outcomes.finish()?];
         self.tails.finish()?;
         let tails = FrameReader::<(Seat, StoredTail)>::open(&self.tails_path)?;
         let mut tails = tails.map(|tail| tail.map(|(seat, tail)| (seat, tail.into())));
         if let Some((inputs, rules)) = order.inputs {
-            files.extend(failures::write(dir, inputs, rules, &mut tails)?);
+            let copied = failures::write(dir, inputs, rules, &mut tails)?;
+            if self.tally.failures() > 0 {
+                still_the_same(inputs, &order.detail.inputs).or_else(|fault| {
+                    remove_stale(dir)?;
+                    Err(fault)
+                })?;
+            }
+            files.extend(copied);
         } else {
             tracing::warn!("the inputs are gone: no failure file; `passync open` lists the open rows");
         }
-        std::fs::remove_file(&self.tails_path).map_err(|error| StorageError::new("remove", &self.tails_path, error))?;
-        Ok((self.tally, self.calls, files))
+        fault::around("tails", "remove", || std::fs::remove_file(&self.tails_path))
+            .map_err(|error| StorageError::new("remove", &self.tails_path, error))?;
+        self.tally.conserved().map_err(Fault::broken)?;
+        Ok(Written { tally: self.tally, calls: self.calls, files })
     }
+}
+
+/// A failure file is copied from the inputs: were one replaced under the run, it would hold rows that did not fail.
+fn still_the_same(inputs: &[Input], recorded: &[InputFact]) -> Result<(), Fault> {
+    for (input, fact) in inputs.iter().zip(recorded) {
+        if file_fact(&input.path)?.sha256 != fact.sha256 {
+            let changed = format!("{} changed while the run was on: its failing rows cannot be copied", fact.path);
+            return Err(Fault::storage(changed)
+                .help("restore the file as it was, then run the job again: it goes on from disk"));
+        }
+    }
+    Ok(())
+}
+
+/// What was written.
+struct Written {
+    tally: Tally,
+    calls: Calls,
+    files: Vec<PathBuf>,
 }
 
 impl From<StoredTail> for Tail {
@@ -195,9 +235,10 @@ impl From<StoredTail> for Tail {
     }
 }
 
-fn manifest(order: &Order<'_>, rows: Tally, calls: Calls, exit: Exit) -> Manifest {
+fn manifest(order: &Order<'_>, dir: &Path, ledger: &Path, written: Written, exit: Exit) -> Result<Manifest, Fault> {
     let detail = order.detail;
-    Manifest {
+    let absolute = |path: &Path| std::fs::canonicalize(path).unwrap_or_else(|_| path.to_owned()).display().to_string();
+    Ok(Manifest {
         version: env!("CARGO_PKG_VERSION").to_owned(),
         job: order.run.job.clone(),
         run: order.run.id.clone(),
@@ -205,16 +246,33 @@ fn manifest(order: &Order<'_>, rows: Tally, calls: Calls, exit: Exit) -> Manifes
         started_at: moment::rfc3339_ms(order.run.started_ms),
         closed_at: moment::rfc3339_ms(order.now_ms),
         exit: exit.code(),
-        stopped: order.stop.as_ref().map(ToString::to_string).unwrap_or_default(),
+        stopped: order.stop.as_ref().map(Stopped::from),
+        dir: absolute(dir),
+        ledger: absolute(ledger),
         inputs: detail.inputs.clone(),
-        rows,
-        calls,
+        rows: written.tally,
+        calls: written.calls,
         durations_ms: order.durations,
         warnings: detail.warnings.iter().chain(&order.warnings).cloned().collect(),
         flags: detail.flags.clone(),
         settings: detail.settings.clone(),
-        files: BTreeMap::new(),
-    }
+        files: facts_of(&written.files)?,
+    })
+}
+
+fn facts_of(files: &[PathBuf]) -> Result<BTreeMap<String, FileFact>, Fault> {
+    let name = |path: &PathBuf| path.file_name().expect("a file has a name").to_string_lossy().into_owned();
+    files.iter().map(|path| Ok((name(path), file_fact(path)?))).collect()
+}
+
+/// The manifest's JSON, durable under its name.
+fn write_manifest(dir: &Path, manifest: &Manifest) -> Result<String, Fault> {
+    let path = dir.join(Manifest::FILE);
+    let json = serde_json::to_string_pretty(manifest).expect("a manifest is plain data");
+    let mut file = AtomicFile::create(&path)?;
+    std::io::Write::write_all(&mut file, json.as_bytes()).map_err(|error| StorageError::new("write", &path, error))?;
+    file.commit()?;
+    Ok(json)
 }
 
 /// Size and digest of a file.
@@ -235,18 +293,17 @@ pub fn file_fact(path: &Path) -> Result<FileFact, Fault> {
     Ok(FileFact { size, sha256 })
 }
 
-fn make_private(dir: &Path) -> Result<(), Fault> {
-    std::fs::DirBuilder::new()
-        .recursive(true)
-        .mode(0o700)
-        .create(dir)
-        .map_err(|error| StorageError::new("create", dir, error).into())
+/// The folder of a run. That it is there is durable before anything in it counts.
+fn make_folder(dir: &Path) -> Result<(), Fault> {
+    // Synced even where it is there: an earlier closing may have been cut off right behind its making.
+    let make = || folder::make(dir).and_then(|()| folder::sync(folder::of(dir)));
+    fault::around("folder", "create", make).map_err(|error| StorageError::new("create", dir, error).into())
 }
 
 /// A run that is closed again replaces its files; none of an earlier closing may stay, the manifest first.
 fn remove_stale(dir: &Path) -> Result<(), Fault> {
     let fault = |error| StorageError::new("look into", dir, error);
-    let mut stale = vec![dir.join("manifest.json")];
+    let mut stale = vec![dir.join(Manifest::FILE)];
     for entry in std::fs::read_dir(dir).map_err(fault)? {
         let path = entry.map_err(fault)?.path();
         let name = path.file_name().unwrap_or_default().to_string_lossy().into_owned();
@@ -255,11 +312,9 @@ fn remove_stale(dir: &Path) -> Result<(), Fault> {
         }
     }
     for path in stale {
-        match std::fs::remove_file(&path) {
-            Err(error) if error.kind() != std::io::ErrorKind::NotFound => {
-                return Err(StorageError::new("remove", &path, error).into());
-            }
-            _ => {}
+        if path.exists() {
+            fault::around("stale", "remove", || std::fs::remove_file(&path))
+                .map_err(|error| StorageError::new("remove", &path, error))?;
         }
     }
     Ok(())
@@ -269,9 +324,11 @@ fn remove_stale(dir: &Path) -> Result<(), Fault> {
 fn point_latest(dir: &Path) -> Result<(), Fault> {
     let (Some(parent), Some(name)) = (dir.parent(), dir.file_name()) else { return Ok(()) };
     let temporary = parent.join(".latest.tmp");
-    let fault = |error| StorageError::new("link", &parent.join("latest"), error);
+    let latest = parent.join("latest");
+    let fault = |error| StorageError::new("link", &latest, error);
     let _ = std::fs::remove_file(&temporary); // of a crash between these two lines
-    std::os::unix::fs::symlink(name, &temporary).map_err(fault)?;
-    std::fs::rename(&temporary, parent.join("latest")).map_err(fault)?;
+    fault::around("latest", "link", || std::os::unix::fs::symlink(name, &temporary)).map_err(fault)?;
+    fault::around("latest", "rename", || std::fs::rename(&temporary, &latest)).map_err(fault)?;
+    fault::around("latest", "sync-folder", || folder::sync(parent)).map_err(fault)?;
     Ok(())
 }

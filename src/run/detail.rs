@@ -2,7 +2,10 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::model::{Total, moment};
+use super::Fault;
+use super::store::Seals;
+use crate::io::ledger::RunRow;
+use crate::model::{Outcome, Total, moment};
 
 /// The facts of a run, as JSON in the ledger and in the manifest.
 #[derive(Clone, Debug, Serialize, Deserialize)]
@@ -23,6 +26,8 @@ pub struct RunDetail {
     pub points: Total,
     /// Rows that may be sent.
     pub planned: u64,
+    /// What the survey's files are known by.
+    pub seals: Seals,
     /// The canonical members of the inputs: bit 0 is the first.
     pub members: Vec<String>,
     /// Flags of the command.
@@ -67,7 +72,21 @@ pub struct Flags {
     pub occurred_at_ms: Option<i64>,
 }
 
+impl Flags {
+    /// The classes of a replay; `None` for a run.
+    pub fn classes(&self) -> Option<Vec<Outcome>> {
+        (!self.include.is_empty()).then(|| self.include.iter().filter_map(|class| class.parse().ok()).collect())
+    }
+}
+
 impl RunDetail {
+    /// What the ledger keeps of a run.
+    pub fn of(run: &RunRow) -> Result<RunDetail, Fault> {
+        RunDetail::parse(&run.detail).ok_or_else(|| {
+            Fault::storage(format!("the ledger's facts of run {} cannot be read: another version wrote them", run.id))
+        })
+    }
+
     /// Reads what the ledger keeps.
     pub fn parse(json: &str) -> Option<RunDetail> {
         serde_json::from_str(json).ok()

@@ -9,12 +9,14 @@ use super::Fault;
 use super::recover::{OpenRow, Recovery};
 use super::store::{Content, Fate, RowFacts, RunFolder, StoredRow, rows_and_fates};
 use super::survey::Members;
-use super::words;
-use crate::core::halt::Stop;
+use super::words::{self, Stopped};
 use crate::core::history::Past;
 use crate::io::ledger::{BillChange, CardChange, Ledger, Part};
 use crate::io::sort::{Sorted, Sorter};
 use crate::model::{Outcome, Record, Settled, Status};
+
+/// The code of rows that were under way when their run was closed.
+pub const CUT_OFF: &str = "CUT_OFF";
 
 /// One row with its end.
 pub struct Ended {
@@ -112,7 +114,7 @@ pub struct Fold {
 #[derive(Clone, Debug)]
 pub enum Rest {
     /// They are `unsent`: the run is being closed; why it stopped, if it did.
-    Unsent(Option<Stop>),
+    Unsent(Option<Stopped>),
     /// Nothing yet: the run stays interrupted, and comes to them when it is resumed.
     Open,
 }
@@ -150,12 +152,19 @@ impl Fold {
         Ok(())
     }
 
-    /// The last end that the journal has of a row.
+    /// The last end that the journal has of a row; a run that was reopened may have several, and their attempts add up.
     fn end_of(&mut self, id: u64) -> Result<Option<Settled>, Fault> {
-        let mut last = None;
+        let mut last: Option<Settled> = None;
         while let Some(record) = self.ends.next_if(|next| next.as_ref().map_or(true, |next| next.row <= id)) {
             let record = record?;
-            last = (record.row == id).then_some(record.settled);
+            if record.row == id {
+                let mut settled = record.settled;
+                if let Some(earlier) = last {
+                    settled.attempts += earlier.attempts;
+                    settled.first_sent_ms = earlier.first_sent_ms.or(settled.first_sent_ms);
+                }
+                last = Some(settled);
+            }
         }
         Ok(last)
     }
@@ -198,12 +207,12 @@ impl Fold {
             in_doubt: facts.doubt + cut.doubt,
             first_sent_ms: cut.first_sent_ms,
             trimmed: self.members.names(cut.drop),
-            ..Settled::local(Outcome::Unknown, "CUT_OFF", message, self.now_ms)
+            ..Settled::local(Outcome::Unknown, CUT_OFF, message, self.now_ms)
         }
     }
 
-    fn untouched(&self, facts: &RowFacts, stop: Option<&Stop>) -> Settled {
-        let (code, message) = words::untouched(stop);
+    fn untouched(&self, facts: &RowFacts, stopped: Option<&Stopped>) -> Settled {
+        let (code, message) = words::untouched(stopped);
         let outcome = if facts.doubt > 0 { Outcome::Unknown } else { Outcome::Unsent };
         Settled { in_doubt: facts.doubt, ..Settled::local(outcome, &code, message, self.now_ms) }
     }

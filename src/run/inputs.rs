@@ -1,6 +1,5 @@
 //! Which files a run reads: the job's, a replay's, or those that an interrupted run recorded.
 
-use std::os::unix::fs::DirBuilderExt;
 use std::path::{Path, PathBuf};
 
 use jiff::civil::Date;
@@ -10,10 +9,10 @@ use super::Fault;
 use super::close::file_fact;
 use super::detail::InputFact;
 use super::store::state_dir;
-use crate::io::StorageError;
 use crate::io::job::dates::{Dates, end_of_day_ms};
 use crate::io::job::settings::{FormatChoice, Settings};
 use crate::io::source::{self, Format, Input, STANDARD_INPUT, Stamp};
+use crate::io::{StorageError, fault, folder};
 
 /// The files of a run of the job.
 pub fn of_job(settings: &Settings, dates: Option<Dates>, started_ms: i64) -> Result<Vec<Input>, Fault> {
@@ -32,11 +31,7 @@ pub fn stdin_folder(ledger: &Path) -> PathBuf {
 pub fn spool_standard_input(inputs: &mut [Input], path: &Path) -> Result<(), Fault> {
     for input in inputs.iter_mut().filter(|input| input.name == STANDARD_INPUT) {
         let folder = path.parent().unwrap_or(Path::new("."));
-        std::fs::DirBuilder::new()
-            .recursive(true)
-            .mode(0o700)
-            .create(folder)
-            .map_err(|error| StorageError::new("create", folder, error))?;
+        folder::make(folder).map_err(|error| StorageError::new("create", folder, error))?;
         source::spool(&mut std::io::stdin().lock(), path)?;
         path.clone_into(&mut input.path);
     }
@@ -47,14 +42,17 @@ pub fn spool_standard_input(inputs: &mut [Input], path: &Path) -> Result<(), Fau
 pub fn forget_standard_input(inputs: &[Input], ledger: &Path) -> Result<(), Fault> {
     let folder = stdin_folder(ledger);
     for input in inputs.iter().filter(|input| input.path.starts_with(&folder)) {
-        std::fs::remove_file(&input.path).map_err(|error| StorageError::new("remove", &input.path, error))?;
+        fault::around("file", "remove", || std::fs::remove_file(&input.path))
+            .map_err(|error| StorageError::new("remove", &input.path, error))?;
     }
     Ok(())
 }
 
 /// The files of a replay: a failure file, or all those of a run directory.
 pub fn of_replay(settings: &Settings, failures: &Path) -> Result<Vec<Input>, Fault> {
-    let paths = if failures.is_dir() { failure_files(failures)? } else { vec![failures.to_owned()] };
+    // `latest` is a link that points elsewhere once this replay is closed.
+    let failures = &std::fs::canonicalize(failures).unwrap_or_else(|_| failures.to_owned());
+    let paths = if failures.is_dir() { failure_files(failures)? } else { vec![failures.clone()] };
     let name = |path: &Path| path.strip_prefix(&settings.base).unwrap_or(path).display().to_string();
     let inputs = paths.into_iter().map(|path| Input::new(name(&path), path, FormatChoice::Auto, None));
     Ok(inputs.collect::<Result<_, _>>()?)
@@ -86,12 +84,17 @@ pub fn recorded(facts: &[InputFact], moved: &[PathBuf], job: &str) -> Result<Vec
         .iter()
         .map(|fact| {
             let own = PathBuf::from(&fact.path);
-            let candidates = moved.iter().chain(std::iter::once(&own));
-            let found = candidates.into_iter().find(|path| file_fact(path).is_ok_and(|now| now.sha256 == fact.sha256));
+            let mut candidates = std::iter::once(&own).chain(moved);
+            let found = candidates.find(|path| file_fact(path).is_ok_and(|now| now.sha256 == fact.sha256));
             let path = found.cloned().ok_or_else(|| gone(fact, job))?;
-            Ok(Input { name: fact.name.clone(), path, format: format_of(&fact.format), date: None })
+            Ok(of_fact(fact, path))
         })
         .collect()
+}
+
+/// A recorded input, at its place of now.
+pub fn of_fact(fact: &InputFact, path: PathBuf) -> Input {
+    Input { name: fact.name.clone(), path, format: format_of(&fact.format), date: None }
 }
 
 fn gone(fact: &InputFact, job: &str) -> Fault {

@@ -3,48 +3,23 @@
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use super::apply;
 use super::begin::{self, Begun, Reading, Surveyed};
-use super::close;
+pub use super::context::Job;
 use super::detail::{Flags, RunDetail};
 use super::endpoint::Endpoint;
 use super::inputs;
-use super::manifest::{Calls, Durations, Manifest};
-use super::plan::Counts;
-use super::progress::{Phase, Progress};
-use super::recover::Recovery;
+use super::manifest::{Durations, Manifest};
 use super::store::RunFolder;
-use super::survey::Members;
-use super::{Fault, Signals, wall_ms};
-use crate::core::dispatcher::Config;
-use crate::core::halt::ErrorLimit;
-use crate::core::limits;
-use crate::core::quota::Quota;
-use crate::core::retry::Policy;
-use crate::io::boot;
+use super::{Fault, wall_ms};
 use crate::io::job::dates::Dates;
-use crate::io::job::settings::{Gateway, GatewayUrl, Settings, Share};
-use crate::io::ledger::{Ledger, QuotaStamp, RunRow};
+use crate::io::job::settings::{Gateway, Settings};
+use crate::io::ledger::{Ledger, RunRow};
 use crate::io::lock::Lock;
-use crate::io::source::{Input, ReadRules};
-use crate::model::{Exit, Outcome, Tick};
-use crate::wire::Dialect;
-
-/// A job about to do something.
-pub struct Job {
-    /// Its settings; everything below takes what it needs of them.
-    pub settings: Settings,
-    /// Its job file, for the commands that messages name.
-    pub file: PathBuf,
-    /// Its wire form.
-    pub dialect: Arc<dyn Dialect>,
-    /// Counters that anyone may read.
-    pub progress: Arc<Progress>,
-    /// Signals.
-    pub signals: Signals,
-}
+use crate::io::source::{Input, STANDARD_INPUT};
+use crate::model::{Exit, Outcome};
 
 /// What a run is asked for.
 #[derive(Clone, Debug, Default)]
@@ -84,12 +59,6 @@ impl Finished {
 }
 
 impl Job {
-    /// A job with its settings, from the job file `file`.
-    pub fn new(settings: Settings, file: &Path, signals: Signals) -> Result<Job, Fault> {
-        let dialect = super::dialect(&settings)?;
-        Ok(Job { settings, file: file.to_owned(), dialect, progress: Arc::default(), signals })
-    }
-
     /// The main job.
     pub fn run(&self, request: &Request) -> Result<Finished, Fault> {
         let endpoint = Endpoint::open(&self.settings, &self.dialect)?;
@@ -97,7 +66,7 @@ impl Job {
         // An interrupted run goes first, before anything is read: its rows in doubt wait for nothing else.
         let lock = if self.has_interrupted()? {
             let lock = self.lock(request.wait)?;
-            finished.interrupted = self.finish_interrupted(&[])?;
+            finished.interrupted = self.finish_interrupted(&self.asked_for(request))?;
             Some(lock)
         } else {
             None
@@ -123,7 +92,7 @@ impl Job {
         let _lock = lock.map_or_else(|| self.lock(request.wait), Ok)?;
         let mut ledger = Ledger::open(&self.settings.ledger)?;
         if finished.interrupted.is_none() {
-            finished.interrupted = self.finish_interrupted(&[])?; // one that was cut off while we read
+            finished.interrupted = self.finish_interrupted(&self.asked_for(request))?; // one that was cut off while we read
         }
         if finished.interrupted.as_ref().is_none_or(|manifest| inputs::digest(&manifest.inputs) != surveyed.digest) {
             let flags = Flags {
@@ -172,33 +141,22 @@ impl Job {
         let _lock = self.lock(wait)?;
         let mut ledger = Ledger::open(&self.settings.ledger)?;
         let run = ledger.interrupted(&self.settings.name)?.ok_or_else(|| self.nothing_to_resume())?;
-        let detail = parse_detail(&run)?;
-        let files = inputs::recorded(&detail.inputs, moved, &self.file.display().to_string()).ok();
-        let begun = Begun { run, detail };
+        let detail = RunDetail::of(&run)?;
+        let is_whole = RunFolder::new(&self.settings.ledger, &run.id).is_whole(&detail.seals)?;
+        let files = match inputs::recorded(&detail.inputs, moved, &self.file.display().to_string()) {
+            Err(fault) if !is_whole => return Err(fault), // neither survey nor inputs: nobody can say what the rows were
+            files => files.ok(),
+        };
+        let begun = match &files {
+            Some(files) if !is_whole => {
+                begin::book_again(&self.as_recorded(&detail)?, &run, &detail, files, &mut ledger)?
+            }
+            _ => Begun { run, detail, took: Duration::ZERO },
+        };
         let manifest =
             self.close(&begun, files.as_deref(), apply::Done::default(), Durations::default(), &mut ledger)?;
         let open_rows = ledger.open_count()?;
         Ok(Finished { manifest: None, interrupted: Some(manifest), replayed: None, open_rows })
-    }
-
-    /// What a run would do: reads, validates, deduplicates, plans; sends nothing and changes no ledger.
-    pub fn check(&self, request: &Request) -> Result<(RunDetailOfCheck, Counts), Fault> {
-        let started_ms = wall_ms();
-        let mut files = inputs::of_job(&self.settings, request.dates, started_ms)?;
-        self.spool(&mut files, started_ms)?;
-        let reading = Reading { inputs: &files, include: None, occurred_at_ms: request.occurred_at_ms, started_ms };
-        let surveyed = begin::survey(self, &reading)?;
-        let flags = Flags { allow_stale: request.allow_stale, ..Flags::default() };
-        let counts = if self.settings.ledger.exists() {
-            begin::rehearse(self, &surveyed, &flags, &Ledger::open_existing(&self.settings.ledger)?)?
-        } else {
-            let empty = tempfile::tempdir().map_err(|error| Fault::storage(format!("no temporary folder: {error}")))?;
-            begin::rehearse(self, &surveyed, &flags, &Ledger::open(&empty.path().join("ledger.db"))?)?
-        };
-        let found = surveyed.found();
-        let detail =
-            RunDetailOfCheck { rows: found.rows, points: found.points.to_string(), inputs: surveyed.facts.clone() };
-        Ok((detail, counts))
     }
 
     // ---- steps
@@ -210,13 +168,14 @@ impl Job {
         Ok(Ledger::open_existing(&self.settings.ledger)?.interrupted(&self.settings.name)?.is_some())
     }
 
-    fn lock(&self, wait: Duration) -> Result<Lock, Fault> {
-        let holder = format!("job {}, process {}", self.settings.name, std::process::id());
-        Ok(Lock::take(&self.settings.ledger, &holder, wait)?)
+    /// The files that a run asks for, as far as they are there: an interrupted run's input may be among them, moved.
+    fn asked_for(&self, request: &Request) -> Vec<PathBuf> {
+        let files = inputs::of_job(&self.settings, request.dates, wall_ms()).unwrap_or_default();
+        files.into_iter().filter(|input| input.name != STANDARD_INPUT).map(|input| input.path).collect()
     }
 
     /// Standard input is read more than once: it lies beside the ledger until the run is closed.
-    fn spool(&self, files: &mut [Input], started_ms: i64) -> Result<(), Fault> {
+    pub(super) fn spool(&self, files: &mut [Input], started_ms: i64) -> Result<(), Fault> {
         let name = format!("{started_ms}-{}", std::process::id());
         inputs::spool_standard_input(files, &inputs::stdin_folder(&self.settings.ledger).join(name))
     }
@@ -234,17 +193,17 @@ impl Job {
         let mut ledger = Ledger::open(&self.settings.ledger)?;
         let Some(run) = ledger.interrupted(&self.settings.name)? else { return Ok(None) };
         tracing::info!(run = run.id, "finishing an interrupted run first");
-        let detail = parse_detail(&run)?;
+        let detail = RunDetail::of(&run)?;
         let files = inputs::recorded(&detail.inputs, moved, &self.file.display().to_string())?;
         let job = self.as_recorded(&detail)?;
         let endpoint = Endpoint::open(&job.settings, &job.dialect)?;
         let folder = RunFolder::new(&self.settings.ledger, &run.id);
-        let is_fresh = run.epoch == ledger.epoch()? && folder.exists();
+        let is_fresh = run.epoch == ledger.epoch()? && folder.is_whole(&detail.seals)?;
         let begun = if is_fresh {
             self.progress.planned.store(detail.planned, Ordering::Relaxed);
-            Begun { run, detail }
+            Begun { run, detail, took: Duration::ZERO }
         } else {
-            job.plan_anew(&run, &detail, &files, &mut ledger)?
+            begin::book_again(&job, &run, &detail, &files, &mut ledger)?
         };
         job.carry_out(&begun, Some(&files), &endpoint, &mut ledger).map(Some)
     }
@@ -264,29 +223,13 @@ impl Job {
         Ok(Job { settings, file: self.file.clone(), dialect, progress, signals })
     }
 
-    /// Other runs changed the ledger since the plan was made: it is made again, over the same inputs.
-    fn plan_anew(
-        &self,
-        run: &RunRow,
-        detail: &RunDetail,
-        files: &[Input],
-        ledger: &mut Ledger,
-    ) -> Result<Begun, Fault> {
-        begin::fold_partly(self, run, ledger)?;
-        let include = classes(&detail.flags);
-        let reading = Reading {
-            inputs: files,
-            include: include.as_deref(),
-            occurred_at_ms: detail.flags.occurred_at_ms,
-            started_ms: run.started_ms,
-        };
-        let mut surveyed = begin::survey(self, &reading)?;
-        surveyed.facts.clone_from(&detail.inputs); // the places in time that were given first are kept
-        begin::book(self, surveyed, detail.flags.clone(), Some(run), ledger)
-    }
-
     /// The same inputs as those of a closed run: reopened where that one was cut short, refused otherwise.
-    fn guard_same_inputs(&self, surveyed: &Surveyed, again: bool, ledger: &Ledger) -> Result<Option<RunRow>, Fault> {
+    pub(super) fn guard_same_inputs(
+        &self,
+        surveyed: &Surveyed,
+        again: bool,
+        ledger: &Ledger,
+    ) -> Result<Option<RunRow>, Fault> {
         let Some(run) = ledger.closed_with_inputs(&self.settings.name, &surveyed.digest)? else { return Ok(None) };
         match run.exit.and_then(Exit::of_code) {
             _ if again => Ok(None),
@@ -345,7 +288,7 @@ impl Job {
         let mut files = Vec::new();
         for ordinal in ledger.open_runs()? {
             let Some(run) = ledger.run(ordinal)?.filter(|run| run.job == self.settings.name) else { continue };
-            let dir = PathBuf::from(parse_detail(&run)?.dir);
+            let dir = PathBuf::from(RunDetail::of(&run)?.dir);
             match inputs::of_replay(&self.settings, &dir) {
                 Ok(found) => files.extend(found),
                 Err(fault) => tracing::warn!("open rows of run {} cannot be replayed: {fault}", run.id),
@@ -358,187 +301,4 @@ impl Job {
         let surveyed = self.survey_replay(&files, &include, None)?;
         self.replay_surveyed(surveyed, &files, &include, false, endpoint, ledger).map(Some)
     }
-
-    /// Sends what the plan says, writes the files, closes the run.
-    fn carry_out(
-        &self,
-        begun: &Begun,
-        files: Option<&[Input]>,
-        endpoint: &Endpoint,
-        ledger: &mut Ledger,
-    ) -> Result<Manifest, Fault> {
-        let surveyed = Instant::now();
-        self.progress.enter(Phase::Apply);
-        let done = self.apply(begun, endpoint, ledger)?;
-        let durations = Durations { apply: surveyed.elapsed().as_millis() as u64, ..Durations::default() };
-        self.close(begun, files, done, durations, ledger)
-    }
-
-    fn apply(&self, begun: &Begun, endpoint: &Endpoint, ledger: &Ledger) -> Result<apply::Done, Fault> {
-        let settings = &self.settings;
-        let folder = RunFolder::new(&settings.ledger, &begun.run.id);
-        let recovery = Recovery::fold(ledger, begun.run.ordinal, folder.path())?;
-        let window = settings.limits.quota_window;
-        let wait = quota_wait(ledger, &endpoint.quota_scope, window, recovery.has_doubt())?;
-        let doubt_wait = if recovery.has_doubt() { settings.gateway.request_timeout } else { Duration::ZERO };
-        stamp(ledger, &endpoint.quota_scope, true)?;
-        let order = apply::Order {
-            ledger,
-            run: begun.run.ordinal,
-            folder: &folder,
-            members: &Members(begun.detail.members.clone()),
-            tools: endpoint.tools.clone(),
-            gateway: endpoint.gateway.clone(),
-            config: self.config(begun.detail.planned, Tick::ZERO + doubt_wait),
-            quota: Quota::new(settings.limits.quota, window, settings.limits.quota_strict, Tick::ZERO + wait),
-            quota_window: window,
-            max_skew_ms: settings.gateway.max_skew.map(|skew| skew.as_millis() as i64),
-            recovery,
-            began: Instant::now(),
-            progress: &self.progress,
-            signals: &self.signals,
-        };
-        let runtime = tokio::runtime::Builder::new_current_thread()
-            .enable_all()
-            .build()
-            .map_err(|error| Fault::storage(format!("no IO runtime: {error}")))?;
-        let done = runtime.block_on(apply::apply(order))?;
-        stamp(ledger, &endpoint.quota_scope, false)?;
-        Ok(done)
-    }
-
-    fn config(&self, planned: u64, doubt_not_before: Tick) -> Config {
-        let (retry, run) = (&self.settings.retry, &self.settings.run);
-        Config {
-            concurrency: self.settings.limits.concurrency as usize,
-            policy: Policy {
-                attempts_max: retry.attempts_max,
-                backoff_base: retry.backoff_base,
-                backoff_max: retry.backoff_max,
-                schedule: retry.schedule.clone(),
-            },
-            budget: retry.budget.of(planned, limits::BUDGET_LEAST),
-            hold: run.hold_on_doubt,
-            error_limit: match run.halt_after_errors {
-                None => ErrorLimit::Off,
-                Some(Share::Percent(percent)) => ErrorLimit::Percent(percent),
-                Some(Share::Count(count)) => ErrorLimit::Count(count),
-            },
-            doubt_not_before,
-            deadline: self.deadline(),
-        }
-    }
-
-    /// No attempt starts later than `finish_by` less a request timeout: the next such instant in the input's zone.
-    fn deadline(&self) -> Tick {
-        let Some(time) = self.settings.run.finish_by else { return Tick::NEVER };
-        let now = jiff::Timestamp::now().to_zoned(self.settings.input.timezone.clone());
-        let today = now.date().to_datetime(time).to_zoned(now.time_zone().clone());
-        let next = match today {
-            Ok(today) if today > now => today,
-            _ => match now.date().tomorrow().and_then(|day| day.to_datetime(time).to_zoned(now.time_zone().clone())) {
-                Ok(tomorrow) => tomorrow,
-                Err(_) => return Tick::NEVER,
-            },
-        };
-        let left = next.timestamp().as_millisecond() - now.timestamp().as_millisecond();
-        Tick::ZERO + Duration::from_millis(left as u64).saturating_sub(self.settings.gateway.request_timeout)
-    }
-
-    fn close(
-        &self,
-        begun: &Begun,
-        files: Option<&[Input]>,
-        done: apply::Done,
-        durations: Durations,
-        ledger: &mut Ledger,
-    ) -> Result<Manifest, Fault> {
-        self.progress.enter(Phase::Finish);
-        let limits = &self.settings.limits;
-        let folder = RunFolder::new(&self.settings.ledger, &begun.run.id);
-        let rules = ReadRules::new(&self.settings.input).map_err(Fault::usage)?;
-        let mut warnings = Vec::new();
-        if done.clock_difference_ms.abs() > CLOCK_TOLERANCE_MS {
-            warnings.push(format!(
-                "our clock differs from the gateway's by {} ms: see to the time service",
-                done.clock_difference_ms
-            ));
-        }
-        let order = close::Order {
-            run: &begun.run,
-            detail: &begun.detail,
-            folder: &folder,
-            inputs: files.map(|files| (files, &rules)),
-            parquet: self.settings.output.parquet,
-            stop: done.stop,
-            calls: Calls {
-                quota: format!("{}/{}ms", limits.quota, limits.quota_window.as_millis()),
-                quota_peak: done.quota_peak,
-                unlisted_codes: done.unlisted.into_iter().collect(),
-                ..Calls::default()
-            },
-            durations,
-            warnings,
-            now_ms: wall_ms(),
-        };
-        let manifest = close::close(&order, ledger)?;
-        self.forget_old_surveys(ledger)?;
-        files.map_or(Ok(()), |files| inputs::forget_standard_input(files, &self.settings.ledger))?;
-        Ok(manifest)
-    }
-
-    /// The surveys of the newest closed runs are kept, so that `report` can rebuild their files.
-    fn forget_old_surveys(&self, ledger: &Ledger) -> Result<(), Fault> {
-        let closed = ledger.closed_runs(&self.settings.name, 2 * SURVEYS_KEPT)?;
-        closed
-            .iter()
-            .skip(SURVEYS_KEPT as usize)
-            .try_for_each(|run| Ok(RunFolder::new(&self.settings.ledger, &run.id).remove()?))
-    }
-
-    /// Whether the gateway is the embedded sandbox.
-    pub fn is_sandboxed(&self) -> bool {
-        self.settings.gateway.url == GatewayUrl::Sandbox
-    }
-}
-
-/// What `check` read.
-#[derive(Clone, Debug, serde::Serialize)]
-pub struct RunDetailOfCheck {
-    /// Rows read.
-    pub rows: u64,
-    /// The sum of `last_changed_points`.
-    pub points: String,
-    /// The inputs.
-    pub inputs: Vec<super::InputFact>,
-}
-
-/// A clock further off than this is told; signed request times further off are refused by careful gateways.
-const CLOCK_TOLERANCE_MS: i64 = 5_000;
-
-/// Surveys of closed runs that stay on disk.
-const SURVEYS_KEPT: u32 = 7;
-
-fn parse_detail(run: &RunRow) -> Result<RunDetail, Fault> {
-    RunDetail::parse(&run.detail).ok_or_else(|| {
-        Fault::storage(format!("the ledger's facts of run {} cannot be read: another version wrote them", run.id))
-    })
-}
-
-fn classes(flags: &Flags) -> Option<Vec<Outcome>> {
-    (!flags.include.is_empty()).then(|| flags.include.iter().filter_map(|class| class.parse().ok()).collect())
-}
-
-/// How long to wait so that no window holds sends of an earlier process and ours.
-fn quota_wait(ledger: &Ledger, scope: &str, window: Duration, has_doubt: bool) -> Result<Duration, Fault> {
-    let Some(stamp) = ledger.quota_stamp(scope)? else { return Ok(Duration::ZERO) };
-    if has_doubt || stamp.busy || stamp.boot != boot::id() {
-        return Ok(window);
-    }
-    let since = Duration::from_nanos((boot::clock_ns() - stamp.ended_ns).max(0) as u64);
-    Ok(window.saturating_sub(since))
-}
-
-fn stamp(ledger: &Ledger, scope: &str, busy: bool) -> Result<(), Fault> {
-    Ok(ledger.stamp_quota(scope, &QuotaStamp { busy, boot: boot::id(), ended_ns: boot::clock_ns() })?)
 }

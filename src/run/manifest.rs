@@ -1,12 +1,15 @@
 //! The manifest: what a run was, did and left. Written last; its presence means that the run is closed.
 
 use std::collections::BTreeMap;
+use std::io::ErrorKind;
+use std::path::Path;
 
 use serde::{Deserialize, Serialize};
 
 use super::detail::{Flags, InputFact};
 use super::fold::Ended;
-use crate::model::{Outcome, Total};
+use super::words::Stopped;
+use crate::model::{Amount, Outcome, Total};
 
 /// `manifest.json`.
 #[derive(Clone, Debug, Serialize, Deserialize)]
@@ -25,8 +28,12 @@ pub struct Manifest {
     pub closed_at: String,
     /// The exit code.
     pub exit: u8,
-    /// Why the run stopped before its plan was done; empty if it did not.
-    pub stopped: String,
+    /// Why the run stopped before its plan was done, if it did.
+    pub stopped: Option<Stopped>,
+    /// Where the run's files were written; absolute.
+    pub dir: String,
+    /// The ledger that they are derived from; absolute.
+    pub ledger: String,
     /// The inputs in their order.
     pub inputs: Vec<InputFact>,
     /// What became of the rows.
@@ -43,6 +50,24 @@ pub struct Manifest {
     pub settings: serde_json::Value,
     /// The other files, by name.
     pub files: BTreeMap<String, FileFact>,
+}
+
+impl Manifest {
+    /// The file's name.
+    pub const FILE: &str = "manifest.json";
+
+    /// Reads the manifest of a run directory. The error says what is there in its place.
+    pub fn read(dir: &Path) -> Result<Manifest, String> {
+        let path = dir.join(Self::FILE);
+        let text = std::fs::read(&path).map_err(|error| match error.kind() {
+            ErrorKind::NotFound if !dir.is_dir() => format!("{}: there is no such folder", dir.display()),
+            ErrorKind::NotFound => {
+                format!("{} has no {}: it is no run's folder, or the run is not closed", dir.display(), Self::FILE)
+            }
+            _ => format!("{} cannot be read: {error}", path.display()),
+        })?;
+        serde_json::from_slice(&text).map_err(|error| format!("{} is no manifest: {error}", path.display()))
+    }
 }
 
 /// One file of the run.
@@ -64,9 +89,12 @@ pub struct Sum {
 }
 
 impl Sum {
-    fn add(&mut self, ended: &Ended) {
+    /// Adds a row with its change of points, where that is known.
+    pub fn take(&mut self, change: Option<Amount>) {
         self.rows += 1;
-        ended.row.change.into_iter().for_each(|change| self.points.add(change));
+        if let Some(change) = change {
+            self.points.add(change);
+        }
     }
 }
 
@@ -90,7 +118,7 @@ pub struct Tally {
 impl Tally {
     /// Counts a row.
     pub fn add(&mut self, ended: &Ended) {
-        self.outcomes.entry(ended.settled.outcome).or_default().add(ended);
+        self.outcomes.entry(ended.settled.outcome).or_default().take(ended.row.change);
         self.unsummed += u64::from(ended.row.unsummed);
         if ended.settled.outcome.is_failure() {
             *self.failure_codes.entry(ended.settled.code.clone()).or_default() += 1;
@@ -101,7 +129,7 @@ impl Tally {
             _ => false,
         };
         if untold && ended.row.bill_no.is_some() {
-            self.not_told.add(ended);
+            self.not_told.take(ended.row.change);
         }
     }
 
@@ -160,7 +188,9 @@ impl Calls {
         let attempts = u64::from(ended.settled.attempts);
         self.attempts += attempts;
         self.retries += attempts.saturating_sub(1);
-        self.in_doubt += u64::from(ended.settled.in_doubt);
+        // The doubt that the row brought from earlier runs belongs to their calls.
+        let carried = ended.facts.as_ref().map_or(0, |facts| facts.doubt);
+        self.in_doubt += u64::from(ended.settled.in_doubt.saturating_sub(carried));
     }
 }
 

@@ -12,7 +12,7 @@ use serde::{Deserialize, Serialize};
 
 use super::Fault;
 use super::detail::RunDetail;
-use super::store::{Content, Fate, Origin, PlanRecord, RowFacts, RunFolder, StoredRow};
+use super::store::{Content, Fate, Origin, PlanRecord, RowFacts, RunFolder, Seals, StoredRow, name_of};
 use super::survey::{Members, Timed, timed_key};
 use crate::core::card::{self, Candidate, CardPast, CardRules, Doubt, Planned};
 use crate::core::history::{self, Again};
@@ -68,8 +68,8 @@ struct BillRecord {
     replayed: bool,
 }
 
-/// Decides about every row of the folder; leaves fates and plan, both durable.
-pub fn make(order: &Order<'_>, ledger: &Ledger, folder: &RunFolder) -> Result<Counts, Fault> {
+/// Decides about every row of the folder; leaves fates and plan, both durable, and says what they are known by.
+pub fn make(order: &Order<'_>, ledger: &Ledger, folder: &RunFolder) -> Result<(Counts, Seals), Fault> {
     let mut planner = Planner {
         order,
         ledger,
@@ -347,21 +347,21 @@ impl Planner<'_> {
 
     // ---- what is left on disk
 
-    fn write(self, folder: &RunFolder) -> Result<Counts, Fault> {
+    fn write(self, folder: &RunFolder) -> Result<(Counts, Seals), Fault> {
         let mut fates = FrameWriter::create(&folder.fates())?;
         for (expected, fate) in (0_u64..).zip(self.fates.finish()?) {
             let (id, fate) = fate?;
             assert_eq!(id, expected, "every row has one fate");
             fates.push(&fate)?;
         }
-        fates.finish()?;
+        let fates = fates.finish()?;
         let mut plan = FrameWriter::create(&folder.plan())?;
         for record in self.plan.finish()? {
             plan.push(&record?)?;
         }
-        plan.finish()?;
+        let plan = plan.finish()?;
         folder.sync()?;
-        Ok(self.counts)
+        Ok((self.counts, [(name_of(&folder.fates()), fates), (name_of(&folder.plan()), plan)].into()))
     }
 }
 

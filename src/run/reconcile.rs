@@ -1,1 +1,160 @@
-//! Proves a run afterwards.
+//! `reconcile`: proves a closed run from its files. It believes nothing but bytes: what the manifest says is counted
+//! again from the outcomes, the failure files and, where they are still there, the inputs.
+
+mod lines;
+mod walk;
+
+use std::path::Path;
+
+use serde::Serialize;
+
+use super::close::file_fact;
+use super::manifest::Manifest;
+use super::{Fault, inputs};
+use crate::io::job::{self, Settings};
+use crate::io::source::Input;
+use crate::model::Exit;
+
+/// What was proved, and what was not.
+#[derive(Clone, Debug, Serialize)]
+pub struct Proof {
+    /// The job's name.
+    pub job: String,
+    /// The run's name.
+    pub run: String,
+    /// Whether nothing contradicts anything.
+    pub proved: bool,
+    /// What was looked at.
+    pub checks: Vec<Check>,
+}
+
+/// One thing that was looked at.
+#[derive(Clone, Debug, Serialize)]
+pub struct Check {
+    /// A word for it.
+    pub name: &'static str,
+    /// What holds if it is sound.
+    pub what: String,
+    /// What contradicts it, the first of all.
+    pub faults: Vec<String>,
+    /// How many more contradict it.
+    pub more_faults: u64,
+    /// Why it, or a part of it, could not be looked at.
+    pub skipped: Option<String>,
+}
+
+/// Faults kept of each check.
+const SHOWN: usize = 20;
+
+impl Check {
+    fn new(name: &'static str, what: impl Into<String>) -> Check {
+        Check { name, what: what.into(), faults: Vec::new(), more_faults: 0, skipped: None }
+    }
+
+    fn fault(&mut self, text: impl Into<String>) {
+        if self.faults.len() < SHOWN {
+            self.faults.push(text.into());
+        } else {
+            self.more_faults += 1;
+        }
+    }
+
+    fn expect(&mut self, holds: bool, fault: impl FnOnce() -> String) {
+        if !holds {
+            self.fault(fault());
+        }
+    }
+
+    /// Whether nothing contradicts it.
+    pub fn is_sound(&self) -> bool {
+        self.faults.is_empty()
+    }
+}
+
+/// Proves the run in `dir`.
+pub fn reconcile(dir: &Path) -> Result<Proof, Fault> {
+    let manifest = Manifest::read(dir).map_err(Fault::usage)?;
+    let settings = job::recorded(&manifest.settings, Path::new("/")).map_err(Fault::usage)?;
+    let (inputs, present) = inputs_check(&manifest);
+    let mut checks = vec![tally_check(&manifest), files_check(dir, &manifest), inputs];
+    checks.extend(walk::walk(&walk::Order { dir, manifest: &manifest, settings: &settings, present: &present })?);
+    let proved = checks.iter().all(Check::is_sound);
+    Ok(Proof { job: manifest.job, run: manifest.run, proved, checks })
+}
+
+/// The manifest in itself.
+fn tally_check(manifest: &Manifest) -> Check {
+    let mut check =
+        Check::new("manifest", "rows and points read are those with an outcome; the exit says what they are");
+    if let Err(broken) = manifest.rows.conserved() {
+        check.fault(broken);
+    }
+    let failures = manifest.rows.failures();
+    let exits = match (&manifest.stopped, failures) {
+        (Some(_), _) => &[Exit::Halted, Exit::Stopped][..],
+        (None, 0) => &[Exit::Clean],
+        (None, _) => &[Exit::Failures],
+    };
+    check.expect(exits.iter().any(|exit| exit.code() == manifest.exit), || {
+        format!("exit {} does not go with {failures} rows that failed", manifest.exit)
+    });
+    check
+}
+
+/// The other files of the run.
+fn files_check(dir: &Path, manifest: &Manifest) -> Check {
+    let mut check = Check::new("files", "the files have the size and the digest that were recorded");
+    for (name, recorded) in &manifest.files {
+        match file_fact(&dir.join(name)) {
+            Ok(now) if now == *recorded => {}
+            Ok(now) => check.fault(format!(
+                "{name}: {} bytes with sha256 {}, recorded were {} with {}",
+                now.size, now.sha256, recorded.size, recorded.sha256
+            )),
+            Err(fault) => check.fault(format!("{name}: {fault}")),
+        }
+    }
+    for family in ["outcomes.", "failures"] {
+        let is_there = manifest.files.keys().any(|name| name.starts_with(family));
+        if !is_there {
+            check.skipped = Some(format!("the run has no {} file", family.trim_end_matches('.')));
+        }
+    }
+    check
+}
+
+/// The inputs, and those that are still what they were.
+fn inputs_check(manifest: &Manifest) -> (Check, Vec<Option<Input>>) {
+    let mut check = Check::new("inputs", "the inputs are what they were");
+    let mut present = Vec::new();
+    let mut gone = Vec::new();
+    for fact in &manifest.inputs {
+        let path = Path::new(&fact.path);
+        let found = file_fact(path).ok();
+        let is_same = found.as_ref().is_some_and(|now| (now.size, &now.sha256) == (fact.size, &fact.sha256));
+        match found {
+            None => gone.push(fact.name.clone()),
+            Some(now) => check.expect(is_same, || {
+                format!(
+                    "{}: {} bytes with sha256 {}, read were {} with {}",
+                    fact.path, now.size, now.sha256, fact.size, fact.sha256
+                )
+            }),
+        }
+        present.push(is_same.then(|| inputs::of_fact(fact, path.to_owned())));
+    }
+    if !gone.is_empty() {
+        check.skipped = Some(format!("no longer there: {}", gone.join(", ")));
+    }
+    (check, present)
+}
+
+/// The cells of our own files, and of failure files: nothing but an empty one is absent.
+fn own_rules(settings: &Settings, encoding: &str) -> Result<crate::io::source::ReadRules, Fault> {
+    let input = job::settings::Input {
+        null_values: vec![String::new()],
+        encoding: encoding.to_owned(),
+        ..settings.input.clone()
+    };
+    crate::io::source::ReadRules::new(&input).map_err(Fault::usage)
+}

@@ -42,7 +42,7 @@ impl Recovery {
             match record {
                 Record::Settled(row, settled) => {
                     attempted.remove(&row);
-                    ends.set(row, settled.outcome)?;
+                    ends.set(row, settled.outcome, settled.in_doubt > 0)?;
                 }
                 Record::Attempt(attempt) => {
                     let (attempts, doubt, first) = attempted.entry(attempt.row).or_default();
@@ -73,15 +73,16 @@ impl Recovery {
         Ok(Recovery { ends, open })
     }
 
-    /// Whether any row may have been sent without our knowing what came of it.
-    pub fn has_doubt(&self) -> bool {
-        !self.open.is_empty()
+    /// Rows that may have been sent without our knowing what came of it.
+    pub fn cut_off(&self) -> usize {
+        self.open.len()
     }
 
     /// What is known of a row.
     pub fn of(&mut self, row: u64) -> Result<Option<Recovered>, Fault> {
-        if let Some(outcome) = self.ends.get(row)? {
-            return Ok(Some(Recovered { settled: Some(outcome), ..Recovered::default() }));
+        if let Some((outcome, doubted)) = self.ends.get(row)? {
+            let doubt = u32::from(doubted);
+            return Ok(Some(Recovered { settled: Some(outcome), doubt, ..Recovered::default() }));
         }
         Ok(self.open.get(&row).map(|open| Recovered {
             settled: None,
@@ -121,6 +122,7 @@ struct Ends {
 
 impl Ends {
     const PAGE: u64 = 1 << 16;
+    const DOUBTED: u8 = 0x80;
 
     fn new(folder: &Path) -> Result<Ends, Fault> {
         let file =
@@ -128,17 +130,18 @@ impl Ends {
         Ok(Ends { file, folder: folder.to_owned(), page: vec![0; Self::PAGE as usize], page_at: 0, dirty: false })
     }
 
-    fn set(&mut self, row: u64, outcome: Outcome) -> Result<(), Fault> {
+    fn set(&mut self, row: u64, outcome: Outcome, doubted: bool) -> Result<(), Fault> {
         self.turn_to(row / Self::PAGE)?;
-        self.page[(row % Self::PAGE) as usize] = outcome as u8 + 1;
+        self.page[(row % Self::PAGE) as usize] = (outcome as u8 + 1) | if doubted { Self::DOUBTED } else { 0 };
         self.dirty = true;
         Ok(())
     }
 
-    fn get(&mut self, row: u64) -> Result<Option<Outcome>, Fault> {
+    fn get(&mut self, row: u64) -> Result<Option<(Outcome, bool)>, Fault> {
         self.turn_to(row / Self::PAGE)?;
         let byte = self.page[(row % Self::PAGE) as usize];
-        Ok(byte.checked_sub(1).map(|at| Outcome::ALL[usize::from(at)]))
+        let outcome = (byte & !Self::DOUBTED).checked_sub(1).map(|at| Outcome::ALL[usize::from(at)]);
+        Ok(outcome.map(|outcome| (outcome, byte & Self::DOUBTED != 0)))
     }
 
     fn turn_to(&mut self, page: u64) -> Result<(), Fault> {

@@ -2,6 +2,7 @@
 //!
 //! The three files lie in the state directory, readable by their owner alone: they hold full ids.
 
+use std::collections::BTreeMap;
 use std::fs::File;
 use std::os::unix::fs::{FileExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
@@ -10,7 +11,8 @@ use serde::{Deserialize, Serialize};
 
 use crate::core::dispatcher::Gate;
 use crate::io::StorageError;
-use crate::io::frames::{FrameFile, FrameReader, FrameWriter};
+use crate::io::frames::{FrameFile, FrameReader, FrameWriter, Seal, Sealer};
+use crate::io::{fault, folder};
 use crate::model::{Amount, Delta, Digest, Outcome, Place, Reject, Seat};
 
 /// One input row.
@@ -130,24 +132,50 @@ impl RunFolder {
         RunFolder(state_dir(ledger).join("runs").join(id))
     }
 
+    /// The folders of all runs beside the ledger; surveys under way are none.
+    pub fn all(ledger: &Path) -> Result<Vec<RunFolder>, StorageError> {
+        let runs = state_dir(ledger).join("runs");
+        let fault = |error| StorageError::new("look into", &runs, error);
+        let paths = std::fs::read_dir(&runs).map_err(fault)?.map(|entry| Ok(entry.map_err(fault)?.path()));
+        let is_run = |path: &PathBuf| !name_of(path).starts_with('.');
+        paths.filter(|path| path.as_ref().map_or(true, is_run)).map(|path| path.map(RunFolder)).collect()
+    }
+
+    /// The name of the run.
+    pub fn name(&self) -> String {
+        name_of(&self.0)
+    }
+
     /// A folder that stands elsewhere.
     pub fn at(path: &Path) -> RunFolder {
         RunFolder(path.to_owned())
     }
 
-    /// Whether the survey's files are (still) there.
-    pub fn exists(&self) -> bool {
-        self.plan().exists() && self.rows().exists() && self.fates().exists()
+    /// Whether the survey's files are there, and are those that were sealed.
+    pub fn is_whole(&self, seals: &Seals) -> Result<bool, StorageError> {
+        for path in [self.rows(), self.index(), self.fates(), self.plan()] {
+            let sealed = seals.get(name_of(&path).as_str());
+            if sealed.is_none() || Seal::of(&path)?.as_ref() != sealed {
+                return Ok(false);
+            }
+        }
+        Ok(true)
     }
 
     /// Removes the folder.
     pub fn remove(&self) -> Result<(), StorageError> {
-        match std::fs::remove_dir_all(&self.0) {
-            Err(error) if error.kind() != std::io::ErrorKind::NotFound => {
-                Err(StorageError::new("remove", &self.0, error))
-            }
-            _ => Ok(()),
+        if !self.0.exists() {
+            return Ok(());
         }
+        fault::around("survey", "remove", || std::fs::remove_dir_all(&self.0))
+            .map_err(|error| StorageError::new("remove", &self.0, error))
+    }
+
+    /// Gives the folder its place, and makes that durable.
+    pub fn place(&self, at: &RunFolder) -> Result<(), StorageError> {
+        fault::around("survey", "rename", || std::fs::rename(&self.0, &at.0))
+            .map_err(|error| StorageError::new("rename", &self.0, error))?;
+        at.sync()
     }
 
     /// The folder itself.
@@ -157,10 +185,9 @@ impl RunFolder {
 
     /// Makes the folder's entries durable.
     pub fn sync(&self) -> Result<(), StorageError> {
-        for folder in [Some(self.0.as_path()), self.0.parent()].into_iter().flatten() {
-            File::open(folder)
-                .and_then(|folder| folder.sync_all())
-                .map_err(|error| StorageError::new("sync", folder, error))?;
+        for path in [self.0.as_path(), folder::of(&self.0)] {
+            fault::around("survey", "sync-folder", || folder::sync(path))
+                .map_err(|error| StorageError::new("sync", path, error))?;
         }
         Ok(())
     }
@@ -186,16 +213,26 @@ impl RunFolder {
     }
 }
 
+/// The seals of a folder's files, by name.
+pub type Seals = BTreeMap<String, Seal>;
+
+/// A file's name in [`Seals`].
+pub fn name_of(path: &Path) -> String {
+    path.file_name().unwrap_or_default().to_string_lossy().into_owned()
+}
+
 /// The folder where ledger, lock, plan and spool live.
 pub fn state_dir(ledger: &Path) -> &Path {
-    ledger.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."))
+    folder::of(ledger)
 }
 
 /// Writes the rows and where each begins.
 pub struct RowsWriter {
     rows: FrameWriter<StoredRow>,
+    rows_path: PathBuf,
     index: std::io::BufWriter<File>,
     index_path: PathBuf,
+    index_seal: Sealer,
     count: u64,
 }
 
@@ -212,29 +249,30 @@ impl RowsWriter {
             .map_err(|error| StorageError::new("create", &index_path, error))?;
         Ok(RowsWriter {
             rows: FrameWriter::create(&folder.rows())?,
+            rows_path: folder.rows(),
             index: std::io::BufWriter::new(index),
             index_path,
+            index_seal: Sealer::default(),
             count: 0,
         })
     }
 
     /// Adds a row; returns its index.
     pub fn push(&mut self, row: &StoredRow) -> Result<u64, StorageError> {
-        let offset = self.rows.push(row)?;
-        std::io::Write::write_all(&mut self.index, &offset.to_le_bytes())
-            .map_err(|error| StorageError::new("write", &self.index_path, error))?;
+        let offset = self.rows.push(row)?.to_le_bytes();
+        let write = || std::io::Write::write_all(&mut self.index, &offset);
+        fault::around("index", "write", write).map_err(|error| StorageError::new("write", &self.index_path, error))?;
+        self.index_seal.take(&offset);
         self.count += 1;
         Ok(self.count - 1)
     }
 
     /// Makes both files durable.
-    pub fn finish(self) -> Result<(), StorageError> {
-        self.rows.finish()?;
-        self.index
-            .into_inner()
-            .map_err(std::io::IntoInnerError::into_error)
-            .and_then(|index| index.sync_all())
-            .map_err(|error| StorageError::new("write", &self.index_path, error))
+    pub fn finish(self) -> Result<Seals, StorageError> {
+        let rows = (name_of(&self.rows_path), self.rows.finish()?);
+        let sync = || self.index.into_inner().map_err(std::io::IntoInnerError::into_error)?.sync_all();
+        fault::around("index", "sync", sync).map_err(|error| StorageError::new("sync", &self.index_path, error))?;
+        Ok([rows, (name_of(&self.index_path), self.index_seal.finish())].into())
     }
 }
 

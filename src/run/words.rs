@@ -1,5 +1,7 @@
 //! What a person reads about a row that ended: the code and the sentence of each cause.
 
+use serde::{Deserialize, Serialize};
+
 use crate::core::dispatcher::Cause;
 use crate::core::halt::Stop;
 use crate::model::{Outcome, Settled};
@@ -44,9 +46,24 @@ fn behind(reason: &str, settled: &Settled) -> String {
 }
 
 /// How a row ended that the run never came to.
-pub fn untouched(stop: Option<&Stop>) -> (String, String) {
-    match stop {
-        Some(stop) => (stop.code().to_owned(), stop.to_string()),
+pub fn untouched(stopped: Option<&Stopped>) -> (String, String) {
+    match stopped {
+        Some(stopped) => (stopped.code.clone(), stopped.message.clone()),
         None => ("ABANDONED".to_owned(), "the run was closed before it came to the row".to_owned()),
+    }
+}
+
+/// Why a run stopped before its plan was done.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Stopped {
+    /// The code of the rows that it did not come to.
+    pub code: String,
+    /// For a person.
+    pub message: String,
+}
+
+impl From<&Stop> for Stopped {
+    fn from(stop: &Stop) -> Stopped {
+        Stopped { code: stop.code().to_owned(), message: stop.to_string() }
     }
 }

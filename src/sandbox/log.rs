@@ -6,7 +6,7 @@ use serde::Serialize;
 
 use crate::model::{Tick, moment};
 
-use super::core::Exchange;
+use super::exchange::Exchange;
 use super::judge::hex;
 
 /// One exchange as its line tells it.

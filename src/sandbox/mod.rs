@@ -26,6 +26,7 @@ mod config;
 mod core;
 mod dice;
 mod end;
+mod exchange;
 mod faults;
 mod judge;
 mod keys;
@@ -38,9 +39,10 @@ mod summary;
 #[cfg(test)]
 mod testing;
 
-pub use self::core::{Applied, Card, Exchange, Gateway, Shown};
+pub use self::core::{Applied, Card, Gateway, Shown};
 pub use config::{Config, ConfigFault, Delay, Quota};
 pub use end::AskedToEnd;
+pub use exchange::Exchange;
 pub use faults::{Fault, Faults, FaultsError};
 pub use judge::{Breach, Judgement, Judgements, Order, Window};
 pub use keys::{Keys, KeysFault};

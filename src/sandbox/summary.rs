@@ -5,7 +5,7 @@ use std::fmt;
 
 use serde::Serialize;
 
-use super::core::Exchange;
+use super::exchange::Exchange;
 use super::judge::{Breach, Judgement};
 
 /// The sums of a gateway's life so far.

@@ -5,9 +5,12 @@
     reason = "tests are outside the floors, and say what they skip"
 )]
 
+mod demo;
+mod fixtures;
 mod jobs;
 mod night;
 mod sandbox;
+mod simulate;
 mod tidy;
 mod usage;
 mod wire;

@@ -8,6 +8,7 @@ mod fault;
 mod layers;
 mod read;
 mod tree;
+mod unbuilt;
 mod url;
 mod values;
 
@@ -21,6 +22,7 @@ pub use layers::Overrides;
 pub use settings::Settings;
 pub use values::{parse_duration, show_duration};
 
+use self::layers::Layers;
 use crate::wire::{DIALECTS, Entry};
 
 /// Reads a job.
@@ -31,14 +33,18 @@ pub fn load(path: &Path, overrides: &Overrides) -> Result<Settings, JobFault> {
 /// Reads the settings that a manifest or a plan recorded ([`Settings::in_force`]), for the job that `current` is now.
 /// What was masked when it was recorded (`notify.url`) comes from `current`, as do folder and dialects.
 pub fn restore(recorded: &serde_json::Value, current: &Settings) -> Result<Settings, JobFault> {
+    Ok(Settings { notify_url: current.notify_url.clone(), ..self::recorded(recorded, &current.base)? })
+}
+
+/// Reads recorded settings on their own; what was masked is absent. Relative paths start at `base`.
+pub fn recorded(recorded: &serde_json::Value, base: &Path) -> Result<Settings, JobFault> {
     let mut recorded = recorded.clone();
     if let Some(notify) = recorded.get_mut("notify").and_then(serde_json::Value::as_object_mut) {
         notify.remove("url");
     }
     let unreadable = |error| JobFault::of_file(format!("the recorded settings cannot be read: {error}"), ABANDON);
     let document = toml::to_string(&recorded).map_err(|error| unreadable(error.to_string()))?;
-    let settings = build("recorded settings", &document, &current.base, &Overrides::default(), DIALECTS)?;
-    Ok(Settings { notify_url: current.notify_url.clone(), ..settings })
+    build("recorded settings", &document, base, &Overrides::default(), DIALECTS)
 }
 
 const ABANDON: &str = "close the interrupted run with `passync resume JOB --abandon`";
@@ -58,11 +64,16 @@ fn load_with(path: &Path, overrides: &Overrides, dialects: &[Entry]) -> Result<S
     let file = String::from_utf8(bytes).map_err(|error| unreadable(&error))?;
     let full = absolute(path).map_err(|error| unreadable(&error))?;
     let base = full.parent().expect("a file that was read stands in a folder");
-    build(&name, file.trim_start_matches('\u{feff}'), base, overrides, dialects)
+    let mut layers = Layers::stack(&name, file.trim_start_matches('\u{feff}'), overrides, dialects)?;
+    layers.refuse_unbuilt();
+    read(layers, base)
 }
 
 fn build(name: &str, file: &str, base: &Path, overrides: &Overrides, dialects: &[Entry]) -> Result<Settings, JobFault> {
-    let mut layers = layers::Layers::stack(name, file, overrides, dialects)?;
+    read(Layers::stack(name, file, overrides, dialects)?, base)
+}
+
+fn read(mut layers: Layers<'_>, base: &Path) -> Result<Settings, JobFault> {
     let settings = read::settings(&mut layers, base);
     layers.finish(settings)
 }

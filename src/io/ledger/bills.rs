@@ -1,10 +1,9 @@
 //! Bills and cards: looked up by digest, shown to persons, settled by persons.
 
-use std::collections::BTreeMap;
-
 use rusqlite::{OptionalExtension, Row, params};
-use serde::{Deserialize, Serialize};
+use serde::Deserialize;
 
+use super::cards::CardState;
 use super::{Ledger, LedgerError};
 use crate::core::history::Past;
 use crate::model::{Digest, Outcome, Place, Seat};
@@ -48,24 +47,6 @@ pub struct BillRow {
     pub body: Option<Vec<u8>>,
 }
 
-/// What a card shows, as far as the gateway confirmed it.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-pub struct CardState {
-    /// Per member, the newest confirmed value.
-    pub members: BTreeMap<String, Confirmed>,
-    /// The place of the newest applied CLOSED or USED.
-    pub closed: Option<Place>,
-}
-
-/// A confirmed value.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Confirmed {
-    /// Where the row that brought it stands.
-    pub place: Place,
-    /// The value sent.
-    pub value: String,
-}
-
 /// A bill that is open, or that may stand on its card without proof.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Unproved {
@@ -81,19 +62,15 @@ pub struct Unproved {
     pub members: Vec<String>,
 }
 
-/// A person's answer about a bill in doubt.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Answer {
-    /// It stands on the card.
-    Applied,
-    /// It does not.
-    NotApplied,
-}
-
-const COLUMNS: &str = "key, bill_no, card, card_no, content, occurred_ms, sequence, run, source, line, past, closing, \
+pub(super) const COLUMNS: &str = "key, bill_no, card, card_no, content, occurred_ms, sequence, run, source, line, past, closing, \
                        doubt, last_run, last_row, settled_ms, code, dropped, members, body, outcome";
 
-fn read(row: &Row<'_>) -> rusqlite::Result<BillRow> {
+/// Open or possible bills, as the index `bills_unproved` has them.
+pub(super) const UNPROVED: &str = "past IN (1, 2, 4)";
+/// Open ones; the first half says that the index may be used.
+pub(super) const OPEN: &str = "past IN (1, 2, 4) AND past IN (1, 2)";
+
+pub(super) fn read(row: &Row<'_>) -> rusqlite::Result<BillRow> {
     let past: usize = row.get(10)?;
     let json = |at| -> rusqlite::Result<Option<String>> { row.get(at) };
     Ok(BillRow {
@@ -133,15 +110,10 @@ impl Ledger {
         Ok(found.pop())
     }
 
-    /// Every open bill, oldest first.
-    pub fn open_bills(&self) -> Result<Vec<BillRow>, LedgerError> {
-        self.bills("past IN (1, 2) ORDER BY run, source, line", params![])
-    }
-
     /// How many bills are open.
     pub fn open_count(&self) -> Result<u64, LedgerError> {
         self.db
-            .query_row("SELECT count(*) FROM bills WHERE past IN (1, 2)", [], |row| row.get(0))
+            .query_row(&format!("SELECT count(*) FROM bills WHERE {OPEN}"), [], |row| row.get(0))
             .map_err(|error| self.fault("count open bills", error))
     }
 
@@ -149,7 +121,7 @@ impl Ledger {
     pub fn open_runs(&self) -> Result<Vec<u32>, LedgerError> {
         let query = || -> rusqlite::Result<Vec<u32>> {
             self.db
-                .prepare("SELECT DISTINCT last_run FROM bills WHERE past IN (1, 2) ORDER BY last_run")?
+                .prepare(&format!("SELECT DISTINCT last_run FROM bills WHERE {OPEN} ORDER BY last_run"))?
                 .query_map([], |row| row.get(0))?
                 .collect()
         };
@@ -158,7 +130,7 @@ impl Ledger {
 
     /// The bills of a card that are open or possible.
     pub fn card_bills(&self, card: Digest) -> Result<Vec<BillRow>, LedgerError> {
-        self.bills("card = ?1 AND past IN (1, 2, 4)", params![card.0])
+        self.bills(&format!("card = ?1 AND {UNPROVED}"), params![card.0])
     }
 
     /// What the gateway confirmed of a card.
@@ -209,45 +181,7 @@ impl Ledger {
         query().map_err(|error| self.fault("count", error))
     }
 
-    /// Books a person's answer about a bill that is open or possible: as applied it becomes confirmed with its
-    /// members; as not applied it may be judged afresh.
-    pub fn settle(&mut self, bill: &BillRow, answer: Answer, reason: &str, at_ms: i64) -> Result<(), LedgerError> {
-        let card = self.card(bill.card)?.unwrap_or_else(|| (bill.card_no.clone(), CardState::default()));
-        let book = |db: &mut rusqlite::Connection| -> rusqlite::Result<()> {
-            let transaction = db.transaction()?;
-            let word = match answer {
-                Answer::Applied => {
-                    let (card_no, mut state) = card;
-                    state.confirm(bill);
-                    transaction.execute(
-                        "UPDATE bills SET past = 0, outcome = 'applied', code = 'SETTLED_BY_PERSON', settled_ms = ?2, \
-                         body = NULL, members = NULL WHERE key = ?1",
-                        params![bill.key.0, at_ms],
-                    )?;
-                    let json = serde_json::to_string(&state).expect("a card's state is plain data");
-                    transaction.execute(
-                        "INSERT INTO cards (key, card_no, state) VALUES (?1, ?2, ?3) \
-                         ON CONFLICT (key) DO UPDATE SET state = ?3",
-                        params![bill.card.0, card_no, json],
-                    )?;
-                    "applied"
-                }
-                Answer::NotApplied => {
-                    transaction.execute("DELETE FROM bills WHERE key = ?1", params![bill.key.0])?;
-                    "not-applied"
-                }
-            };
-            transaction.execute(
-                "INSERT INTO answers (at_ms, bill, answer, reason) VALUES (?1, ?2, ?3, ?4)",
-                params![at_ms, bill.key.0, word, reason],
-            )?;
-            super::rows::raise_epoch(&transaction)?;
-            transaction.commit()
-        };
-        book(&mut self.db).map_err(|error| self.fault("settle a bill", error))
-    }
-
-    fn bills(&self, condition: &str, values: &[&dyn rusqlite::ToSql]) -> Result<Vec<BillRow>, LedgerError> {
+    pub(super) fn bills(&self, condition: &str, values: &[&dyn rusqlite::ToSql]) -> Result<Vec<BillRow>, LedgerError> {
         let query = || -> rusqlite::Result<Vec<BillRow>> {
             self.db
                 .prepare_cached(&format!("SELECT {COLUMNS} FROM bills WHERE {condition}"))?
@@ -255,28 +189,5 @@ impl Ledger {
                 .collect()
         };
         query().map_err(|error| self.fault("look bills up", error))
-    }
-}
-
-impl CardState {
-    /// Takes over what a bill in doubt carried, now that it is known to be applied.
-    fn confirm(&mut self, bill: &BillRow) {
-        if bill.closing {
-            self.closed = self.closed.max(Some(bill.place));
-        }
-        for (name, value) in bill.members.iter().filter(|(name, _)| !bill.dropped.contains(name)) {
-            self.take(name, Confirmed { place: bill.place, value: value.clone() }, false);
-        }
-    }
-
-    /// Takes a confirmed value if it is newer than the one that stands, or whatever it is with `replace`.
-    pub fn take(&mut self, name: &str, confirmed: Confirmed, replace: bool) {
-        match self.members.get_mut(name) {
-            Some(known) if replace || known.place <= confirmed.place => *known = confirmed,
-            Some(_) => {}
-            None => {
-                self.members.insert(name.to_owned(), confirmed);
-            }
-        }
     }
 }

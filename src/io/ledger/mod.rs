@@ -4,28 +4,36 @@
 //! `NORMAL` more than half of the replayed crash states had lost one.
 
 mod bills;
+mod cards;
+mod look;
 mod quota;
 mod rows;
 mod runs;
+mod settle;
 mod writer;
 
-use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
+use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use rusqlite::{Connection, OpenFlags};
+use rusqlite::{Connection, ErrorCode, OpenFlags};
 
-pub use bills::{Answer, BillRow, CardState, Confirmed, Unproved};
+use super::{fault, folder};
+
+pub use bills::{BillRow, Unproved};
+pub use cards::{CardState, Confirmed};
+pub use look::BookedAnswer;
 pub use quota::QuotaStamp;
 pub use rows::{BillChange, CardChange, FoldError};
 pub use runs::{AgreeError, NewRun, RunRow, RunState};
+pub use settle::{Answer, Answered};
 pub use writer::{Ack, Part, Writer};
 
 /// A fault of the ledger.
 #[derive(Debug, thiserror::Error)]
 pub enum LedgerError {
     /// SQLite, or the system under it.
-    #[error("ledger {}: {act}: {error}; nothing more was sent, and the next run goes on from what is durable", .path.display())]
+    #[error("cannot {act} in the ledger {}: {error}; {}", .path.display(), remedy(.error))]
     Storage {
         /// What was tried.
         act: &'static str,
@@ -34,6 +42,17 @@ pub enum LedgerError {
         /// What SQLite said.
         #[source]
         error: rusqlite::Error,
+    },
+    /// The system, about the file or its folder.
+    #[error("cannot {act} the ledger {}: {error}; {}", .path.display(), super::remedy(.error))]
+    Io {
+        /// What was tried.
+        act: &'static str,
+        /// The ledger's file.
+        path: PathBuf,
+        /// What the system said.
+        #[source]
+        error: std::io::Error,
     },
     /// The file is something else.
     #[error("ledger {}: {found}; it was not touched: name another file in `[ledger] url`, or restore a backup", .path.display())]
@@ -64,10 +83,10 @@ impl Ledger {
     pub fn open(path: &Path) -> Result<Ledger, LedgerError> {
         let is_new = !path.exists();
         if is_new {
-            create_private(path).map_err(|error| LedgerError::Storage {
+            fault::around("ledger", "create", || create_private(path)).map_err(|error| LedgerError::Io {
                 act: "create",
                 path: path.to_owned(),
-                error: rusqlite::Error::ToSqlConversionFailure(Box::new(error)),
+                error,
             })?;
         }
         let ledger = Self::connect(path, OpenFlags::SQLITE_OPEN_READ_WRITE)?;
@@ -128,13 +147,12 @@ impl Ledger {
     }
 
     fn set_up(&self) -> Result<(), LedgerError> {
-        self.db
-            .execute_batch(&format!(
-                "PRAGMA journal_mode=WAL; BEGIN IMMEDIATE; {} \
-                 PRAGMA application_id={APPLICATION_ID}; PRAGMA user_version={SCHEMA_VERSION}; COMMIT;",
-                include_str!("schema.sql")
-            ))
-            .map_err(|error| self.fault("set up", error))
+        let statements = format!(
+            "PRAGMA journal_mode=WAL; BEGIN IMMEDIATE; {} \
+             PRAGMA application_id={APPLICATION_ID}; PRAGMA user_version={SCHEMA_VERSION}; COMMIT;",
+            include_str!("schema.sql")
+        );
+        durable("ledger", "set-up", || self.db.execute_batch(&statements)).map_err(|error| self.fault("set up", error))
     }
 
     /// Sets what durability rests on, and reads it back: a pragma that did not take is silent.
@@ -158,9 +176,36 @@ impl Ledger {
     }
 }
 
-fn create_private(path: &Path) -> std::io::Result<()> {
-    if let Some(folder) = path.parent() {
-        std::fs::DirBuilder::new().recursive(true).mode(0o700).create(folder)?;
+/// What to do about a fault. Nothing more is sent after one, and nothing that was acknowledged is lost.
+fn remedy(error: &rusqlite::Error) -> &'static str {
+    match error.sqlite_error_code() {
+        Some(ErrorCode::DiskFull) => "free some space and run the job again: it goes on from disk",
+        Some(ErrorCode::DatabaseCorrupt | ErrorCode::NotADatabase) => {
+            "the file is damaged and was left as it is: restore a backup of it, with the file `-wal` beside it"
+        }
+        Some(ErrorCode::ReadOnly | ErrorCode::PermissionDenied | ErrorCode::CannotOpen) => {
+            "let the user of the job write to this file and its folder, or name another in `[ledger] url`"
+        }
+        Some(ErrorCode::DatabaseBusy | ErrorCode::DatabaseLocked) => {
+            "another program has it open: end that, and run the job again"
+        }
+        _ => "see that the disk is well and run the job again: it goes on from disk",
     }
-    std::fs::File::options().write(true).create_new(true).mode(0o600).open(path).map(drop)
+}
+
+fn create_private(path: &Path) -> std::io::Result<()> {
+    folder::make(folder::of(path))?;
+    std::fs::File::options().write(true).create_new(true).mode(0o600).open(path)?;
+    folder::sync(folder::of(path))
+}
+
+/// A durable step of the ledger. What a test lets fail is told as SQLite would tell it.
+fn durable<T>(subject: &str, act: &str, work: impl FnOnce() -> rusqlite::Result<T>) -> rusqlite::Result<T> {
+    use rusqlite::ffi;
+    let told = |error: std::io::Error| {
+        let full = error.kind() == std::io::ErrorKind::StorageFull;
+        let code = if full { ffi::SQLITE_FULL } else { ffi::SQLITE_IOERR };
+        rusqlite::Error::SqliteFailure(ffi::Error::new(code), Some(error.to_string()))
+    };
+    fault::around_as(told, subject, act, work)
 }

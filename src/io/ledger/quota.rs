@@ -2,7 +2,7 @@
 
 use rusqlite::{OptionalExtension, params};
 
-use super::{Ledger, LedgerError};
+use super::{Ledger, LedgerError, durable};
 
 /// When the last process of a (gateway, client) stopped sending.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -28,13 +28,13 @@ impl Ledger {
 
     /// Leaves a stamp: `busy` before the first send, the end's time after the last.
     pub fn stamp_quota(&self, scope: &str, stamp: &QuotaStamp) -> Result<(), LedgerError> {
-        self.db
-            .execute(
+        let write = || {
+            self.db.execute(
                 "INSERT INTO quota (scope, busy, boot, ended_ns) VALUES (?1, ?2, ?3, ?4) \
                  ON CONFLICT (scope) DO UPDATE SET busy = ?2, boot = ?3, ended_ns = ?4",
                 params![scope, stamp.busy, stamp.boot, stamp.ended_ns],
             )
-            .map(drop)
-            .map_err(|error| self.fault("write the quota stamp", error))
+        };
+        durable("stamp", "write", write).map(drop).map_err(|error| self.fault("write the quota stamp", error))
     }
 }

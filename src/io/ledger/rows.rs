@@ -3,8 +3,8 @@
 use rusqlite::{OptionalExtension, Transaction, params};
 use serde::{Deserialize, Serialize};
 
-use super::bills::{CardState, Confirmed};
-use super::{Ledger, LedgerError};
+use super::cards::{CardState, Confirmed};
+use super::{Ledger, LedgerError, durable};
 use crate::core::history::Past;
 use crate::io::StorageError;
 use crate::model::{Digest, Outcome, Place};
@@ -74,7 +74,8 @@ impl Ledger {
         let storage = |error| LedgerError::Storage { act: "fold the run", path: path.clone(), error };
         let transaction = self.db.transaction().map_err(storage)?;
         for bill in bills {
-            fold_bill(&transaction, run, &bill?).map_err(storage)?;
+            let bill = bill?;
+            durable("fold", "append", || fold_bill(&transaction, run, &bill)).map_err(storage)?;
         }
         let mut open: Option<(Digest, String, CardState)> = None;
         for change in cards {
@@ -94,7 +95,7 @@ impl Ledger {
         }
         write_card(&transaction, open).map_err(storage)?;
         raise_epoch(&transaction).map_err(storage)?;
-        transaction.commit().map_err(storage)?;
+        durable("fold", "commit", || transaction.commit()).map_err(storage)?;
         Ok(())
     }
 }
@@ -124,6 +125,8 @@ pub(super) fn raise_epoch(transaction: &Transaction<'_>) -> rusqlite::Result<()>
 fn fold_bill(transaction: &Transaction<'_>, run: u32, bill: &BillChange) -> rusqlite::Result<()> {
     let unproved = bill.past.is_open() || bill.past.is_possible();
     let json = |value: &dyn erased::Json| unproved.then(|| value.json());
+    // A run that is closed late (abandoned, say) must not undo what another has proved since: an applied bill stays
+    // applied, and "never sent" is no news of a bill that was.
     // The body of a doubtful bill is the last revision that was made durable. Where this run made none, the stored
     // one stays, and so does the list of what it leaves out.
     let body: Option<Vec<u8>> = if bill.past.is_possible() {
@@ -143,7 +146,8 @@ fn fold_bill(transaction: &Transaction<'_>, run: u32, bill: &BillChange) -> rusq
              run = ?8, source = ?9, line = ?10, past = ?11, closing = ?12, doubt = ?13, last_run = ?14, \
              last_row = ?15, settled_ms = ?16, code = ?17, members = ?19, \
              dropped = CASE WHEN ?20 IS NULL AND ?11 IN (1, 4) THEN dropped ELSE ?18 END, \
-             body = CASE WHEN ?11 IN (1, 4) THEN coalesce(?20, body) END, outcome = ?21",
+             body = CASE WHEN ?11 IN (1, 4) THEN coalesce(?20, body) END, outcome = ?21 \
+             WHERE NOT (bills.past = 0 AND ?11 <> 0) AND NOT (?11 = 2 AND bills.past NOT IN (2, 3))",
         )?
         .execute(params![
             bill.key.0,
@@ -182,7 +186,7 @@ mod erased {
     }
 }
 
-fn read_card(transaction: &Transaction<'_>, card: Digest) -> rusqlite::Result<CardState> {
+pub(super) fn read_card(transaction: &Transaction<'_>, card: Digest) -> rusqlite::Result<CardState> {
     let json: Option<String> = transaction
         .prepare_cached("SELECT state FROM cards WHERE key = ?1")?
         .query_row([card.0], |row| row.get(0))
@@ -190,7 +194,10 @@ fn read_card(transaction: &Transaction<'_>, card: Digest) -> rusqlite::Result<Ca
     Ok(json.and_then(|json| serde_json::from_str(&json).ok()).unwrap_or_default())
 }
 
-fn write_card(transaction: &Transaction<'_>, card: Option<(Digest, String, CardState)>) -> rusqlite::Result<()> {
+pub(super) fn write_card(
+    transaction: &Transaction<'_>,
+    card: Option<(Digest, String, CardState)>,
+) -> rusqlite::Result<()> {
     let Some((card, card_no, state)) = card else { return Ok(()) };
     let json = serde_json::to_string(&state).expect("a card's state is plain data");
     transaction

@@ -2,7 +2,7 @@
 
 use rusqlite::{OptionalExtension, Row, params};
 
-use super::{Ledger, LedgerError};
+use super::{Ledger, LedgerError, durable};
 
 /// Whether a run is finished.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -124,8 +124,8 @@ impl Ledger {
     /// Books a run whose plan is durable; from here on it is an interrupted run until it is closed.
     pub fn begin_run(&mut self, run: &NewRun<'_>) -> Result<(), LedgerError> {
         let epoch = self.epoch()?;
-        self.db
-            .execute(
+        let book = || {
+            self.db.execute(
                 "INSERT INTO runs (ordinal, id, job, kind, state, started_ms, inputs, epoch, detail, \
                  first_seq, journal_from, intents_from) \
                  SELECT ?1, ?2, ?3, ?4, 'interrupted', ?5, ?6, ?7, ?8, next.journal, next.journal, next.intents FROM \
@@ -136,8 +136,8 @@ impl Ledger {
                  intents_from = excluded.intents_from",
                 params![run.ordinal, run.id, run.job, run.kind, run.started_ms, run.inputs, epoch, run.detail],
             )
-            .map(drop)
-            .map_err(|error| self.fault("book the run", error))
+        };
+        durable("run", "book", book).map(drop).map_err(|error| self.fault("book the run", error))
     }
 
     /// Books the end of a run: from here on it is closed. The bodies of its settled rows are dropped.
@@ -155,7 +155,7 @@ impl Ledger {
             } else {
                 transaction.execute("DELETE FROM intents WHERE run = ?1", [ordinal])?;
             }
-            transaction.commit()
+            durable("run", "close", || transaction.commit())
         };
         close(&mut self.db).map_err(|error| self.fault("close the run", error))
     }

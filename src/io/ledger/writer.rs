@@ -6,8 +6,8 @@ use std::thread::JoinHandle;
 
 use rusqlite::{Connection, params};
 
-use super::{Ledger, LedgerError};
-use crate::model::{Intent, Record};
+use super::{Ledger, LedgerError, durable};
+use crate::model::{Intent, Record, Settled};
 
 /// What became durable.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -72,11 +72,11 @@ fn write(
 ) -> rusqlite::Result<()> {
     while let Ok(first) = records.recv() {
         let mut acks = Vec::new();
-        db.execute_batch("BEGIN IMMEDIATE")?;
+        durable("journal", "begin", || db.execute_batch("BEGIN IMMEDIATE"))?;
         let mut next = Some(first);
         let mut taken = 0;
         while let Some(record) = next {
-            acks.extend(append(db, run, &record)?);
+            acks.extend(durable("journal", "append", || append(db, run, &record))?);
             taken += 1;
             next = match records.try_recv() {
                 Ok(record) if taken < COMMIT_MAX => Some(record),
@@ -87,7 +87,7 @@ fn write(
                 Err(TryRecvError::Empty | TryRecvError::Disconnected) => None,
             };
         }
-        db.execute_batch("COMMIT")?;
+        durable("journal", "commit", || db.execute_batch("COMMIT"))?;
         done(Ok(acks));
     }
     Ok(())
@@ -117,6 +117,20 @@ fn journal(db: &Connection, run: u32, row: u64, settled: bool, data: &[u8]) -> r
     db.prepare_cached("INSERT INTO journal (run, row, settled, data) VALUES (?1, ?2, ?3, ?4)")?
         .execute(params![run, row, settled, data])
         .map(drop)
+}
+
+impl Ledger {
+    /// Books the ends of rows that a run was cut off from, as if they had been learnt; all or none.
+    pub fn end_rows(&mut self, run: u32, ends: &[(u64, Settled)]) -> Result<(), LedgerError> {
+        let book = |db: &mut Connection| -> rusqlite::Result<()> {
+            let transaction = db.transaction()?;
+            for (row, settled) in ends {
+                append(&transaction, run, &Record::Settled(*row, Box::new(settled.clone())))?;
+            }
+            durable("ends", "commit", || transaction.commit())
+        };
+        book(&mut self.db).map_err(|error| self.fault("book the ends of rows", error))
+    }
 }
 
 /// Which part of a run's records is asked for.
@@ -178,7 +192,7 @@ impl Ledger {
     }
 }
 
-fn read_record(row: &rusqlite::Row<'_>) -> rusqlite::Result<Record> {
+pub(super) fn read_record(row: &rusqlite::Row<'_>) -> rusqlite::Result<Record> {
     let (id, settled, data): (u64, bool, Vec<u8>) = (row.get(0)?, row.get(1)?, row.get(2)?);
     let damaged = |_| {
         let kind = rusqlite::types::Type::Blob;

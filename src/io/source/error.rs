@@ -130,5 +130,5 @@ fn list(missing: &[Missing]) -> String {
             format!("no file matches {}; {there}", missing.pattern)
         })
         .collect();
-    format!("{}; check input.files, --date and whether the export ran, or set input.wait_for", lines.join("\n"))
+    format!("{}; check input.files, --date and whether the export ran", lines.join("\n"))
 }

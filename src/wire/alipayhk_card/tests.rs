@@ -51,6 +51,21 @@ const HEAD: &str =
     r#"{"merchantId":"m1","userId":"u1","passId":"p1","status":"UPDATE","updateDetailType":"UPDATE_MEMBER_CARD""#;
 
 #[test]
+fn another_locale_in_the_settings_is_no_other_content() {
+    let content = |locales: &str, row: &[(&str, &str)]| {
+        read(&dialect(&format!("locales = {locales}")), row).unwrap().content_digest()
+    };
+    let (two, three) = ("['zh_HK', 'en_US']", "['en_US', 'pt_PT', 'zh_HK']");
+    for row in [&[("level", "Gold")][..], &[("level", "Gold"), ("level.zh_HK", "金卡")], &[("points", "7")]] {
+        assert_eq!(content(two, row), content(three, row), "{row:?}");
+    }
+    let gold = content(two, &[("level", "Gold")]);
+    assert_ne!(gold, content(two, &[("level", "Silver")]));
+    assert_ne!(gold, content(two, &[("level", "Gold"), ("level.zh_HK", "金卡")]));
+    assert_ne!(gold, content(two, &[("level.zh_HK", "Gold")]));
+}
+
+#[test]
 fn level_fills_every_locale_that_has_none_of_its_own() {
     let hk = dialect("locales = ['zh_HK', 'en_US', 'pt_PT']");
     let delta = read(&hk, &[("level", "Gold"), ("level.zh_HK", "金卡"), ("level.pt_PT", "")]).unwrap();

@@ -1,0 +1,44 @@
+//! Folders: made for their owner alone, and durable with their names.
+
+use std::fs::{DirBuilder, File};
+use std::io;
+use std::os::unix::fs::DirBuilderExt;
+use std::path::Path;
+
+/// Makes a folder (mode 0700) and those above it where they are missing. Its name is durable afterwards: a power loss
+/// must not take away the folder under files that were synced.
+pub fn make(path: &Path) -> io::Result<()> {
+    let is_missing = |folder: &&Path| !folder.as_os_str().is_empty() && !folder.exists();
+    let missing: Vec<&Path> = path.ancestors().take_while(is_missing).collect();
+    DirBuilder::new().recursive(true).mode(0o700).create(path)?;
+    missing.into_iter().try_for_each(|folder| sync(of(folder)))
+}
+
+/// Makes the names in a folder durable.
+pub fn sync(path: &Path) -> io::Result<()> {
+    File::open(path)?.sync_all()
+}
+
+/// The folder in which a file lies.
+pub fn of(path: &Path) -> &Path {
+    path.parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or(Path::new("."))
+}
+
+#[cfg(test)]
+mod tests {
+    use std::os::unix::fs::PermissionsExt;
+
+    use super::*;
+
+    #[test]
+    fn folders_are_for_their_owner_alone() {
+        let base = tempfile::tempdir().unwrap();
+        let deep = base.path().join("a/b/c");
+        for _ in 0..2 {
+            make(&deep).unwrap();
+        }
+        assert_eq!(std::fs::metadata(base.path().join("a")).unwrap().permissions().mode() & 0o777, 0o700);
+        assert_eq!(of(Path::new("ledger.db")), Path::new("."));
+        assert_eq!(make(Path::new("/dev/null/x")).unwrap_err().kind(), io::ErrorKind::NotADirectory);
+    }
+}

@@ -1,0 +1,196 @@
+//! Carrying a planned run out: sends, files, the end.
+
+use std::time::{Duration, Instant};
+
+use super::begin::Begun;
+use super::context::Job;
+use super::endpoint::Endpoint;
+use super::manifest::{Calls, Durations, Manifest};
+use super::progress::Phase;
+use super::recover::Recovery;
+use super::store::RunFolder;
+use super::survey::Members;
+use super::{Fault, apply, close, inputs, wall_ms};
+use crate::core::dispatcher::Config;
+use crate::core::halt::ErrorLimit;
+use crate::core::limits;
+use crate::core::quota::Quota;
+use crate::core::retry::Policy;
+use crate::io::boot;
+use crate::io::job::settings::Share;
+use crate::io::job::show_duration;
+use crate::io::ledger::{Ledger, QuotaStamp, RunState};
+use crate::io::source::{Input, ReadRules};
+use crate::model::Tick;
+
+/// A clock further off than this is told; signed request times further off are refused by careful gateways.
+const CLOCK_TOLERANCE_MS: i64 = 5_000;
+
+/// Surveys of closed runs that stay on disk.
+const SURVEYS_KEPT: u32 = 7;
+
+impl Job {
+    /// Sends what the plan says, writes the files, closes the run.
+    pub(super) fn carry_out(
+        &self,
+        begun: &Begun,
+        files: Option<&[Input]>,
+        endpoint: &Endpoint,
+        ledger: &mut Ledger,
+    ) -> Result<Manifest, Fault> {
+        let began = Instant::now();
+        self.progress.enter(Phase::Apply);
+        let done = self.apply(begun, endpoint, ledger)?;
+        let ms = |time: Duration| time.as_millis() as u64;
+        let durations = Durations { survey: ms(begun.took), apply: ms(began.elapsed()), finish: 0 };
+        self.close(begun, files, done, durations, ledger)
+    }
+
+    fn apply(&self, begun: &Begun, endpoint: &Endpoint, ledger: &Ledger) -> Result<apply::Done, Fault> {
+        let settings = &self.settings;
+        let folder = RunFolder::new(&settings.ledger, &begun.run.id);
+        let recovery = Recovery::fold(ledger, begun.run.ordinal, folder.path())?;
+        let window = settings.limits.quota_window;
+        let has_doubt = recovery.cut_off() > 0;
+        let rest = Quota::rest(window, settings.limits.quota_strict);
+        let wait = quota_wait(ledger, &endpoint.quota_scope, rest, has_doubt)?;
+        let doubt_wait = if has_doubt { settings.gateway.request_timeout } else { Duration::ZERO };
+        stamp(ledger, &endpoint.quota_scope, true)?;
+        let order = apply::Order {
+            ledger,
+            run: begun.run.ordinal,
+            folder: &folder,
+            members: &Members(begun.detail.members.clone()),
+            tools: endpoint.tools.clone(),
+            gateway: endpoint.gateway.clone(),
+            config: self.config(begun.detail.planned, recovery.cut_off(), Tick::ZERO + doubt_wait),
+            quota: Quota::new(settings.limits.quota, window, settings.limits.quota_strict, Tick::ZERO + wait),
+            quota_window: window,
+            max_skew_ms: settings.gateway.max_skew.map(|skew| skew.as_millis() as i64),
+            recovery,
+            began: Instant::now(),
+            progress: &self.progress,
+            signals: &self.signals,
+        };
+        let runtime = tokio::runtime::Builder::new_current_thread()
+            .enable_all()
+            .build()
+            .map_err(|error| Fault::storage(format!("no IO runtime: {error}")))?;
+        let done = runtime.block_on(apply::apply(order))?;
+        stamp(ledger, &endpoint.quota_scope, false)?;
+        Ok(done)
+    }
+
+    fn config(&self, planned: u64, cut_off: usize, doubt_not_before: Tick) -> Config {
+        let (retry, run) = (&self.settings.retry, &self.settings.run);
+        Config {
+            concurrency: self.settings.limits.concurrency as usize,
+            policy: Policy {
+                attempts_max: retry.attempts_max,
+                backoff_base: retry.backoff_base,
+                backoff_max: retry.backoff_max,
+                schedule: retry.schedule.clone(),
+            },
+            budget: retry.budget.of(planned, limits::BUDGET_LEAST),
+            hold: run.hold_on_doubt,
+            error_limit: match run.halt_after_errors {
+                None => ErrorLimit::Off,
+                Some(Share::Percent(percent)) => ErrorLimit::Percent(percent),
+                Some(Share::Count(count)) => ErrorLimit::Count(count),
+            },
+            cut_off,
+            doubt_not_before,
+            deadline: self.deadline(),
+        }
+    }
+
+    /// No attempt starts later than `finish_by` less a request timeout: the next such instant in the input's zone.
+    fn deadline(&self) -> Tick {
+        let Some(time) = self.settings.run.finish_by else { return Tick::NEVER };
+        let now = jiff::Timestamp::now().to_zoned(self.settings.input.timezone.clone());
+        let today = now.date().to_datetime(time).to_zoned(now.time_zone().clone());
+        let next = match today {
+            Ok(today) if today > now => today,
+            _ => match now.date().tomorrow().and_then(|day| day.to_datetime(time).to_zoned(now.time_zone().clone())) {
+                Ok(tomorrow) => tomorrow,
+                Err(_) => return Tick::NEVER,
+            },
+        };
+        let left = next.timestamp().as_millisecond() - now.timestamp().as_millisecond();
+        Tick::ZERO + Duration::from_millis(left as u64).saturating_sub(self.settings.gateway.request_timeout)
+    }
+
+    pub(super) fn close(
+        &self,
+        begun: &Begun,
+        files: Option<&[Input]>,
+        done: apply::Done,
+        durations: Durations,
+        ledger: &mut Ledger,
+    ) -> Result<Manifest, Fault> {
+        self.progress.enter(Phase::Finish);
+        let limits = &self.settings.limits;
+        let folder = RunFolder::new(&self.settings.ledger, &begun.run.id);
+        let rules = ReadRules::new(&self.settings.input).map_err(Fault::usage)?;
+        let mut warnings = Vec::new();
+        if done.clock_difference_ms.abs() > CLOCK_TOLERANCE_MS {
+            warnings.push(format!(
+                "our clock differs from the gateway's by {} ms: see to the time service",
+                done.clock_difference_ms
+            ));
+        }
+        let order = close::Order {
+            run: &begun.run,
+            detail: &begun.detail,
+            folder: &folder,
+            inputs: files.map(|files| (files, &rules)),
+            parquet: self.settings.output.parquet,
+            stop: done.stop,
+            calls: Calls {
+                quota: format!("{}/{}", limits.quota, show_duration(limits.quota_window)),
+                quota_peak: done.quota_peak,
+                unlisted_codes: done.unlisted.into_iter().collect(),
+                ..Calls::default()
+            },
+            durations,
+            warnings,
+            now_ms: wall_ms(),
+        };
+        let manifest = close::close(&order, ledger)?;
+        self.forget_old_surveys(ledger)?;
+        files.map_or(Ok(()), |files| inputs::forget_standard_input(files, &self.settings.ledger))?;
+        Ok(manifest)
+    }
+
+    /// The surveys of the newest closed runs are kept, so that `report` can rebuild their files. Older ones go, and
+    /// those of runs that were cut off before they were booked.
+    fn forget_old_surveys(&self, ledger: &Ledger) -> Result<(), Fault> {
+        let kept = ledger.closed_runs(&self.settings.name, SURVEYS_KEPT)?;
+        for folder in RunFolder::all(&self.settings.ledger)? {
+            let is_kept = match ledger.run_by_id(&folder.name())? {
+                Some(run) if run.job == self.settings.name && run.state == RunState::Closed => {
+                    kept.iter().any(|kept| kept.id == run.id)
+                }
+                other => other.is_some(),
+            };
+            if !is_kept {
+                folder.remove()?;
+            }
+        }
+        Ok(())
+    }
+}
+
+/// How long to wait so that no window holds sends of an earlier process and ours.
+fn quota_wait(ledger: &Ledger, scope: &str, rest: Duration, has_doubt: bool) -> Result<Duration, Fault> {
+    let Some(stamp) = ledger.quota_stamp(scope)? else { return Ok(Duration::ZERO) };
+    if has_doubt || stamp.busy || stamp.boot != boot::id() {
+        return Ok(rest);
+    }
+    let since = Duration::from_nanos((boot::clock_ns() - stamp.ended_ns).max(0) as u64);
+    Ok(rest.saturating_sub(since))
+}
+
+fn stamp(ledger: &Ledger, scope: &str, busy: bool) -> Result<(), Fault> {
+    Ok(ledger.stamp_quota(scope, &QuotaStamp { busy, boot: boot::id(), ended_ns: boot::clock_ns() })?)
+}

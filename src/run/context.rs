@@ -1,0 +1,44 @@
+//! What every step of a job has at hand.
+
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::Duration;
+
+use super::progress::Progress;
+use super::{Fault, Signals};
+use crate::io::job::settings::{GatewayUrl, Settings};
+use crate::io::lock::Lock;
+use crate::wire::Dialect;
+
+/// A job about to do something.
+pub struct Job {
+    /// Its settings; everything below takes what it needs of them.
+    pub settings: Settings,
+    /// Its job file, for the commands that messages name.
+    pub file: PathBuf,
+    /// Its wire form.
+    pub dialect: Arc<dyn Dialect>,
+    /// Counters that anyone may read.
+    pub progress: Arc<Progress>,
+    /// Signals.
+    pub signals: Signals,
+}
+
+impl Job {
+    /// A job with its settings, from the job file `file`.
+    pub fn new(settings: Settings, file: &Path, signals: Signals) -> Result<Job, Fault> {
+        let dialect = super::dialect(&settings)?;
+        Ok(Job { settings, file: file.to_owned(), dialect, progress: Arc::default(), signals })
+    }
+
+    /// The lease on the ledger: one run at a time.
+    pub(super) fn lock(&self, wait: Duration) -> Result<Lock, Fault> {
+        let holder = format!("job {}, process {}", self.settings.name, std::process::id());
+        Ok(Lock::take(&self.settings.ledger, &holder, wait)?)
+    }
+
+    /// Whether the gateway is the embedded sandbox.
+    pub fn is_sandboxed(&self) -> bool {
+        self.settings.gateway.url == GatewayUrl::Sandbox
+    }
+}

@@ -1,0 +1,214 @@
+//! Short stories that come by the durable steps, and how they are brought to their end.
+
+use std::collections::BTreeMap;
+use std::fs::File;
+use std::process::{Output, Stdio};
+use std::sync::Mutex;
+use std::time::{Duration, Instant};
+
+use passync::io::fault::VARIABLE;
+use passync::sandbox::Config;
+use rustix::process::{Pid, Signal, kill_process};
+use sha2::{Digest, Sha256};
+
+use super::stage::{Delta, Night, as_csv, deltas, faulty};
+
+/// Rows in flight, and so the most that one kill may cause to be sent again.
+pub const CONCURRENCY: u64 = 4;
+
+/// A story: what comes before the command that is disturbed, and that command.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Scene {
+    /// Tonight's file.
+    Run,
+    /// The same from standard input.
+    StandardInput,
+    /// A run that a signal stopped is reopened by the same inputs.
+    Reopened,
+    /// An interrupted run is closed as it stands, then replayed.
+    Abandoned,
+    /// The ninth night: the survey of the first one goes.
+    Ninth,
+    /// Tonight's file, and whenever the run is disturbed, its plan is damaged.
+    Replanned,
+}
+
+impl Scene {
+    /// From the most usual to the rarest.
+    pub const ALL: [Scene; 5] = [Scene::Run, Scene::StandardInput, Scene::Reopened, Scene::Abandoned, Scene::Ninth];
+
+    fn args(self) -> &'static [&'static str] {
+        match self {
+            Scene::StandardInput => &["run", "job.toml", "--input", "-"],
+            Scene::Abandoned => &["resume", "job.toml", "--abandon"],
+            _ => &["run", "job.toml"],
+        }
+    }
+}
+
+/// A story under way.
+pub struct Play {
+    pub night: Night,
+    scene: Scene,
+    rows: Vec<Delta>,
+    kills: u64,
+}
+
+impl Play {
+    /// Everything up to the command that is to be disturbed.
+    pub fn begin(scene: Scene) -> Play {
+        Play::with(scene, deltas(8, 2), faulty("unknown=8%,unknown-applied=8%,drop-after=4%,heal=2"), "")
+    }
+
+    /// The same with other rows, another gateway and further settings.
+    pub fn with(scene: Scene, rows: Vec<Delta>, gateway: Config, settings: &str) -> Play {
+        let night = Night::new(gateway, settings);
+        // What a restart waits for is short: a quota's window, and a timeout for the rows in doubt.
+        let job = std::fs::read_to_string(night.path("job.toml")).unwrap();
+        let job = job.replace(r#""2000/1s""#, r#""200/100ms""#).replace(r#"timeout = "2s""#, r#"timeout = "1s""#);
+        night.write("job.toml", &job.replace("concurrency = 32", &format!("concurrency = {CONCURRENCY}")));
+        night.write("in.csv", &as_csv(&rows));
+        let mut play = Play { night, scene, rows, kills: 0 };
+        match scene {
+            Scene::Run | Scene::StandardInput | Scene::Replanned => {}
+            Scene::Reopened => play.stop_early(),
+            Scene::Abandoned => {
+                let output =
+                    play.night.command(&["run", "job.toml"]).env(VARIABLE, "journal.commit.after:4:kill").output();
+                assert!(play.was_killed(&output.unwrap()));
+            }
+            Scene::Ninth => {
+                for night in 0..8 {
+                    let row =
+                        Delta::new(&format!("22023034324344243332{night:07}"), &format!("early-{night}"), 1, night);
+                    play.night.write("in.csv", &as_csv(&[row]));
+                    play.night.passync(&["run", "job.toml"]);
+                }
+                play.night.write("in.csv", &as_csv(&play.rows));
+            }
+        }
+        play
+    }
+
+    fn stop_early(&self) {
+        let mut child = self.night.start(&["run", "job.toml", "--set", "limits.quota=4/100ms"]);
+        let began = Instant::now();
+        while self.night.calls() < 6 && began.elapsed() < Duration::from_secs(20) {
+            std::thread::sleep(Duration::from_millis(2));
+        }
+        kill_process(Pid::from_child(&child), Signal::TERM).unwrap();
+        assert_eq!(child.wait().unwrap().code(), Some(5));
+    }
+
+    /// The command of the scene, with these points armed.
+    pub fn disturb(&mut self, faults: &str) -> Output {
+        if self.scene == Scene::Replanned {
+            self.damage_plan();
+        }
+        let mut command = self.night.command(self.scene.args());
+        if !faults.is_empty() {
+            command.env(VARIABLE, faults);
+        }
+        if self.scene == Scene::StandardInput {
+            command.stdin(Stdio::from(File::open(self.night.path("in.csv")).unwrap()));
+        }
+        let output = command.output().unwrap();
+        self.was_killed(&output);
+        output
+    }
+
+    /// Cuts a byte off the plan of the interrupted run, if there is one.
+    fn damage_plan(&self) {
+        for run in std::fs::read_dir(self.night.path("state/runs")).into_iter().flatten() {
+            let plan = run.unwrap().path().join("plan");
+            if let Ok(file) = File::options().write(true).open(plan) {
+                let length = file.metadata().unwrap().len();
+                file.set_len(length.saturating_sub(1)).unwrap();
+            }
+        }
+    }
+
+    /// The command of the scene, killed after a while if it has not ended by then.
+    pub fn kill_after(&mut self, time: Duration) {
+        let mut child = self.night.start(self.scene.args());
+        std::thread::sleep(time);
+        let _ = child.kill(); // it may have ended
+        let status = child.wait().unwrap();
+        let output = Output { status, stdout: Vec::new(), stderr: Vec::new() };
+        self.was_killed(&output);
+    }
+
+    fn was_killed(&mut self, output: &Output) -> bool {
+        use std::os::unix::process::ExitStatusExt;
+        let killed = output.status.signal() == Some(9);
+        self.kills += u64::from(killed);
+        killed
+    }
+
+    /// Whether the last disturbance killed the process.
+    pub fn kills(&self) -> u64 {
+        self.kills
+    }
+
+    /// Goes on without disturbance until nothing is left to do, and looks at all that is left.
+    #[track_caller]
+    pub fn end_well(mut self, told: &str) {
+        let said = |output: &Output| String::from_utf8_lossy(&output.stderr).into_owned();
+        let output = self.disturb("");
+        if self.scene == Scene::Abandoned {
+            // Closed, or closed before: then there is nothing to resume.
+            assert!(matches!(output.status.code(), Some(0 | 1 | 2)), "{told}: {}", said(&output));
+            self.night.passync(&["replay", "job.toml", "out/night/latest"]);
+            self.night.is_well_after(&self.rows, CONCURRENCY * self.kills);
+            self.files_are_whole(told);
+            return;
+        }
+        // 3: the run was closed before the disturbance, and these inputs are done.
+        assert!(matches!(output.status.code(), Some(0 | 3)), "{told}: {:?} {}", output.status, said(&output));
+        let outcomes = self.night.outcomes();
+        let bills = outcomes.iter().map(|line| &line["bill_no"]).collect::<Vec<_>>();
+        assert_eq!(bills, self.rows.iter().map(|row| &row.bill[..]).collect::<Vec<_>>(), "{told}");
+        assert!(outcomes.iter().all(|line| line["outcome"] == *"applied"), "{told}: {outcomes:?}");
+        self.night.is_well_after(&self.rows, CONCURRENCY * self.kills);
+        self.files_are_whole(told);
+    }
+
+    /// Every file of the run is the one that its manifest has digested, and nothing lies beside them.
+    #[track_caller]
+    fn files_are_whole(&self, told: &str) {
+        let dir = self.night.path("out/night/latest");
+        let manifest = self.night.manifest();
+        let mut digested: BTreeMap<String, String> = BTreeMap::new();
+        for (name, fact) in manifest["files"].as_object().unwrap() {
+            let bytes = std::fs::read(dir.join(name)).unwrap();
+            let hex = Sha256::digest(&bytes).iter().fold(String::new(), |hex, byte| format!("{hex}{byte:02x}"));
+            assert_eq!(fact["sha256"], hex, "{told}: {name}");
+            digested.insert(name.clone(), hex);
+        }
+        for entry in std::fs::read_dir(&dir).unwrap() {
+            let name = entry.unwrap().file_name().into_string().unwrap();
+            assert!(name == "manifest.json" || digested.contains_key(&name), "{told}: {name} lies in the run's folder");
+        }
+        let read = manifest["rows"]["read"]["rows"].as_u64().unwrap();
+        assert!(read > 0 && digested.contains_key("outcomes.csv") && digested.contains_key("failures.csv"), "{told}");
+    }
+}
+
+/// Does the same with every item, on as many threads as keep two processors busy with processes that mostly wait.
+pub fn with_each<T: Send>(items: impl IntoIterator<Item = T>, work: impl Fn(T) + Sync) {
+    const THREADS: usize = 8;
+    let queue = Mutex::new(items.into_iter().collect::<Vec<_>>().into_iter());
+    std::thread::scope(|scope| {
+        for _ in 0..THREADS {
+            scope.spawn(|| {
+                loop {
+                    let next = queue.lock().unwrap().next();
+                    match next {
+                        Some(item) => work(item),
+                        None => return,
+                    }
+                }
+            });
+        }
+    });
+}

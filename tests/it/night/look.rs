@@ -1,0 +1,278 @@
+//! Looking: check before a run, open rows and the ledger after it, and proofs of what was written.
+
+use std::fs;
+use std::path::Path;
+
+use passync::sandbox::Config;
+use rustix::process::{Pid, Signal, kill_process};
+use serde_json::Value;
+
+use super::stops::wait_for;
+use super::{Night, as_csv, deltas, scripted};
+
+impl Night {
+    /// The JSON that a command prints.
+    #[track_caller]
+    fn json(&self, exit: i32, args: &[&str]) -> Value {
+        let (code, output) = self.passync(&[args, &["--json"]].concat());
+        let said = String::from_utf8_lossy(&output.stderr);
+        assert_eq!(code, exit, "passync {args:?} said:\n{said}");
+        serde_json::from_slice(&output.stdout).unwrap_or_else(|error| panic!("{args:?}: {error}"))
+    }
+
+    /// The words of a command that a screen printed, without the program.
+    fn words(command: &str) -> Vec<&str> {
+        command.split(' ').skip(1).collect()
+    }
+}
+
+const BAD: &str = "\
+bill_no,pass_id,user_id,points,last_changed_points,occurred_at
+B1,0001,2160220037090534,100,5,2026-01-01 10:00:00
+B1,0001,2160220037090534,100,5,2026-01-01 10:00:00
+B2,0001,2160220037090534,12a,5,2026-01-01 10:00:00
+B3,0002,2160220037090534,120,5,2026-01-01 10:00:00
+B3,0002,2160220037090534,130,7,2026-01-01 10:00:00
+";
+
+#[test]
+fn check_tells_what_a_run_would_do_and_sends_nothing() {
+    let night = Night::new(Config::default(), "");
+    night.write("in.csv", &as_csv(&deltas(10, 3)));
+    let clean = night.json(0, &["check", "job.toml"]);
+    assert_eq!((&clean["planned"]["rows"], &clean["cards"]), (&30.into(), &10.into()));
+
+    night.write("bad.csv", BAD);
+    let refused = night.json(3, &["check", "job.toml", "--input", "bad.csv"]);
+    assert!(
+        refused["refused"][0].as_str().unwrap().contains("[input] rejects_max = 1% of 5"),
+        "{}",
+        refused["refused"]
+    );
+    let failing = night.json(1, &["check", "job.toml", "--input", "bad.csv", "--set", "input.rejects_max=100%"]);
+    let (reject, conflict) = (&failing["first_rejects"][0], &failing["first_conflicts"][1]);
+    assert_eq!((&reject["place"], &reject["code"]), (&"bad.csv:4".into(), &"R020".into()));
+    assert!(reject["message"].as_str().unwrap().contains("column `points`: found \"12a\", expected"), "{reject}");
+    assert_eq!((&conflict["place"], &conflict["other"]), (&"bad.csv:6".into(), &"bad.csv:5".into()));
+    assert_eq!(failing["ended"]["duplicate"]["rows"], 1);
+    let text = night.expect(3, &["check", "job.toml", "--input", "bad.csv", "--set", "input.rows_min=9"]);
+    assert!(text.contains("rows_min") && text.contains("rejects_max"), "every reason, not only the first: {text}");
+
+    assert_eq!(night.calls(), 0);
+    assert!(!night.path("state/ledger.db").exists() && !night.path("out").exists());
+    night.expect(0, &["run", "job.toml"]);
+    let again = night.json(3, &["check", "job.toml"]);
+    assert!(again["refused"][0].as_str().unwrap().contains("has read the same inputs"), "{}", again["refused"]);
+    assert_eq!(night.json(0, &["check", "job.toml", "--again"])["ended"]["already_applied"]["rows"], 30);
+    assert_eq!(night.calls(), 30);
+}
+
+/// A night that leaves one row in doubt, and the two behind it held.
+fn night_in_doubt() -> (Night, String) {
+    let rows = deltas(20, 3);
+    let bill = rows[15].bill.clone();
+    let night = Night::new(scripted(&[(&bill, "unknown")]), "retry.attempts_max = 2");
+    night.write("in.csv", &as_csv(&rows));
+    night.expect(1, &["run", "job.toml"]);
+    (night, bill)
+}
+
+#[test]
+fn open_rows_are_listed_with_the_command_that_closes_them() {
+    let (night, bill) = night_in_doubt();
+    let open = night.json(0, &["open", "job.toml"]);
+    let classes: Vec<&str> = open.as_array().unwrap().iter().map(|row| row["class"].as_str().unwrap()).collect();
+    assert_eq!(classes, ["unknown", "held", "held"]);
+    assert_eq!((&open[0]["bill_no"], &open[0]["code"]), (&bill.as_str().into(), &"UNKNOWN_EXCEPTION".into()));
+    let manifest = night.manifest();
+    let close = open[0]["close"].as_str().unwrap();
+    assert_eq!(
+        Night::words(close),
+        ["replay", "job.toml", &format!("out/night/{}", manifest["run"].as_str().unwrap())]
+    );
+    night.expect(1, &["open", "job.toml", "--max-age", "0s"]);
+    night.expect(0, &["open", "job.toml", "--max-age", "1d"]);
+    let text = night.expect(0, &["open", "job.toml"]);
+    assert!(text.contains("3 open rows") && text.contains(close), "{text}");
+}
+
+#[test]
+fn the_ledger_shows_all_it_knows_and_takes_an_answer() {
+    let (night, bill) = night_in_doubt();
+    let at = ["--state", "state"];
+    let show = |exit: i32, key: &str| night.json(exit, &[&["ledger", "show", key], &at[..]].concat());
+    let shown = show(0, &bill)["bills"][0].clone();
+    assert_eq!(shown["state"], "open, possibly applied");
+    assert_eq!(shown["place"]["at"], "in.csv:17");
+    let meant: Vec<&str> =
+        shown["attempts"].as_array().unwrap().iter().map(|one| one["meant"].as_str().unwrap()).collect();
+    assert_eq!(meant, ["in_doubt", "unknown"]);
+    assert!(shown["attempts"][0]["trace_id"].as_str().unwrap().starts_with("sandbox-"), "{shown}");
+    let card = shown["card"].as_str().unwrap().to_owned();
+    let state = show(0, &card)["cards"][0].clone();
+    assert_eq!(state["bills"].as_array().unwrap().len(), 3, "{state}");
+    assert!(
+        night.expect(0, &["ledger", "show", &bill, "--job", "job.toml"]).contains("in doubt"),
+        "as text, by the job"
+    );
+    assert!(night.expect(2, &["ledger", "show", "nobody", "--state", "state"]).contains("neither a bill nor a card"));
+
+    let settle = |exit: i32, words: &[&str]| night.expect(exit, &[&["ledger", "settle"], words, &at[..]].concat());
+    settle(0, &[&bill, "--as", "applied", "--reason", "seen in the console"]);
+    let again = settle(2, &[&bill, "--as", "applied", "--reason", "seen"]);
+    assert!(again.contains("is applied: there is nothing to settle"), "{again}");
+    let settled = show(0, &bill)["bills"][0].clone();
+    assert_eq!(
+        (&settled["state"], &settled["answers"][0]["reason"]),
+        (&"applied".into(), &"seen in the console".into())
+    );
+    assert_eq!(show(0, &card)["cards"][0]["members"]["points"]["value"], "1000", "the card shows what the person saw");
+    assert_eq!(night.json(0, &["ledger", "stats", "--state", "state"])["open_rows"], 2);
+
+    night.write("answers.csv", &format!("bill_no,as,reason\n{card},not-applied,never arrived\nB0,applied,typo\n"));
+    let refused = settle(3, &["--file", "answers.csv"]);
+    assert!(refused.contains("answers.csv:3: B0 is neither a bill nor a card"), "{refused}");
+    assert_eq!(night.json(0, &["ledger", "stats", "--state", "state"])["open_rows"], 2, "all or none");
+    night.write("answers.csv", &format!("bill_no,as,reason\n{card},not-applied,never arrived\n"));
+    settle(0, &["--file", "answers.csv"]);
+    assert_eq!(night.json(0, &["ledger", "stats", "--state", "state"])["open_rows"], 0);
+    // What was not applied may be judged afresh; what was is not sent again.
+    night.expect(0, &["replay", "job.toml", "out/night/latest"]);
+    assert_eq!(night.counts(), [("already_applied".to_owned(), 1), ("applied".to_owned(), 2)].into());
+}
+
+/// A copy of a run's folder.
+fn copy(from: &Path, to: &Path) {
+    fs::create_dir_all(to).unwrap();
+    for entry in fs::read_dir(from).unwrap() {
+        let path = entry.unwrap().path();
+        fs::copy(&path, to.join(path.file_name().unwrap())).unwrap();
+    }
+}
+
+fn edit(path: &Path, change: impl FnOnce(Vec<String>) -> Vec<String>) {
+    let lines = fs::read_to_string(path).unwrap().lines().map(str::to_owned).collect();
+    fs::write(path, change(lines).join("\n") + "\n").unwrap();
+}
+
+type Edit = Box<dyn FnOnce(Vec<String>) -> Vec<String>>;
+
+#[test]
+fn a_run_is_proved_and_what_was_tampered_with_is_named() {
+    let (night, _) = night_in_doubt();
+    let run = night.path("out/night/latest");
+    assert_eq!(night.json(0, &["reconcile", "out/night/latest"])["proved"], true);
+    let replace = |from: &'static str, to: &'static str| {
+        move |lines: Vec<String>| lines.into_iter().map(|line| line.replacen(from, to, 1)).collect::<Vec<_>>()
+    };
+    let tampered: [(&str, &str, &str, Edit); 6] = [
+        (
+            "rows",
+            "in.csv:4 has no outcome",
+            "outcomes.csv",
+            Box::new(|mut lines| {
+                lines.remove(3);
+                lines
+            }),
+        ),
+        (
+            "rows",
+            "is no row of the inputs",
+            "outcomes.csv",
+            Box::new(|mut lines| {
+                lines.swap(5, 6);
+                lines
+            }),
+        ),
+        ("sums", "applied: the manifest says 57", "outcomes.csv", Box::new(replace("held,HELD", "applied,HELD"))),
+        ("ends", "but no attempt was made", "outcomes.csv", Box::new(replace("held,HELD", "applied,HELD"))),
+        ("failures", "failures.csv:2 has refused", "failures.csv", Box::new(replace(",unknown,", ",refused,"))),
+        (
+            "failures",
+            "failures.csv has ended",
+            "failures.csv",
+            Box::new(|mut lines| {
+                lines.pop();
+                lines
+            }),
+        ),
+    ];
+    for (at, (check, fault, file, change)) in tampered.into_iter().enumerate() {
+        let dir = night.path(&format!("tampered-{at}"));
+        copy(&run, &dir);
+        edit(&dir.join(file), change);
+        let proof = night.json(1, &["reconcile", dir.to_str().unwrap()]);
+        let found = proof["checks"].as_array().unwrap().iter().find(|found| found["name"] == check).unwrap();
+        let faults = found["faults"].to_string();
+        assert!(faults.contains(fault), "{check}: {faults}");
+        let files = &proof["checks"][1];
+        assert!(files["faults"][0].as_str().unwrap().starts_with(file), "{files}");
+    }
+    edit(&night.path("in.csv"), |lines| lines[..50].to_vec());
+    let proof = night.json(1, &["reconcile", "out/night/latest"]);
+    assert!(proof["checks"][2]["faults"][0].as_str().unwrap().contains("in.csv: "), "{proof}");
+    fs::remove_file(night.path("in.csv")).unwrap();
+    let text = night.expect(0, &["reconcile", "out/night/latest"]);
+    assert!(text.contains("proved") && text.contains("no longer there: in.csv"), "{text}");
+    night.expect(2, &["reconcile", "out/night"]);
+}
+
+/// Every file of a folder.
+fn files(dir: &Path) -> Vec<(String, Vec<u8>)> {
+    let entries = fs::read_dir(dir).unwrap().map(|entry| entry.unwrap());
+    let mut files: Vec<_> =
+        entries.map(|entry| (entry.file_name().into_string().unwrap(), fs::read(entry.path()).unwrap())).collect();
+    files.sort();
+    files
+}
+
+#[test]
+fn the_files_of_a_run_can_be_written_again() {
+    let (night, bill) = night_in_doubt();
+    let latest = night.path("out/night/latest");
+    let before = files(&latest);
+    for lost in ["outcomes.csv", "failures.csv"] {
+        fs::remove_file(latest.join(lost)).unwrap();
+    }
+    night.expect(0, &["report", "out/night/latest"]);
+    assert!(files(&latest) == before, "byte for byte");
+    fs::remove_file(latest.join("manifest.json")).unwrap();
+    night.expect(2, &["report", "out/night/latest"]);
+    night.expect(0, &["report", "out/night/latest", "--state", "state"]);
+    assert!(files(&latest) == before, "the ledger knows the manifest, too");
+    // What was learnt since is not of that run.
+    night.expect(0, &["ledger", "settle", &bill, "--as", "applied", "--reason", "seen", "--state", "state"]);
+    let stats = night.json(0, &["ledger", "stats", "--state", "state"]);
+    night.expect(0, &["report", "out/night/latest", "--job", "job.toml"]);
+    assert!(files(&latest) == before);
+    assert_eq!(night.json(0, &["ledger", "stats", "--state", "state"]), stats, "the ledger stays as it is");
+}
+
+#[test]
+fn a_run_that_was_cut_short_is_proved_and_written_again_too() {
+    let night = Night::new(Config::default(), "");
+    night.write("in.csv", &as_csv(&deltas(100, 2)));
+    let stopped = |kill: Signal| {
+        let before = night.calls();
+        let mut child = night.start(&["run", "job.toml", "--set", "limits.quota=50/1s"]);
+        wait_for(|| night.calls() > before + 30);
+        kill_process(Pid::from_child(&child), kill).unwrap();
+        child.wait().unwrap();
+    };
+    let proved = || {
+        night.expect(0, &["reconcile", "out/night/latest"]);
+        let before = files(&night.path("out/night/latest"));
+        night.expect(0, &["report", "out/night/latest"]);
+        assert!(files(&night.path("out/night/latest")) == before, "byte for byte");
+    };
+    stopped(Signal::TERM);
+    proved();
+    stopped(Signal::KILL);
+    night.expect(1, &["resume", "job.toml", "--abandon"]);
+    let counts = night.counts();
+    assert!(counts.contains_key("unsent"), "{counts:?}");
+    proved();
+    let summary = night.json(0, &["replay", "job.toml", "out/night/latest"]);
+    assert_eq!(summary["next"], Value::Array(Vec::new()));
+    night.expect(0, &["reconcile", summary["dir"].as_str().unwrap()]);
+}

@@ -1,0 +1,110 @@
+//! Whole runs under a virtual clock: the dispatcher, the sandbox's core, a small ledger, and an auditor of the laws.
+//!
+//! ```text
+//! cargo test --test it simulate                                         some hundred seeds
+//! PASSYNC_SEEDS=100000 cargo test --release --test it simulate -- --nocapture    many
+//! PASSYNC_SEED=4711 cargo test --test it simulate -- --nocapture               one again, with its trace
+//! ```
+
+mod auditor;
+mod coverage;
+mod dice;
+mod ledger;
+mod network;
+mod process;
+mod story;
+mod trace;
+mod world;
+
+use std::cell::RefCell;
+use std::collections::BTreeMap;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::rc::Rc;
+use std::sync::Mutex;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::thread;
+
+use coverage::Coverage;
+use dice::Dice;
+use trace::Trace;
+use world::{Mood, World};
+
+/// Enough for every case to be met, few enough for every `cargo test`.
+const SEEDS: u64 = 500;
+
+#[expect(clippy::disallowed_methods, reason = "which seeds, and how many, is for whoever runs the tests")]
+fn number(variable: &str) -> Option<u64> {
+    let text = std::env::var(variable).ok()?;
+    Some(text.parse().unwrap_or_else(|_| panic!("{variable}={text}: expected a number")))
+}
+
+/// So many failing seeds show what is wrong.
+const FAILURES: usize = 40;
+
+/// A law that did not hold.
+struct Broken {
+    law: String,
+    /// The whole story, and how to play it again.
+    text: String,
+}
+
+/// Plays one seed, in a world of that mood or any.
+fn play(seed: u64, mood: Option<Mood>) -> Result<Coverage, Broken> {
+    let mut dice = Dice::new(seed);
+    let mood = mood.unwrap_or_else(|| Mood::any(&mut dice));
+    let world = World::of(mood, &mut dice);
+    let trace = Rc::new(RefCell::new(Trace::default()));
+    catch_unwind(AssertUnwindSafe(|| story::play(world, dice, &trace))).map_err(|panic| {
+        let text = panic.downcast_ref::<String>().map(String::as_str).or(panic.downcast_ref::<&str>().copied());
+        let law = text.unwrap_or("a panic without a text").to_owned();
+        let told = trace.borrow().tell();
+        let again = format!("PASSYNC_SEED={seed} cargo test --test it simulate -- --nocapture");
+        Broken { text: format!("{told}\nseed {seed}: {law}\nagain: {again}"), law }
+    })
+}
+
+#[test]
+fn a_card_with_more_rows_than_the_window_holds_up_nobody() {
+    if let Err(broken) = play(1, Some(Mood::Wide)) {
+        panic!("{}", broken.text);
+    }
+}
+
+#[test]
+fn the_laws_hold_for_every_seed() {
+    if let Some(seed) = number("PASSYNC_SEED") {
+        match play(seed, None) {
+            Ok(coverage) => println!("{coverage}"),
+            Err(broken) => panic!("{}", broken.text),
+        }
+        return;
+    }
+    let seeds = number("PASSYNC_SEEDS").unwrap_or(SEEDS);
+    let (next, failed, met) = (AtomicU64::new(0), Mutex::new(BTreeMap::new()), Mutex::new(Coverage::default()));
+    thread::scope(|scope| {
+        for _ in 0..thread::available_parallelism().map_or(1, Into::into) {
+            scope.spawn(|| {
+                loop {
+                    let seed = next.fetch_add(1, Ordering::Relaxed);
+                    if seed >= seeds || failed.lock().unwrap().len() >= FAILURES {
+                        return;
+                    }
+                    match play(seed, None) {
+                        Ok(coverage) => met.lock().unwrap().merge(&coverage),
+                        Err(broken) => drop(failed.lock().unwrap().insert(seed, broken)),
+                    }
+                }
+            });
+        }
+    });
+    let failed = failed.into_inner().unwrap();
+    for (seed, broken) in &failed {
+        println!("seed {seed}: {}", broken.law);
+    }
+    if let Some((_, broken)) = failed.first_key_value() {
+        panic!("{}", broken.text);
+    }
+    let met = met.into_inner().unwrap();
+    println!("{seeds} seeds:\n{met}");
+    assert_eq!(met.missing(), Vec::<String>::new(), "the generator is blind to these");
+}

@@ -1,0 +1,403 @@
+//! One process of a run, as `run::apply` drives the dispatcher: poll, do, tell. It may die at any record.
+
+use std::collections::{HashMap, VecDeque};
+use std::rc::Rc;
+
+use passync::core::dispatcher::{Action, Config, Dispatcher, Event, Settlement};
+use passync::core::halt::Stop;
+use passync::core::quota::Quota;
+use passync::model::Tick;
+
+use super::ledger::{Facts, Fate, Ledger, Line, Record, Survey, recover};
+use super::network::{Arrival, Clock, Network, Sent, Tide, Told, call};
+use super::world::{Settings, World};
+use super::{auditor::Auditor, dice::Dice};
+
+/// More polls than this without the clock going on: the dispatcher is going round in circles.
+const POLLS: u32 = 100_000;
+
+/// A run whose plan is durable.
+pub struct Run {
+    pub ordinal: u32,
+    pub settings: Settings,
+    pub lines: Vec<Line>,
+    pub survey: Survey,
+    /// Durable records, in order.
+    pub journal: Vec<Record>,
+}
+
+/// All that outlives a process.
+pub struct Stage {
+    pub world: World,
+    pub dice: Dice,
+    pub clock: Clock,
+    pub network: Network,
+    pub ledger: Ledger,
+    pub auditor: Auditor,
+    /// Counts processes.
+    pub processes: u64,
+}
+
+/// How a process ended.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum End {
+    Done(Option<Stop>),
+    CutOff,
+}
+
+/// When a process dies.
+#[derive(Clone, Copy, Debug)]
+pub enum Death {
+    Never,
+    /// When so many records of it are durable.
+    AfterRecords(u64),
+    At(Tick),
+}
+
+/// A row in the driver's memory.
+struct Held {
+    drop: u64,
+    body: Vec<u8>,
+    doubt: bool,
+}
+
+/// A process.
+pub struct Process<'a> {
+    stage: &'a mut Stage,
+    run: &'a mut Run,
+    name: u64,
+    began: Tick,
+    dispatcher: Dispatcher,
+    held: HashMap<u64, Held>,
+    /// What the stored revisions of adopted rows leave out.
+    adopted: HashMap<u64, u64>,
+    /// Records that are not durable yet, and how many of them the commit under way takes.
+    pending: VecDeque<Record>,
+    committing: usize,
+    committed: u64,
+    death: Death,
+    /// The next line of the plan to be read.
+    read: usize,
+    polls: u32,
+}
+
+impl<'a> Process<'a> {
+    /// Takes a run up where the journal ends.
+    pub fn begin(stage: &'a mut Stage, run: &'a mut Run, death: Death) -> Process<'a> {
+        stage.processes += 1;
+        let (began, name) = (stage.clock.now(), stage.processes);
+        let recovered = recover(&run.journal);
+        let has_doubt = recovered.values().any(|row| row.settled.is_none());
+        let (settings, world) = (&run.settings, &stage.world);
+        let config = Config {
+            concurrency: settings.concurrency,
+            policy: settings.policy.clone(),
+            budget: settings.budget,
+            hold: settings.hold,
+            error_limit: settings.error_limit,
+            cut_off: recovered.values().filter(|row| row.settled.is_none()).count(),
+            doubt_not_before: if has_doubt { Tick::ZERO + world.timeout } else { Tick::ZERO },
+            deadline: settings.deadline.map_or(Tick::NEVER, |after| Tick::ZERO + after),
+        };
+        let rest = if name == 1 { Tick::ZERO } else { Tick::ZERO + Quota::rest(world.window, world.strict) };
+        let quota = Quota::new(world.quota, world.window, world.strict, rest);
+        let open: Vec<(u64, u32, u32)> = recovered
+            .iter()
+            .filter(|(_, row)| row.settled.is_none())
+            .map(|(id, row)| (*id, row.attempts, row.doubt))
+            .collect();
+        stage.auditor.stage(began, format!("run {}, process {name}, dies: {death:?}, {settings:?}", run.ordinal));
+        stage.auditor.process(began, settings, &open);
+        if let Death::At(at) = death {
+            stage.clock.book(at, name, Tide::Crash);
+        }
+        if let Some(after) = settings.signal {
+            stage.clock.book(began + after, name, Tide::Signal);
+        }
+        Process {
+            dispatcher: Dispatcher::new(config, quota),
+            stage,
+            name,
+            began,
+            adopted: run.survey.plan.iter().filter_map(|row| Some((row.row.id, row.adopted?))).collect(),
+            held: HashMap::new(),
+            pending: VecDeque::new(),
+            committing: 0,
+            committed: 0,
+            death,
+            read: 0,
+            polls: 0,
+            run,
+        }
+    }
+
+    /// Drives the dispatcher until it is done, or the process dies.
+    pub fn live(mut self) -> End {
+        loop {
+            let until = match self.poll() {
+                Action::Done => {
+                    assert_eq!(self.poll(), Action::Done, "an action after Done");
+                    let stop = self.dispatcher.stopped().cloned();
+                    self.stage.auditor.done(self.now(), stop.as_ref());
+                    return End::Done(stop);
+                }
+                Action::Sleep(until) if until < Tick::NEVER => self.began + until.since(Tick::ZERO),
+                Action::Sleep(_) | Action::Park => {
+                    assert!(self.stage.clock.concerns(self.name), "parked, and nothing will ever happen");
+                    Tick::NEVER
+                }
+                action => {
+                    self.act(action);
+                    continue;
+                }
+            };
+            if until > self.now() {
+                self.polls = 0;
+            }
+            if let Some((process, tide)) = self.stage.clock.next(until)
+                && self.take(process, tide)
+            {
+                let now = self.now();
+                self.stage.auditor.cut(now);
+                self.stage.auditor.forget();
+                self.stage.network.cut(self.name, now);
+                return End::CutOff;
+            }
+        }
+    }
+
+    fn now(&self) -> Tick {
+        self.stage.clock.now()
+    }
+
+    /// The process's own time.
+    fn tick(&self) -> Tick {
+        Tick::ZERO + self.now().since(self.began)
+    }
+
+    fn poll(&mut self) -> Action {
+        self.polls += 1;
+        assert!(self.polls < POLLS, "the dispatcher goes round in circles");
+        let action = self.dispatcher.poll(self.tick());
+        self.check_stop();
+        action
+    }
+
+    fn handle(&mut self, event: Event) {
+        let now = self.tick();
+        self.dispatcher.handle(event, now);
+        self.check_stop();
+    }
+
+    fn check_stop(&mut self) {
+        self.stage.auditor.check_stop(self.stage.clock.now(), self.dispatcher.stopped());
+    }
+
+    fn facts(&self, id: u64) -> &Facts {
+        match &self.run.survey.fates[id as usize] {
+            Fate::Send(facts) => facts,
+            Fate::End(..) => panic!("row {id} was not planned"),
+        }
+    }
+
+    // ---- what the dispatcher wants
+
+    fn act(&mut self, action: Action) {
+        let now = self.now();
+        match action {
+            Action::Read(_) if self.run.settings.read_max > 0 => {
+                let at = now + self.stage.dice.micros(1..=self.run.settings.read_max);
+                self.stage.clock.book(at, self.name, Tide::Rows);
+            }
+            Action::Read(_) => self.read(),
+            Action::Intend { id, drop } => {
+                self.stage.auditor.intend(now, id, drop);
+                let body = self.body(id, drop);
+                self.held.insert(id, Held { drop, body: body.clone(), doubt: false });
+                self.append(Record::Intent { row: id, drop, body });
+            }
+            Action::Send { id } => self.send(id),
+            Action::Attempted { id } => {
+                self.stage.auditor.attempted(now, id);
+                let doubt = self.held[&id].doubt;
+                self.append(Record::Attempt { row: id, doubt });
+            }
+            Action::Settle(end) => self.settle(&end),
+            Action::Sleep(_) | Action::Park | Action::Done => unreachable!("the loop takes these"),
+        }
+    }
+
+    fn read(&mut self) {
+        let recovered = recover(&self.run.journal);
+        let end = (self.read + self.run.settings.chunk).min(self.run.survey.plan.len());
+        let rows = self.run.survey.plan[self.read..end].iter().map(|planning| {
+            let mut row = planning.row.clone();
+            row.recovered = recovered.get(&row.id).copied();
+            row
+        });
+        let rows = rows.collect();
+        self.read = end;
+        self.handle(Event::Rows(rows));
+        if self.read == self.run.survey.plan.len() {
+            self.handle(Event::EndOfPlan);
+        }
+    }
+
+    /// The bytes of a revision: those that an earlier run made durable, or new ones.
+    fn body(&self, id: u64, drop: u64) -> Vec<u8> {
+        let facts = self.facts(id);
+        let is_stored = self.adopted.get(&id) == Some(&drop);
+        let known = self.stage.ledger.bills.get(&facts.bill).filter(|_| is_stored);
+        known.and_then(|bill| bill.body.clone()).unwrap_or_else(|| {
+            let row = &facts.row;
+            let members: Vec<String> =
+                members(facts, drop).into_iter().map(|(name, value)| format!("{name}={value}")).collect();
+            // What only shapes bytes may change from run to run; a frozen body keeps its own.
+            format!("{} {:?} {} {} run {}", row.card, row.bill, row.closing, members.join(" "), self.run.ordinal).into()
+        })
+    }
+
+    fn send(&mut self, id: u64) {
+        if !self.held.contains_key(&id) {
+            let intent = self.run.journal.iter().rev().find_map(|record| match record {
+                Record::Intent { row, drop, body } if *row == id => Some((*drop, body.clone())),
+                _ => None,
+            });
+            let (drop, body) = intent.expect("law 5: a send without an intent");
+            self.held.insert(id, Held { drop, body, doubt: false });
+        }
+        let (facts, held) = (self.facts(id), &self.held[&id]);
+        let row = &facts.row;
+        let sent = Sent {
+            process: self.name,
+            row: id,
+            card: row.card,
+            bill: facts.bill,
+            place: facts.place,
+            carried: row.members & !held.drop,
+            closing: row.closing,
+            body: held.body.clone(),
+            closes: self.now() + self.stage.world.timeout,
+            call: call(row.card, row.bill, row.closing, members(facts, held.drop), &held.body),
+        };
+        let (now, drop) = (self.now(), held.drop);
+        let stage = &mut *self.stage;
+        stage.auditor.send(now, &sent, drop);
+        stage.network.send(sent, &stage.world, &mut stage.clock, &mut stage.dice);
+    }
+
+    fn settle(&mut self, end: &Settlement) {
+        let now = self.now();
+        self.stage.auditor.settle(now, end);
+        self.held.remove(&end.id);
+        let (row, outcome, doubt, drop) = (end.id, end.outcome, end.in_doubt, end.drop);
+        self.append(Record::Settled { row, outcome, doubt, drop });
+    }
+
+    fn append(&mut self, record: Record) {
+        self.pending.push_back(record);
+        if self.committing == 0 {
+            self.commit();
+        }
+    }
+
+    fn commit(&mut self) {
+        self.committing = self.pending.len();
+        let at = self.now() + self.stage.dice.micros(1..=self.stage.world.commit_max);
+        self.stage.clock.book(at, self.name, Tide::Commit);
+    }
+
+    // ---- what comes
+
+    /// Whether it kills the process.
+    fn take(&mut self, process: u64, tide: Tide) -> bool {
+        if let Tide::Arrive(sent) = &tide {
+            let stage = &mut *self.stage;
+            stage.arrive(sent);
+            return false;
+        }
+        if process != self.name {
+            return false;
+        }
+        match tide {
+            Tide::Arrive(_) => unreachable!("just taken"),
+            Tide::End(sent, exchange, told) => self.told(&sent, exchange, told),
+            Tide::Commit => return self.committed(),
+            Tide::Rows => self.read(),
+            Tide::Signal => self.handle(Event::Stop(Stop::Signal)),
+            Tide::Crash => return true,
+        }
+        false
+    }
+
+    fn told(&mut self, sent: &Sent, exchange: Option<u64>, told: Told) {
+        let now = self.now();
+        if let Some(exchange) = exchange {
+            self.stage.network.end(exchange, now, &told);
+        }
+        self.stage.auditor.told(now, sent, &told);
+        self.held.get_mut(&sent.row).expect("a row in flight").doubt = told.verdict.in_doubt();
+        let random = self.stage.dice.word();
+        self.handle(Event::Reply {
+            id: sent.row,
+            verdict: told.verdict,
+            answered: told.answered,
+            retry_after: told.retry_after,
+            verified: told.verified,
+            configuration: told.configuration,
+            random,
+        });
+    }
+
+    /// A commit ended; whether the process dies in it.
+    fn committed(&mut self) -> bool {
+        let now = self.now();
+        let mut events = Vec::new();
+        for record in self.pending.drain(..std::mem::take(&mut self.committing)) {
+            if matches!(self.death, Death::AfterRecords(last) if self.committed == last) {
+                return true;
+            }
+            self.committed += 1;
+            match &record {
+                Record::Intent { row, drop, .. } => {
+                    self.stage.auditor.intent_durable(now, *row, *drop);
+                    events.push(Event::Durable(*row));
+                }
+                Record::Attempt { .. } => {}
+                Record::Settled { row, outcome, drop, .. } => {
+                    self.stage.auditor.settled_durable(now, *row, *outcome, *drop);
+                    events.push(Event::Committed(*row));
+                }
+            }
+            self.run.journal.push(record);
+        }
+        if !self.pending.is_empty() {
+            self.commit();
+        }
+        events.into_iter().for_each(|event| self.handle(event));
+        false
+    }
+}
+
+impl Stage {
+    /// A request reaches the gateway.
+    pub fn arrive(&mut self, sent: &Rc<Sent>) {
+        let now = self.clock.now();
+        match self.network.arrive(sent, &self.world, &mut self.clock, &mut self.dice) {
+            Arrival::Lost => {}
+            Arrival::TooLate => self.auditor.arrived(now, sent, false, true),
+            Arrival::Read { applied } => self.auditor.arrived(now, sent, applied, sent.process != self.processes),
+        }
+    }
+}
+
+/// What a revision says, for the gateway and for its bytes.
+fn members(facts: &Facts, drop: u64) -> Vec<(String, String)> {
+    let row = &facts.row;
+    let carried = (0..u64::BITS).filter(|bit| row.members & !drop & 1 << bit != 0);
+    let value = match row.bill {
+        Some(bill) => format!("B{bill}-{}", row.version),
+        None => format!("{}-{:?}-{}", row.version, row.occurred, facts.origin.line),
+    };
+    carried.map(|bit| (format!("m{bit}"), value.clone())).collect()
+}
