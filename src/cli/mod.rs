@@ -21,6 +21,7 @@ mod run;
 mod sandbox;
 mod screen;
 mod summary;
+mod wire;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
@@ -99,6 +100,7 @@ enum Command {
     Ledger(ledger::Ledger),
     Sandbox(sandbox::Sandbox),
     Keys(keys::Keys),
+    Wire(wire::Wire),
 }
 
 impl Cli {
@@ -124,6 +126,7 @@ impl Cli {
             Command::Ledger(command) => command.execute(screen),
             Command::Sandbox(command) => command.execute(screen),
             Command::Keys(command) => command.execute(screen),
+            Command::Wire(command) => command.execute(screen),
         }
     }
 }

@@ -246,6 +246,7 @@ impl Common {
             bill_key: Vec::new(),
             ids: Vec::new(),
             members: Vec::new(),
+            level: None,
             riders: Vec::new(),
             last_changed_points: self.last_changed_points.amount(cells)?,
             occurred_ms: self.occurred_at.time(cells, &self.times)?,
