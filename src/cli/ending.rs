@@ -55,7 +55,7 @@ impl Ending<'_> {
             let manifest = runs.pop().expect("a command that ended has done something");
             let next = next.into_iter().map(|next| next.command).collect();
             screen.print_json(&Report { manifest, finished_first: runs, open_rows: finished.open_rows, next })?;
-        } else if !screen.quiet {
+        } else if !screen.quiet || finished.exit() != Exit::Clean {
             screen.print(&self.text(&runs, finished, &next))?;
         }
         Ok(finished.exit())

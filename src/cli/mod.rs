@@ -21,6 +21,7 @@ mod run;
 mod sandbox;
 mod screen;
 mod summary;
+mod wire;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
@@ -58,7 +59,7 @@ struct Global {
     /// Say more; twice for everything
     #[arg(short, long, action = clap::ArgAction::Count, global = true, help_heading = "Global options")]
     verbose: u8,
-    /// Say nothing but errors
+    /// Say nothing but errors; a run that ends well is silent
     #[arg(short, long, global = true, conflicts_with = "verbose", help_heading = "Global options")]
     quiet: bool,
     /// How logs are written to stderr
@@ -99,6 +100,7 @@ enum Command {
     Ledger(ledger::Ledger),
     Sandbox(sandbox::Sandbox),
     Keys(keys::Keys),
+    Wire(wire::Wire),
 }
 
 impl Cli {
@@ -124,6 +126,7 @@ impl Cli {
             Command::Ledger(command) => command.execute(screen),
             Command::Sandbox(command) => command.execute(screen),
             Command::Keys(command) => command.execute(screen),
+            Command::Wire(command) => command.execute(screen),
         }
     }
 }

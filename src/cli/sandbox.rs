@@ -124,7 +124,7 @@ fn dialect(name: &str, client_id: &str) -> Result<Box<dyn Dialect>, CliError> {
         wire::entry(name).ok_or_else(|| CliError::usage(format!("--dialect {name}: no such dialect")).help(known()))?;
     let table = [("merchant_id", "any"), ("client_id", client_id), ("app_id", client_id)];
     let table = table.into_iter().map(|(key, value)| (key.to_owned(), value.into())).collect();
-    (entry.build)(&table).map_err(CliError::usage)
+    entry.open(&table, &wire::setting::no_vault).map_err(CliError::usage)
 }
 
 impl From<OpenFault> for CliError {

@@ -200,11 +200,12 @@ impl Dispatcher {
         self.end_of_plan && self.rows.is_empty() && self.out.is_empty()
     }
 
+    /// Rows that a crash cut off are read whatever the window holds: slots are kept for them, and as they were within
+    /// the window of the process that died, the window is exceeded by one reading at most.
     fn wants_rows(&self) -> bool {
-        !self.end_of_plan
-            && !self.reading
-            && (self.ready.len() < self.config.concurrency || self.cut_off_unread > 0)
-            && self.rows.len() + limits::READ_ROWS <= limits::WINDOW_ROWS
+        let has_room = self.rows.len() + limits::READ_ROWS <= limits::WINDOW_ROWS;
+        let is_short = self.ready.len() < self.config.concurrency;
+        !self.end_of_plan && !self.reading && ((has_room && is_short) || self.cut_off_unread > 0)
     }
 
     // ---- rows come in

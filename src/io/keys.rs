@@ -9,6 +9,7 @@ use std::path::{Path, PathBuf};
 use zeroize::Zeroizing;
 
 use super::job::settings::Secret;
+use crate::wire::setting::Secrecy;
 
 /// Whether others may see a key.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -90,6 +91,16 @@ pub fn load(secret: &Secret, kind: Kind) -> Result<Zeroizing<Vec<u8>>, KeyFault>
         return Err(KeyFault::NotAKey { place: place(secret), text: "it is empty".to_owned() });
     }
     Ok(bytes)
+}
+
+/// Opens what a setting of a dialect names: the [`Vault`](crate::wire::setting::Vault) of real jobs.
+pub fn vault(place: &str, secrecy: Secrecy) -> Result<Zeroizing<Vec<u8>>, String> {
+    let secret = Secret::parse(place).ok_or("expected \"file:PATH\", \"env:NAME\" or \"cred:NAME\"")?;
+    let kind = match secrecy {
+        Secrecy::Private => Kind::Private,
+        Secrecy::Public => Kind::Public,
+    };
+    load(&secret, kind).map_err(|fault| fault.to_string())
 }
 
 /// Writes a new key: a private one for its owner alone. Its folder is made where it is missing.

@@ -96,6 +96,9 @@ pub struct Delta {
     pub ids: Vec<Field>,
     /// What the call changes, at most [`Delta::MEMBERS_MAX`]; a revision may leave some out. In the dialect's order.
     pub members: Vec<Field>,
+    /// The row's own `level`, which fills every configured locale that has no level of its own. `members` have it
+    /// locale by locale; what the row says has it once.
+    pub level: Option<String>,
     /// What rides with `points` and leaves with it (`points_provider`, `notify`, ...). Bill number and change of
     /// points ride along too, but have fields of their own.
     pub riders: Vec<Field>,
@@ -103,6 +106,8 @@ pub struct Delta {
     pub last_changed_points: Option<Amount>,
     /// When the change happened; milliseconds since 1970.
     pub occurred_ms: Option<i64>,
+    /// That time was a local one that the clocks showed twice; the earlier instant was taken.
+    pub folded: bool,
     /// Orders rows of one instant.
     pub sequence: i64,
 }
@@ -153,7 +158,9 @@ impl Delta {
         for part in [&self.merchant, &self.card, self.status.as_str()] {
             digester.part(part.as_bytes());
         }
-        for fields in [&self.ids, &self.members, &self.riders] {
+        let own: Vec<&Field> = self.members.iter().filter(|member| !self.is_filled(member)).collect();
+        let level = self.level.as_ref().map(|level| Field::text("level", level));
+        for fields in [self.ids.iter().collect(), own, level.iter().collect(), self.riders.iter().collect::<Vec<_>>()] {
             digester.part(&(fields.len() as u64).to_le_bytes());
             for field in fields {
                 digester.part(field.name.as_bytes()).part(field.value.text().as_bytes());
@@ -165,7 +172,13 @@ impl Delta {
         digester.finish()
     }
 
+    /// Whether a member says no more than `level` does: another locale in the settings must not be another content.
+    fn is_filled(&self, member: &Field) -> bool {
+        let level = self.level.as_deref();
+        member.name.starts_with("level.") && matches!(&member.value, Value::Text(text) if Some(text.as_str()) == level)
+    }
+
     /// The version of the content's form, kept in the ledger: a change of form must not look like a change
     /// of content.
-    pub const CONTENT_FORM: &str = "content/1";
+    pub const CONTENT_FORM: &str = "content/2";
 }

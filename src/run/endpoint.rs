@@ -27,7 +27,7 @@ pub struct Endpoint {
 pub fn dialect(settings: &Settings) -> Result<Arc<dyn Dialect>, Fault> {
     let entry = wire::entry(&settings.dialect)
         .ok_or_else(|| Fault::usage(format!("dialect `{}` is not known", settings.dialect)))?;
-    (entry.build)(&settings.gateway.table).map(Arc::from).map_err(Fault::usage)
+    entry.open(&settings.gateway.table, &keys::vault).map(Arc::from).map_err(Fault::usage)
 }
 
 impl Endpoint {
@@ -40,7 +40,7 @@ impl Endpoint {
                 (embedded.url(), keys.0, keys.1, Some(embedded))
             }
             GatewayUrl::Url(url) => {
-                let (signer, verifiers) = load_keys(settings)?;
+                let (signer, verifiers) = load_keys(settings, &**dialect)?;
                 (url.clone(), signer, verifiers, None)
             }
         };
@@ -59,8 +59,8 @@ impl Endpoint {
     }
 }
 
-/// The keys of a job, checked against the commonest mix-up.
-pub fn load_keys(settings: &Settings) -> Result<(Signer, Vec<Verifier>), Fault> {
+/// The keys of a job, checked against the commonest mix-up. `dialect` may bring keys of its own.
+pub fn load_keys(settings: &Settings, dialect: &dyn Dialect) -> Result<(Signer, Vec<Verifier>), Fault> {
     let secret = settings
         .gateway
         .private_key
@@ -69,13 +69,18 @@ pub fn load_keys(settings: &Settings) -> Result<(Signer, Vec<Verifier>), Fault> 
     let bytes = keys::load(secret, Kind::Private).map_err(Fault::usage)?;
     let named = |secret, fault| Fault::usage(format!("{}: {fault}", keys::place(secret)));
     let signer = Signer::parse(&bytes).map_err(|fault| named(secret, fault))?;
-    if settings.gateway.platform_keys.is_empty() {
+    let mut verifiers = dialect.verifiers();
+    if settings.gateway.platform_keys.is_empty() && verifiers.is_empty() {
         return Err(Fault::usage(
             "gateway.platform_keys is empty: without the platform's public key no success can be believed",
         ));
     }
     let own = signer.public();
-    let mut verifiers = Vec::new();
+    if verifiers.iter().any(|verifier| verifier.same_key(&own)) {
+        return Err(Fault::usage(
+            "gateway.certificates.platform: this certificate is for our own key; Alipay's is wanted",
+        ));
+    }
     for secret in &settings.gateway.platform_keys {
         let bytes = keys::load(secret, Kind::Public).map_err(Fault::usage)?;
         let verifier = Verifier::parse(&bytes).map_err(|fault| named(secret, fault))?;

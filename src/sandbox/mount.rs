@@ -214,7 +214,9 @@ impl Desk {
         closing: &Arc<Notify>,
     ) -> Result<Response<ReplyBody>, Cut> {
         let target = request.uri().path_and_query().map_or("/", |target| target.as_str()).to_owned();
-        if request.method() != Method::POST || target != self.dialect.path() {
+        let path = self.dialect.path();
+        let ours = target.strip_prefix(path).is_some_and(|rest| rest.is_empty() || rest.starts_with('?'));
+        if request.method() != Method::POST || !ours {
             return page(StatusCode::NOT_FOUND, None, Page::Empty);
         }
         let headers = lower_case_headers(request.headers());

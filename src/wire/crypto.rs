@@ -1,23 +1,36 @@
-//! RSA signatures over bytes: PKCS#1 v1.5 with SHA-256.
+//! RSA signatures over bytes: PKCS#1 v1.5 with SHA-256, and with SHA-1 for those who still must.
 //!
 //! `aws-lc-rs` does every operation with a key, in constant time and in a third of the time of `rsa`; `rsa` only
-//! parses and writes key files, in the forms that Alipay's consoles and openssl give out.
+//! parses and writes key files, in the forms that Alipay's consoles and openssl give out, and signs with SHA-1, which
+//! `aws-lc-rs` will not.
 
+mod aes;
+mod certificate;
 mod parse;
+mod wrap;
 
 use std::fmt;
 use std::sync::Arc;
 
 use aws_lc_rs::encoding::{AsDer, Pkcs8V1Der};
+use aws_lc_rs::hmac;
 use aws_lc_rs::rand::SystemRandom;
 use aws_lc_rs::rsa::{KeyPair, KeySize};
-use aws_lc_rs::signature::{ParsedPublicKey, RSA_PKCS1_2048_8192_SHA256, RSA_PKCS1_SHA256};
+use aws_lc_rs::signature::{
+    ParsedPublicKey, RSA_PKCS1_2048_8192_SHA1_FOR_LEGACY_USE_ONLY, RSA_PKCS1_2048_8192_SHA256, RSA_PKCS1_SHA256,
+};
 use rsa::pkcs1::{EncodeRsaPrivateKey, EncodeRsaPublicKey};
 use rsa::pkcs8::{DecodePrivateKey, EncodePrivateKey, EncodePublicKey, LineEnding};
+use rsa::rand_core::OsRng;
 use rsa::traits::PublicKeyParts;
-use rsa::{RsaPrivateKey, RsaPublicKey};
+use rsa::{Pkcs1v15Sign, RsaPrivateKey, RsaPublicKey};
+use sha1::Sha1;
 use sha2::{Digest, Sha256};
 use zeroize::Zeroizing;
+
+pub use aes::{Aes, AesFault, BLOCK_BYTES, Iv};
+pub use certificate::Certificate;
+pub use wrap::{PeerKey, UnwrapKey, Wrap};
 
 /// The smallest key that is taken. The vendor's pages ask for 2048 bits, and smaller ones can be forged.
 pub const KEY_BITS_MIN: usize = 2048;
@@ -38,9 +51,15 @@ pub enum KeyFault {
     /// Locked by a passphrase.
     #[error("the private key is locked by a passphrase; unlock it: openssl pkey -in KEY -out UNLOCKED")]
     Encrypted,
-    /// A certificate.
-    #[error("an X.509 certificate, where a bare key is expected: openssl x509 -in CERT -pubkey -noout")]
+    /// A certificate in place of the private key.
+    #[error("an X.509 certificate, where the private key that signs is expected")]
     Certificate,
+    /// No certificate.
+    #[error("not an X.509 certificate in PEM")]
+    NoCertificate,
+    /// A certificate that cannot be read, or whose key is not RSA.
+    #[error("an X.509 certificate that is damaged, or has no RSA key of at most {KEY_BITS_MAX} bits")]
+    DamagedCertificate,
     /// The public half in place of the private one.
     #[error("a public key, where the private key that signs is expected")]
     PublicForPrivate,
@@ -58,6 +77,25 @@ pub enum KeyFault {
     Unsound,
 }
 
+/// The digest under a signature.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Hash {
+    /// SHA-256.
+    Sha256,
+    /// SHA-1: forgeable by whoever can choose what is signed; only where an old app is set up for it.
+    Sha1,
+}
+
+impl Hash {
+    /// The digest of a message, in lower-case hexadecimal.
+    pub fn hex(self, message: &[u8]) -> String {
+        match self {
+            Hash::Sha256 => hex(&Sha256::digest(message)),
+            Hash::Sha1 => hex(&Sha1::digest(message)),
+        }
+    }
+}
+
 /// Signs with a private key. Clones share the key, which is wiped when the last one goes.
 #[derive(Clone)]
 pub struct Signer(Arc<PrivateKey>);
@@ -67,6 +105,8 @@ struct PrivateKey {
     /// For export. `RsaPrivateKey` wipes itself.
     parts: RsaPrivateKey,
     public: Verifier,
+    /// What [`Signer::derive`] draws from.
+    secret: hmac::Key,
 }
 
 impl Signer {
@@ -94,10 +134,11 @@ impl Signer {
         let der = parts.to_pkcs1_der().map_err(|_| KeyFault::Unsound)?;
         let pair = KeyPair::from_der(der.as_bytes()).map_err(|_| KeyFault::Unsound)?;
         let public = Verifier::from_parts(&parts.to_public_key())?;
-        Ok(Signer(Arc::new(PrivateKey { pair, parts, public })))
+        let secret = hmac::Key::new(hmac::HMAC_SHA256, der.as_bytes());
+        Ok(Signer(Arc::new(PrivateKey { pair, parts, public, secret })))
     }
 
-    /// The signature: as many bytes as the key's modulus.
+    /// The signature with SHA-256: as many bytes as the key's modulus.
     ///
     /// # Panics
     /// Where the crypto library fails on a key that it has checked, which means that memory has run out.
@@ -108,6 +149,28 @@ impl Signer {
             .sign(&RSA_PKCS1_SHA256, &SystemRandom::new(), message, &mut signature)
             .expect("a checked key signs any message");
         signature
+    }
+
+    /// The signature with `hash`. Panics as [`Signer::sign`].
+    pub fn sign_with(&self, hash: Hash, message: &[u8]) -> Vec<u8> {
+        match hash {
+            Hash::Sha256 => self.sign(message),
+            // Blinded by a random factor: the private operation of `rsa` does not take the same time for all inputs.
+            Hash::Sha1 => {
+                let digest = Sha1::digest(message);
+                let signed = self.0.parts.sign_with_rng(&mut OsRng, Pkcs1v15Sign::new::<Sha1>(), &digest);
+                signed.expect("a checked key signs any digest")
+            }
+        }
+    }
+
+    /// 32 bytes that depend on key, purpose and message, and that nobody without the private key can tell from chance.
+    pub fn derive(&self, purpose: &str, message: &[u8]) -> Zeroizing<[u8; 32]> {
+        let mut context = hmac::Context::with_key(&self.0.secret);
+        for part in [b"passync ", purpose.as_bytes(), b"\0", message] {
+            context.update(part);
+        }
+        Zeroizing::new(context.sign().as_ref().try_into().expect("SHA-256 has 32 bytes"))
     }
 
     /// The public half.
@@ -137,11 +200,12 @@ impl fmt::Debug for Signer {
 pub struct Verifier {
     /// Parsed once: verifying takes 21 us so, against 229 us from bytes.
     key: ParsedPublicKey,
+    legacy: ParsedPublicKey,
     fingerprint: [u8; 32],
 }
 
 impl Verifier {
-    /// Reads SPKI or PKCS#1, as PEM or as bare base64.
+    /// Reads SPKI or PKCS#1, as PEM or as bare base64, or a certificate in PEM.
     pub fn parse(bytes: &[u8]) -> Result<Verifier, KeyFault> {
         Verifier::from_parts(&parse::public_key(bytes)?)
     }
@@ -151,12 +215,22 @@ impl Verifier {
         let der = parts.to_pkcs1_der().map_err(|_| KeyFault::Unsound)?;
         let spki = parts.to_public_key_der().map_err(|_| KeyFault::Unsound)?;
         let key = ParsedPublicKey::new(&RSA_PKCS1_2048_8192_SHA256, der.as_bytes()).map_err(|_| KeyFault::Unsound)?;
-        Ok(Verifier { key, fingerprint: Sha256::digest(spki.as_bytes()).into() })
+        let legacy = ParsedPublicKey::new(&RSA_PKCS1_2048_8192_SHA1_FOR_LEGACY_USE_ONLY, der.as_bytes());
+        let legacy = legacy.map_err(|_| KeyFault::Unsound)?;
+        Ok(Verifier { key, legacy, fingerprint: Sha256::digest(spki.as_bytes()).into() })
     }
 
-    /// Whether `signature` was made over `message` by this key's private half.
+    /// Whether `signature` was made with SHA-256 over `message` by this key's private half.
     pub fn verify(&self, message: &[u8], signature: &[u8]) -> bool {
         self.key.verify_sig(message, signature).is_ok()
+    }
+
+    /// Whether `signature` was made with `hash` over `message` by this key's private half.
+    pub fn verify_with(&self, hash: Hash, message: &[u8], signature: &[u8]) -> bool {
+        match hash {
+            Hash::Sha256 => self.verify(message, signature),
+            Hash::Sha1 => self.legacy.verify_sig(message, signature).is_ok(),
+        }
     }
 
     /// Whether both are one key: the app's own public key is often given for the platform's.
@@ -167,11 +241,7 @@ impl Verifier {
     /// SHA-256 of the key's SPKI form in hexadecimal, as
     /// `openssl pkey -pubin -in KEY -outform DER | openssl sha256` prints it.
     pub fn fingerprint(&self) -> String {
-        use std::fmt::Write as _;
-        self.fingerprint.iter().fold(String::with_capacity(64), |mut hex, byte| {
-            write!(hex, "{byte:02x}").expect("a String takes every character");
-            hex
-        })
+        hex(&self.fingerprint)
     }
 }
 
@@ -179,6 +249,10 @@ impl fmt::Debug for Verifier {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "Verifier({})", self.fingerprint())
     }
+}
+
+fn hex(bytes: &[u8]) -> String {
+    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
 fn check_size(key: &impl PublicKeyParts) -> Result<(), KeyFault> {
@@ -226,6 +300,26 @@ mod tests {
     }
 
     #[test]
+    fn sha1_is_another_signature() {
+        let signature = KEY.sign_with(Hash::Sha1, b"message");
+        assert!(KEY.public().verify_with(Hash::Sha1, b"message", &signature));
+        assert!(!KEY.public().verify_with(Hash::Sha1, b"massage", &signature));
+        assert!(!KEY.public().verify_with(Hash::Sha256, b"message", &signature));
+        assert_eq!(KEY.sign_with(Hash::Sha256, b"message"), KEY.sign(b"message"));
+        assert_eq!(Hash::Sha1.hex(b"abc"), "a9993e364706816aba3e25717850c26c9cd0d89d");
+    }
+
+    #[test]
+    fn what_is_derived_depends_on_key_purpose_and_message() {
+        let derived = KEY.derive("a", b"message");
+        assert_eq!(derived, KEY.derive("a", b"message"));
+        let other = Signer::generate(2048).unwrap();
+        for different in [KEY.derive("b", b"message"), KEY.derive("a", b"massage"), other.derive("a", b"message")] {
+            assert_ne!(derived, different);
+        }
+    }
+
+    #[test]
     fn every_form_of_a_private_key_is_the_same_key() {
         let pem = KEY.private_pem();
         let pkcs1_pem = KEY.0.parts.to_pkcs1_pem(LineEnding::CRLF).unwrap();
@@ -260,7 +354,9 @@ mod tests {
         assert_eq!(Verifier::parse(&pkcs8).unwrap_err(), KeyFault::PrivateForPublic);
         assert_eq!(Signer::parse(&spki).unwrap_err(), KeyFault::PublicForPrivate);
         let certificate = b"-----BEGIN CERTIFICATE-----\nMIID\n-----END CERTIFICATE-----\n";
-        assert_eq!(Verifier::parse(certificate).unwrap_err(), KeyFault::Certificate);
+        assert_eq!(Signer::parse(certificate).unwrap_err(), KeyFault::Certificate);
+        assert_eq!(Verifier::parse(certificate).unwrap_err(), KeyFault::DamagedCertificate);
+        assert_eq!(Certificate::parse(public.as_bytes()).unwrap_err(), KeyFault::NoCertificate);
         let locked = b"-----BEGIN ENCRYPTED PRIVATE KEY-----\nMIID\n-----END ENCRYPTED PRIVATE KEY-----\n";
         assert_eq!(Signer::parse(locked).unwrap_err(), KeyFault::Encrypted);
         for hopeless in [&b""[..], b"hello", b"\xff\xfe", b"-----BEGIN PUBLIC KEY-----", &pkcs8[..400]] {

@@ -6,10 +6,15 @@
 //! it and round trips are tests for free.
 
 pub mod alipayhk_card;
+pub mod charset;
 pub mod crypto;
+pub mod explain;
+pub mod form;
 pub mod intl_pass;
 pub mod json;
+pub mod marketing_card;
 pub mod pass;
+pub mod reading;
 pub mod retry_after;
 pub mod row;
 pub mod setting;
@@ -18,9 +23,10 @@ use std::borrow::Cow;
 
 use crate::model::{Delta, LocalTime, Reading, Reject, Status, Verdict};
 use crypto::{Signer, Verifier};
+use setting::{Keys, Vault};
 
 /// Every dialect; a fourth is one more line here.
-pub const DIALECTS: &[Entry] = &[alipayhk_card::ENTRY, intl_pass::ENTRY];
+pub const DIALECTS: &[Entry] = &[alipayhk_card::ENTRY, intl_pass::ENTRY, marketing_card::ENTRY];
 
 /// The dialect of that word.
 pub fn entry(name: &str) -> Option<&'static Entry> {
@@ -77,7 +83,19 @@ pub struct Entry {
     pub codes: &'static [Code],
     /// Builds the dialect from the whole `[gateway]` table. Common keys (url, keys, timeouts) are in it too and are
     /// ignored.
-    pub build: fn(&toml::Table) -> Result<Box<dyn Dialect>, SettingFault>,
+    pub build: fn(&Keys<'_>) -> Result<Box<dyn Dialect>, SettingFault>,
+}
+
+impl Entry {
+    /// Builds the dialect; `vault` opens the secrets that the settings name.
+    pub fn open(&self, table: &toml::Table, vault: &Vault<'_>) -> Result<Box<dyn Dialect>, SettingFault> {
+        (self.build)(&Keys::gateway(table, vault))
+    }
+
+    /// Whether the dialect can be built, as far as that shows without opening a secret.
+    pub fn check(&self, table: &toml::Table) -> Result<(), SettingFault> {
+        (self.build)(&Keys::unopened(table)).map(drop)
+    }
 }
 
 /// One line of a dialect's table of codes.
@@ -138,6 +156,11 @@ pub trait Dialect: Send + Sync {
 
     /// What a reply means. Any of `keys` verifies.
     fn reply(&self, reply: &Reply, keys: &[Verifier]) -> Reading;
+
+    /// The platform's keys that the dialect's own settings bring (certificates), beside those of `platform_keys`.
+    fn verifiers(&self) -> Vec<Verifier> {
+        Vec::new()
+    }
 
     /// The gateway's side of [`Dialect::request`]: verifies over the received bytes and reads the call.
     fn read_call(&self, request: &Request, key: &Verifier) -> Result<Call, CallFault>;

@@ -1,6 +1,28 @@
-//! Typed reading of `[gateway]` keys.
+//! Typed reading of `[gateway]` keys. Settings name their secrets and do not hold them: whoever builds a dialect
+//! brings a [`Vault`], so that files and the environment stay at the edges.
+
+use std::fmt::Display;
+
+use zeroize::Zeroizing;
 
 use super::SettingFault;
+
+/// Whether others may see what a setting names.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Secrecy {
+    /// Ours alone: a key, a token.
+    Private,
+    /// A public key or a certificate.
+    Public,
+}
+
+/// Opens what a setting names (`file:`, `env:`, `cred:`). Its error says what could not be read and why.
+pub type Vault<'a> = dyn Fn(&str, Secrecy) -> Result<Zeroizing<Vec<u8>>, String> + 'a;
+
+/// The vault of those who have no secrets.
+pub fn no_vault(_: &str, _: Secrecy) -> Result<Zeroizing<Vec<u8>>, String> {
+    Err("there are no secrets here".to_owned())
+}
 
 /// The `[gateway]` table of a job, or a table below it.
 #[derive(Clone, Copy)]
@@ -8,17 +30,44 @@ pub struct Keys<'a> {
     table: &'a toml::Table,
     /// Where the table stands below `gateway`, with its dot; empty for `[gateway]` itself.
     prefix: &'a str,
+    /// `None` where settings are only checked.
+    vault: Option<&'a Vault<'a>>,
 }
 
 impl<'a> Keys<'a> {
     /// The keys of `[gateway]`.
-    pub fn gateway(table: &'a toml::Table) -> Keys<'a> {
-        Keys { table, prefix: "" }
+    pub fn gateway(table: &'a toml::Table, vault: &'a Vault<'a>) -> Keys<'a> {
+        Keys { table, prefix: "", vault: Some(vault) }
+    }
+
+    /// The keys of `[gateway]`, with every secret left where it is. What is built so may be looked at, never used.
+    pub(super) fn unopened(table: &'a toml::Table) -> Keys<'a> {
+        Keys { table, prefix: "", vault: None }
     }
 
     /// The keys of a table below it; `prefix` ends with a dot.
-    pub fn below(table: &'a toml::Table, prefix: &'a str) -> Keys<'a> {
-        Keys { table, prefix }
+    pub fn below<'b>(&self, table: &'b toml::Table, prefix: &'b str) -> Keys<'b>
+    where
+        'a: 'b,
+    {
+        Keys { table, prefix, vault: self.vault }
+    }
+
+    /// A table below it; `None` where it is absent. `prefix` is its name and a dot.
+    pub fn table(&self, key: &str, prefix: &'a str) -> Result<Option<Keys<'a>>, SettingFault> {
+        match self.get(key) {
+            None => Ok(None),
+            Some(toml::Value::Table(table)) => Ok(Some(self.below(table, prefix))),
+            Some(other) => Err(self.mistyped(key, other, "a table")),
+        }
+    }
+
+    /// A fault for the first key that is not among `known`.
+    pub fn only(&self, known: &[&str]) -> Result<(), SettingFault> {
+        match self.table.keys().find(|key| !known.contains(&key.as_str())) {
+            Some(other) => Err(self.fault(other, format!("is not known; expected {}", known.join(", ")))),
+            None => Ok(()),
+        }
     }
 
     /// A fault of `key`.
@@ -51,6 +100,52 @@ impl<'a> Keys<'a> {
             return Err(self.fault(key, format!("found {text:?}, expected visible ASCII characters without blanks")));
         }
         Ok(text)
+    }
+
+    /// Whether a secret is named.
+    pub fn names(&self, key: &str) -> bool {
+        self.get(key).is_some_and(|value| value.as_str() != Some(""))
+    }
+
+    /// What a key names, as `parse` reads it. `None` where it names nothing, and where secrets stay unopened.
+    pub fn secret<T, E: Display>(
+        &self,
+        key: &str,
+        secrecy: Secrecy,
+        parse: impl Fn(&[u8]) -> Result<T, E>,
+    ) -> Result<Option<T>, SettingFault> {
+        match self.text(key)? {
+            None | Some("") => Ok(None),
+            Some(place) => self.open(key, place, secrecy, parse),
+        }
+    }
+
+    /// What each of a list names, as `parse` reads it; none of them where secrets stay unopened.
+    pub fn secrets<T, E: Display>(
+        &self,
+        key: &str,
+        secrecy: Secrecy,
+        parse: impl Fn(&[u8]) -> Result<T, E>,
+    ) -> Result<Vec<T>, SettingFault> {
+        let places = self.texts(key, &[])?;
+        places.into_iter().filter_map(|place| self.open(key, place, secrecy, &parse).transpose()).collect()
+    }
+
+    fn open<T, E: Display>(
+        &self,
+        key: &str,
+        place: &str,
+        secrecy: Secrecy,
+        parse: impl Fn(&[u8]) -> Result<T, E>,
+    ) -> Result<Option<T>, SettingFault> {
+        if !["file:", "env:", "cred:"].iter().any(|kind| place.strip_prefix(kind).is_some_and(|name| !name.is_empty()))
+        {
+            // Whatever stands there may be the secret itself: it is not shown.
+            return Err(self.fault(key, "expected where it is: \"file:PATH\", \"env:NAME\" or \"cred:NAME\""));
+        }
+        let Some(vault) = self.vault else { return Ok(None) };
+        let bytes = vault(place, secrecy).map_err(|fault| self.fault(key, fault))?;
+        parse(&bytes).map(Some).map_err(|fault| self.fault(key, format!("{place}: {fault}")))
     }
 
     /// A list of texts, none of them empty or twice.
@@ -125,7 +220,7 @@ mod tests {
     fn values_of_the_wrong_type_are_named() {
         let table: toml::Table =
             "path = 1\nflag = 'yes'\nlist = ['a', 'a']\nversion = -1\nword = 'no'".parse().unwrap();
-        let keys = Keys::gateway(&table);
+        let keys = Keys::gateway(&table, &no_vault);
         for (fault, expected) in [
             (keys.token("path", None).unwrap_err(), "gateway.path: found integer `1`, expected a text in quotes"),
             (keys.token("client_id", None).unwrap_err(), "gateway.client_id: missing; this dialect needs it"),
@@ -141,5 +236,28 @@ mod tests {
         assert!(keys.number("version", 1).is_err());
         assert!(keys.token("blank", Some("a b")).is_err());
         assert_eq!(keys.number("other", 7), Ok(7));
+    }
+
+    #[test]
+    fn secrets_are_named_and_opened_by_whoever_builds() {
+        let table: toml::Table =
+            "key = 'env:KEY'\nkeys = ['file:a', 'file:b']\nliteral = 'MIIEvQ'\nnone = ''".parse().unwrap();
+        let vault = |place: &str, _| Ok(Zeroizing::new(place.as_bytes().to_vec()));
+        let text = |bytes: &[u8]| String::from_utf8(bytes.to_vec());
+        let keys = Keys::gateway(&table, &vault);
+        assert_eq!(keys.secret("key", Secrecy::Private, text), Ok(Some("env:KEY".to_owned())));
+        assert_eq!(keys.secret("none", Secrecy::Private, text), Ok(None));
+        assert_eq!(keys.secrets("keys", Secrecy::Public, text), Ok(vec!["file:a".to_owned(), "file:b".to_owned()]));
+        let fault = keys.secret("literal", Secrecy::Private, text).unwrap_err().to_string();
+        assert!(fault.contains("file:PATH") && !fault.contains("MIIEvQ"), "{fault}");
+        let no = |_: &[u8]| Err::<(), _>("no key");
+        assert_eq!(keys.secret("key", Secrecy::Private, no).unwrap_err().to_string(), "gateway.key: env:KEY: no key");
+
+        let unopened = Keys::unopened(&table);
+        assert_eq!(unopened.secret("key", Secrecy::Private, no), Ok(None));
+        assert!(unopened.names("key") && !unopened.names("none") && !unopened.names("other"));
+        assert!(unopened.secret("literal", Secrecy::Private, no).is_err());
+        let closed = Keys::gateway(&table, &no_vault);
+        assert!(closed.secret("key", Secrecy::Private, text).unwrap_err().text.contains("no secrets here"));
     }
 }

@@ -14,3 +14,5 @@ mod simulate;
 mod tidy;
 mod usage;
 mod wire;
+mod wire_command;
+mod wycheproof;

@@ -76,7 +76,7 @@ impl Drop for Sandbox {
 
 fn alipayhk() -> Box<dyn Dialect> {
     let table = toml::from_str("merchant_id = 'M1'\nclient_id = '2110200000000044'").unwrap();
-    (wire::entry("alipayhk-card").unwrap().build)(&table).unwrap()
+    wire::entry("alipayhk-card").unwrap().open(&table, &wire::setting::no_vault).unwrap()
 }
 
 fn body(card: &str, points: u32) -> Vec<u8> {

@@ -6,15 +6,16 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use passync::model::{Delta, Field, LocalTime, Value, Verdict};
-use passync::wire::crypto::{Signer, Verifier};
+use passync::wire::crypto::{Certificate, Signer, Verifier};
 use passync::wire::json::Json;
+use passync::wire::marketing_card::params::Params;
 use passync::wire::pass::head;
 use passync::wire::{self, Answer, CallFault, Dialect, Reply, Request, RowRules, header};
 
 const UPDATE_PASS: &str = "/api/open/alipay/v1/ipass/pass/manage/updatePass";
 
 /// A folder of `../shared`; `None`, with a notice, where it is absent.
-fn shared(folder: &str) -> Option<PathBuf> {
+pub fn shared(folder: &str) -> Option<PathBuf> {
     let path = Path::new(concat!(env!("CARGO_MANIFEST_DIR"), "/../shared")).join(folder);
     if path.exists() {
         return Some(path);
@@ -84,7 +85,7 @@ fn platform() -> Option<Verifier> {
 
 fn dialect(name: &str, settings: &str) -> Box<dyn Dialect> {
     let table = format!("client_id = '2110200000000044'\n{settings}").parse().unwrap();
-    (wire::entry(name).unwrap().build)(&table).unwrap()
+    wire::entry(name).unwrap().open(&table, &wire::setting::no_vault).unwrap()
 }
 
 fn hk(settings: &str) -> Box<dyn Dialect> {
@@ -118,7 +119,11 @@ fn every_form_of_every_key_file_is_read() {
         let other = Verifier::parse(&key_file(&format!("platform.{public}")).unwrap()).unwrap();
         assert!(!other.same_key(&merchant.public()), "{public}");
     }
-    let fault = Verifier::parse(&key_file("alipay.crt").unwrap()).unwrap_err();
+    for (certificate, public) in [("app.crt", "merchant.spki.pem"), ("alipay.crt", "platform.spki.pem")] {
+        let inside = Verifier::parse(&key_file(certificate).unwrap()).unwrap();
+        assert!(inside.same_key(&Verifier::parse(&key_file(public).unwrap()).unwrap()), "{certificate}");
+    }
+    let fault = Signer::parse(&key_file("alipay.crt").unwrap()).unwrap_err();
     assert!(fault.to_string().contains("certificate"), "{fault}");
 }
 
@@ -139,7 +144,7 @@ fn requests_are_signed_as_the_vendors_sdk_signs_them() {
         let input = head::signing_input(&request.target, &case.client_id, &case.time, &request.body);
         assert_eq!(input, case.content_to_sign, "{name}: string to sign");
         let expected = case.signature_header.unwrap();
-        let read = |value: &str| head::read_signature(value).unwrap();
+        let read = |value: &str| head::read(value, head::SIGNATURE).unwrap();
         let written = header(&request.headers, "signature").unwrap();
         assert_eq!(read(written), read(&expected), "{name}: signature");
         assert_eq!(written, expected.replace(", ", ","), "{name}: header");
@@ -293,50 +298,6 @@ fn a_call_and_its_answer_make_the_round() {
 }
 
 #[test]
-fn wycheproof_verification() {
-    let Some(folder) = shared("suites/wycheproof/testvectors_v1") else { return };
-    for file in ["rsa_signature_2048_sha256_test.json", "rsa_signature_4096_sha256_test.json"] {
-        let suite = json(&folder.join(file));
-        for group in suite["testGroups"].as_array().unwrap() {
-            let key = Verifier::parse(group["publicKeyPem"].as_str().unwrap().as_bytes()).unwrap();
-            for test in group["tests"].as_array().unwrap() {
-                let verified = key.verify(&hex(&test["msg"]), &hex(&test["sig"]));
-                // "acceptable" is a signature that lacks the NULL of its algorithm: either answer conforms.
-                let expected = match test["result"].as_str().unwrap() {
-                    "valid" => true,
-                    "invalid" => false,
-                    _ => verified,
-                };
-                assert_eq!(verified, expected, "{file} {} {}", test["tcId"], test["comment"]);
-            }
-        }
-    }
-}
-
-#[test]
-fn wycheproof_signing() {
-    let Some(folder) = shared("suites/wycheproof/testvectors_v1") else { return };
-    let mut compared = 0;
-    for file in ["rsa_pkcs1_2048_sig_gen_test.json", "rsa_pkcs1_4096_sig_gen_test.json"] {
-        let suite = json(&folder.join(file));
-        for group in suite["testGroups"].as_array().unwrap().iter().filter(|group| group["sha"] == "SHA-256") {
-            // Keys with odd public exponents are for verifiers; some signers refuse them, and may.
-            let Ok(signer) = Signer::parse(group["privateKeyPem"].as_str().unwrap().as_bytes()) else { continue };
-            for test in group["tests"].as_array().unwrap() {
-                assert_eq!(signer.sign(&hex(&test["msg"])), hex(&test["sig"]), "{file} {}", test["tcId"]);
-                compared += 1;
-            }
-        }
-    }
-    assert!(compared >= 16, "only {compared} signatures were compared");
-}
-
-fn hex(text: &serde_json::Value) -> Vec<u8> {
-    let text = text.as_str().unwrap();
-    (0..text.len()).step_by(2).map(|at| u8::from_str_radix(&text[at..at + 2], 16).unwrap()).collect()
-}
-
-#[test]
 fn json_suite() {
     let Some(folder) = shared("suites/json-test-suite/test_parsing") else { return };
     let mut seen = 0;
@@ -352,4 +313,149 @@ fn json_suite() {
         seen += 1;
     }
     assert!(seen > 100, "only {seen} files");
+}
+
+/// A dialect whose secrets are the files of `vectors/keys`.
+fn with_key_files(name: &str, settings: &str) -> Box<dyn Dialect> {
+    let vault = |place: &str, _| {
+        let bytes = place.strip_prefix("file:").and_then(key_file);
+        bytes.map(zeroize::Zeroizing::new).ok_or_else(|| format!("{place} is not there"))
+    };
+    let table = settings.parse().unwrap();
+    wire::entry(name).unwrap().open(&table, &vault).unwrap()
+}
+
+#[test]
+fn certificates_are_named_as_the_vendor_names_them() {
+    let Some(signer) = merchant() else { return };
+    let certificate = |name: &str| Certificate::parse(&key_file(name).unwrap()).unwrap();
+    // MD5 of "CN=Throwaway Test Root R1,OU=Certification Authority,O=Throwaway Test,C=CN" and the number in decimal.
+    for (name, sn) in [
+        ("alipay.crt", "0b24101f3c696cc432cc4f372282c12a"),
+        ("app.crt", "40515be40388123a1522b2d5dd0ed9cb"),
+        ("root.crt", "7d63ef59742304df2f04524de07a2f76"),
+    ] {
+        assert_eq!(certificate(name).sn, sn, "{name}");
+    }
+    let root = certificate("root.crt");
+    let bundle = [root.clone(), root.clone()];
+    assert_eq!(Certificate::root_sn(&bundle), Some(format!("{0}_{0}", root.sn)));
+
+    let dialect = with_key_files(
+        "marketing-card",
+        "app_id = '2014072300007148'\n[certificates]\napp = 'file:app.crt'\nroot = 'file:root.crt'\nplatform = ['file:alipay.crt']",
+    );
+    let request = dialect.request(b"{}", 1_795_227_630_000, &signer);
+    for (name, sn) in [("app_cert_sn", &certificate("app.crt").sn), ("alipay_root_cert_sn", &root.sn)] {
+        assert!(request.target.contains(&format!("&{name}={sn}&")), "{name}: {}", request.target);
+    }
+    let body = fs::read(shared("vectors/gw_resp/d12_cert_sn_between").unwrap().join("response.bin")).unwrap();
+    let reading = dialect.reply(&Reply { status: 200, headers: vec![], body }, &dialect.verifiers());
+    assert_eq!((reading.verdict, reading.verified), (Verdict::Applied, Some(true)));
+}
+
+const CARD: &str = "app_id = '2014072300007148'\n";
+/// 2026-11-21 10:20:30 in GMT+8.
+const CARD_MS: i64 = 1_795_227_630_000;
+
+#[test]
+fn calls_of_marketing_card_are_the_vectors_step_by_step() {
+    let Some(signer) = merchant() else { return };
+    for (name, settings) in [
+        ("c01_utf8_rsa2", ""),
+        ("c02_gbk_rsa2", "charset = 'GBK'"),
+        ("c04_utf8_rsa1", "sign_type = 'RSA'"),
+        ("c10_pretty_biz_content", ""),
+        ("c11_merchant_card_msg", ""),
+        ("n01_node_utf8_rsa2", "format = ''"),
+        ("n03_node_rsa1", "format = ''\nsign_type = 'RSA'"),
+        ("n04_node_aes", "format = ''\naes_key = 'file:aes_gateway.b64'"),
+    ] {
+        let folder = shared("vectors/gw_req").unwrap().join(name);
+        let content = fs::read(folder.join("biz_content.bin")).unwrap();
+        let dialect = with_key_files("marketing-card", &format!("{CARD}{settings}"));
+        let request = dialect.request(&content, CARD_MS, &signer);
+        let params = Params::of_request(&request.target, &request.body).unwrap();
+        // The vectors spell the charset in their own ways.
+        let charset = json(&folder.join("meta.json"))["params"]["charset"].as_str().unwrap().to_owned();
+        let spelt = |text: Vec<u8>| {
+            String::from_utf8_lossy(&text)
+                .replace(&format!("charset={charset}"), &format!("charset={}", charset.to_uppercase()))
+        };
+        assert_eq!(
+            spelt(params.signing_input()),
+            spelt(fs::read(folder.join("sign_content.bin")).unwrap()),
+            "{name}: string to sign"
+        );
+        if charset == charset.to_uppercase() {
+            assert_eq!(
+                params.get("sign").unwrap(),
+                fs::read(folder.join("sign.b64")).unwrap().trim_ascii(),
+                "{name}: signature"
+            );
+        }
+    }
+}
+
+#[test]
+fn a_gateway_reads_the_vendors_calls_of_marketing_card() {
+    let Some(signer) = merchant() else { return };
+    for (name, settings) in [
+        ("c01_utf8_rsa2", ""),
+        ("c02_gbk_rsa2", "charset = 'GBK'"),
+        ("c09_app_auth_token", ""),
+        ("c10_pretty_biz_content", ""),
+        ("f01_fzlee_get", ""),
+        ("n02_node_app_auth_token", ""),
+        ("n03_node_rsa1", ""),
+        ("n04_node_aes", "aes_key = 'file:aes_gateway.b64'"),
+    ] {
+        let folder = shared("vectors/gw_req").unwrap().join(name);
+        let read = |file: &str| fs::read(folder.join(file)).unwrap().trim_ascii().to_vec();
+        let target = format!("/gateway.do?{}", String::from_utf8(read("query.txt")).unwrap());
+        let request = Request { target, headers: vec![], body: read("form.txt") };
+        let dialect = with_key_files("marketing-card", &format!("{CARD}{settings}"));
+        let call = dialect.read_call(&request, &signer.public()).unwrap();
+        assert_eq!((call.card.as_str(), call.sent_at.as_str()), ("000001", "2026-11-21 10:20:30"), "{name}");
+        assert!(call.members.contains(&("level".into(), "金卡".into())), "{name}: {:?}", call.members);
+        assert!(call.members.contains(&("points".into(), "88".into())), "{name}: {:?}", call.members);
+    }
+}
+
+#[test]
+fn an_encrypted_call_is_read_as_openssl_made_it() {
+    let Some(case) = Case::read("e01_encrypted_request") else { return };
+    let folder = shared("vectors/hk/e01_encrypted_request").unwrap();
+    let settings = |own: &str, peer: &str| {
+        format!(
+            "merchant_id = '2160120036095023'\nclient_id = '{}'\n[encryption]\nprivate_key = 'file:{own}.pkcs8.pem'\npeer_key = 'file:{peer}.spki.pem'",
+            case.client_id
+        )
+    };
+    // The gateway holds the private half of the key that the client wraps for.
+    let gateway = with_key_files("alipayhk-card", &settings("platform", "merchant"));
+    let client = with_key_files("alipayhk-card", &settings("merchant", "platform"));
+    let mut headers = as_request(&case);
+    headers.push(("encrypt".into(), fs::read_to_string(folder.join("encrypt_header.txt")).unwrap()));
+    let request = Request { target: UPDATE_PASS.into(), headers, body: case.body.clone() };
+    let signer = merchant().unwrap();
+    let call = gateway.read_call(&request, &signer.public()).unwrap();
+    let plain = fs::read(folder.join("plaintext.bin")).unwrap();
+    assert_eq!(call.body, plain);
+
+    let ours = client.request(&plain, case.time_ms(), &signer);
+    assert_eq!(ours, client.request(&plain, case.time_ms(), &signer), "every attempt sends the same bytes");
+    assert_eq!(gateway.read_call(&ours, &signer.public()).unwrap().body, plain);
+    assert!(matches!(hk("").read_call(&ours, &signer.public()), Err(CallFault::Parameter(_))));
+
+    let platform = Signer::parse(&key_file("platform.pkcs8.pem").unwrap()).unwrap();
+    let answer = Answer { code: "SUCCESS".into(), status: "S".into(), message: "ok".into(), trace_id: String::new() };
+    let reply = gateway.write_reply(&answer, case.time_ms(), Some(&platform));
+    let read = |dialect: &dyn Dialect, reply: &Reply| {
+        let reading = dialect.reply(reply, &[platform.public()]);
+        (reading.verdict, reading.verified, reading.code)
+    };
+    assert_eq!(read(&*client, &reply), (Verdict::Applied, Some(true), "SUCCESS".into()));
+    assert_eq!(read(&*hk(""), &reply), (Verdict::InDoubt, Some(false), "ENCRYPTED_REPLY".into()));
+    assert_eq!(read(&*gateway, &reply), (Verdict::InDoubt, Some(true), "GARBAGE".into()), "wrapped for another key");
 }

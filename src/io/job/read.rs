@@ -335,7 +335,7 @@ impl Layers<'_> {
             }
             return;
         };
-        let Err(SettingFault { key, text }) = (dialect.build)(table) else { return };
+        let Err(SettingFault { key, text }) = dialect.check(table) else { return };
         let path = format!("gateway.{key}");
         if self.root.at(&path).is_some() {
             self.fault(&path, &text, "here", None);

@@ -148,6 +148,21 @@ pub enum Secret {
     Cred(String),
 }
 
+impl Secret {
+    /// Reads `file:PATH`, `env:NAME` or `cred:NAME`; anything else may be the secret itself, and is none.
+    pub fn parse(text: &str) -> Option<Secret> {
+        let (kind, place) = text.split_once(':')?;
+        let is_name =
+            !place.is_empty() && place.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"_-.".contains(&byte));
+        match kind {
+            "file" if !place.is_empty() => Some(Secret::File(PathBuf::from(place))),
+            "env" if is_name => Some(Secret::Env(place.to_owned())),
+            "cred" if is_name && !place.starts_with('.') => Some(Secret::Cred(place.to_owned())),
+            _ => None,
+        }
+    }
+}
+
 /// `[limits]`.
 #[derive(Clone, Debug)]
 pub struct Limits {

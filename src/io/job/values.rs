@@ -288,20 +288,13 @@ fn unknown_brace(pattern: &str) -> Option<&str> {
 
 /// Where a secret is. A secret itself is refused, and not shown.
 pub fn secret(base: &Path) -> impl Fn(&Node) -> Parsed<Secret> {
-    move |node| {
-        let text = text(node)?;
-        let (kind, place) = text.split_once(':').unwrap_or_default();
-        let is_name =
-            !place.is_empty() && place.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"_-.".contains(&byte));
-        match kind {
-            "file" if !place.is_empty() => Ok(Secret::File(base.join(place))),
-            "env" if is_name => Ok(Secret::Env(place.to_owned())),
-            "cred" if is_name && !place.starts_with('.') => Ok(Secret::Cred(place.to_owned())),
-            _ => wrong_secret(
-                node,
-                "where the secret is: \"file:PATH\", \"env:NAME\" or \"cred:NAME\"",
-                "a key never stands in a job file; put it into a file of its own, chmod 600, and write \"file:PATH\"",
-            ),
-        }
+    move |node| match Secret::parse(&text(node)?) {
+        Some(Secret::File(path)) => Ok(Secret::File(base.join(path))),
+        Some(named) => Ok(named),
+        None => wrong_secret(
+            node,
+            "where the secret is: \"file:PATH\", \"env:NAME\" or \"cred:NAME\"",
+            "a key never stands in a job file; put it into a file of its own, chmod 600, and write \"file:PATH\"",
+        ),
     }
 }

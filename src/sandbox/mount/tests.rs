@@ -137,7 +137,8 @@ fn each_delivery_looks_on_the_wire_as_it_should() {
 #[test]
 fn the_client_reads_each_fault_as_the_contract_says() {
     let table = toml::from_str("merchant_id = '2160120036095023'\nclient_id = '2110200000000044'").unwrap();
-    let dialect: Arc<dyn Dialect> = (wire::entry("alipayhk-card").unwrap().build)(&table).unwrap().into();
+    let dialect: Arc<dyn Dialect> =
+        wire::entry("alipayhk-card").unwrap().open(&table, &wire::setting::no_vault).unwrap().into();
     let body = r#"{"merchantId":"2160120036095023","userId":"2088","passId":"0042","status":"UPDATE","updateDetailType":"UPDATE_MEMBER_CARD","dataInfo":{"$points_zh_HK$":10}}"#;
     for (fault, verdict, verified) in [
         ("", Verdict::Applied, Some(true)),

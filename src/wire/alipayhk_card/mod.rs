@@ -38,7 +38,7 @@ pub const ENTRY: Entry = Entry {
         "encryption",
     ],
     codes: codes::CODES,
-    build: |table| Ok(Box::new(AlipayHkCard::from_settings(table)?)),
+    build: |keys| Ok(Box::new(AlipayHkCard::from_settings(keys)?)),
 };
 
 /// The dialect with its settings.
@@ -55,16 +55,15 @@ struct AlipayHkCard {
 }
 
 impl AlipayHkCard {
-    fn from_settings(table: &toml::Table) -> Result<AlipayHkCard, SettingFault> {
-        let keys = Keys::gateway(table);
+    fn from_settings(keys: &Keys<'_>) -> Result<AlipayHkCard, SettingFault> {
         Ok(AlipayHkCard {
-            endpoint: Endpoint::from_settings(&keys, "resultInfo")?,
-            locales: Locales::from_settings(&keys)?,
+            endpoint: Endpoint::from_settings(keys, "resultInfo")?,
+            locales: Locales::from_settings(keys)?,
             null_bill_fields: keys.word("bill_fields", &[("omit", false), ("null", true)], false)?,
             end_date_as_number: keys.word("end_date_as", &[("string", false), ("number", true)], false)?,
             code_info: keys.flag("code_info", false)?,
-            data_names_number: data::numbers_from_settings(&keys)?,
-            extras: extra::from_settings(&keys, &body::MEMBERS, |name| columns::column(name).is_some())?,
+            data_names_number: data::numbers_from_settings(keys)?,
+            extras: extra::from_settings(keys, &body::MEMBERS, |name| columns::column(name).is_some())?,
         })
     }
 }
@@ -111,8 +110,8 @@ impl Dialect for AlipayHkCard {
     }
 
     fn read_call(&self, request: &Request, key: &Verifier) -> Result<Call, CallFault> {
-        let sent_at = self.endpoint.admit(request, key)?;
-        body::read(self, &request.body, sent_at)
+        let (sent_at, body) = self.endpoint.admit(request, key)?;
+        body::read(self, &body, sent_at)
     }
 
     fn write_reply(&self, answer: &Answer, now_ms: i64, signer: Option<&Signer>) -> Reply {

@@ -7,13 +7,15 @@ use proptest::prelude::*;
 
 use super::*;
 use crate::model::{LocalTime, Reject, Rule, Status};
+use crate::wire::setting::no_vault;
 
 fn dialect(settings: &str) -> AlipayHkCard {
     try_dialect(settings).unwrap()
 }
 
 fn try_dialect(settings: &str) -> Result<AlipayHkCard, SettingFault> {
-    AlipayHkCard::from_settings(&format!("merchant_id = 'm1'\nclient_id = 'c1'\n{settings}").parse().unwrap())
+    let table = format!("merchant_id = 'm1'\nclient_id = 'c1'\n{settings}").parse().unwrap();
+    AlipayHkCard::from_settings(&Keys::gateway(&table, &no_vault))
 }
 
 fn rules() -> RowRules {
@@ -47,6 +49,21 @@ fn names(delta: &Delta) -> Vec<&str> {
 
 const HEAD: &str =
     r#"{"merchantId":"m1","userId":"u1","passId":"p1","status":"UPDATE","updateDetailType":"UPDATE_MEMBER_CARD""#;
+
+#[test]
+fn another_locale_in_the_settings_is_no_other_content() {
+    let content = |locales: &str, row: &[(&str, &str)]| {
+        read(&dialect(&format!("locales = {locales}")), row).unwrap().content_digest()
+    };
+    let (two, three) = ("['zh_HK', 'en_US']", "['en_US', 'pt_PT', 'zh_HK']");
+    for row in [&[("level", "Gold")][..], &[("level", "Gold"), ("level.zh_HK", "金卡")], &[("points", "7")]] {
+        assert_eq!(content(two, row), content(three, row), "{row:?}");
+    }
+    let gold = content(two, &[("level", "Gold")]);
+    assert_ne!(gold, content(two, &[("level", "Silver")]));
+    assert_ne!(gold, content(two, &[("level", "Gold"), ("level.zh_HK", "金卡")]));
+    assert_ne!(gold, content(two, &[("level.zh_HK", "Gold")]));
+}
 
 #[test]
 fn level_fills_every_locale_that_has_none_of_its_own() {
@@ -203,14 +220,19 @@ fn settings_that_cannot_be_meant() {
         ("key_version = '1'", "key_version"),
         ("request_time_format = 'epoch'", "request_time_format"),
         ("merchants = 'm2'", "merchants"),
-        ("encryption = {}", "encryption"),
+        ("encryption = {}", "encryption.peer_key"),
         ("[extra]\nendDate = { value = 'x' }", "extra.endDate"),
         ("[extra]\nx = { column = 'data.x' }", "extra.x.column"),
     ] {
         assert_eq!(try_dialect(setting).err().unwrap().key, key, "{setting}");
     }
     assert_eq!(
-        AlipayHkCard::from_settings(&toml::Table::new()).err().unwrap().to_string().split(':').next(),
+        AlipayHkCard::from_settings(&Keys::gateway(&toml::Table::new(), &no_vault))
+            .err()
+            .unwrap()
+            .to_string()
+            .split(':')
+            .next(),
         Some("gateway.merchant_id")
     );
     assert_eq!(dialect("").scope(), "alipayhk-card/c1");

@@ -7,10 +7,10 @@ use rsa::pkcs8::{DecodePrivateKey, DecodePublicKey};
 use rsa::{RsaPrivateKey, RsaPublicKey};
 use zeroize::Zeroizing;
 
-use super::KeyFault;
+use super::{Certificate, KeyFault};
 
 const PRIVATE_FORMS: &str = "PKCS#8 and PKCS#1, each as PEM and as bare base64";
-const PUBLIC_FORMS: &str = "SPKI and PKCS#1, each as PEM and as bare base64";
+const PUBLIC_FORMS: &str = "SPKI and PKCS#1, each as PEM and as bare base64, and certificates in PEM";
 const NOT_RSA: &str = "base64 of something that is not an RSA key of at most 4096 bits, or of part of one";
 
 /// Reads PKCS#8 or PKCS#1.
@@ -23,9 +23,12 @@ pub fn private_key(bytes: &[u8]) -> Result<RsaPrivateKey, KeyFault> {
     }
 }
 
-/// Reads SPKI or PKCS#1.
+/// Reads SPKI, PKCS#1 or a certificate.
 pub fn public_key(bytes: &[u8]) -> Result<RsaPublicKey, KeyFault> {
-    let der = der(bytes, PUBLIC_FORMS)?;
+    let der = match der(bytes, PUBLIC_FORMS) {
+        Err(KeyFault::Certificate) => return Certificate::parse(bytes)?.key(),
+        der => der?,
+    };
     match public_from(&der) {
         Some(key) => Ok(key),
         None if private_from(&der).is_some() => Err(KeyFault::PrivateForPublic),
@@ -41,11 +44,37 @@ fn public_from(der: &[u8]) -> Option<RsaPublicKey> {
     RsaPublicKey::from_public_key_der(der).ok().or_else(|| RsaPublicKey::from_pkcs1_der(der).ok())
 }
 
+/// The DER of every certificate in PEM; at least one.
+pub fn certificates(bytes: &[u8]) -> Result<Vec<Vec<u8>>, KeyFault> {
+    let text = std::str::from_utf8(bytes).map_err(|_| KeyFault::NoCertificate)?;
+    let mut found = Vec::new();
+    for block in text.split("-----BEGIN ").skip(1) {
+        match pem_body(block).ok_or(KeyFault::NoCertificate)? {
+            (label, body) if is_certificate(label) => {
+                let packed: String = body.split_ascii_whitespace().collect();
+                found.push(STANDARD.decode(packed).map_err(|_| KeyFault::DamagedCertificate)?);
+            }
+            _ => {}
+        }
+    }
+    if found.is_empty() { Err(KeyFault::NoCertificate) } else { Ok(found) }
+}
+
+fn is_certificate(label: &str) -> bool {
+    ["CERTIFICATE", "TRUSTED CERTIFICATE", "X509 CERTIFICATE"].contains(&label)
+}
+
 /// The bytes inside PEM or bare base64. The label of PEM is not trusted: consoles print keys under the wrong one.
 fn der(bytes: &[u8], tried: &'static str) -> Result<Zeroizing<Vec<u8>>, KeyFault> {
     let text = std::str::from_utf8(bytes).map_err(|_| unreadable("bytes that are not text (DER?)", tried))?;
     let base64 = match text.split_once("-----BEGIN ") {
-        Some((_, pem)) => pem_body(pem).ok_or_else(|| unreadable("PEM without its end", tried))??,
+        Some((_, pem)) => match pem_body(pem).ok_or_else(|| unreadable("PEM without its end", tried))? {
+            (label, _) if is_certificate(label) => return Err(KeyFault::Certificate),
+            (label, body) if label == "ENCRYPTED PRIVATE KEY" || body.contains("ENCRYPTED") => {
+                return Err(KeyFault::Encrypted);
+            }
+            (_, body) => body,
+        },
         None => text,
     };
     // Reserved whole, so that no half-filled copy is left behind by growing.
@@ -58,16 +87,11 @@ fn der(bytes: &[u8], tried: &'static str) -> Result<Zeroizing<Vec<u8>>, KeyFault
     Ok(Zeroizing::new(der))
 }
 
-/// What stands between the label and the end of the first PEM block; `None` without an end.
-fn pem_body(pem: &str) -> Option<Result<&str, KeyFault>> {
+/// The label of a PEM block and what stands between it and the end; `None` without an end.
+fn pem_body(pem: &str) -> Option<(&str, &str)> {
     let (label, rest) = pem.split_once("-----")?;
     let (body, _) = rest.split_once("-----END ")?;
-    Some(match label {
-        "CERTIFICATE" | "TRUSTED CERTIFICATE" | "X509 CERTIFICATE" => Err(KeyFault::Certificate),
-        "ENCRYPTED PRIVATE KEY" => Err(KeyFault::Encrypted),
-        _ if body.contains("ENCRYPTED") => Err(KeyFault::Encrypted),
-        _ => Ok(body),
-    })
+    Some((label, body))
 }
 
 fn unreadable(found: &'static str, tried: &'static str) -> KeyFault {

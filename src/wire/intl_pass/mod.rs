@@ -43,7 +43,7 @@ pub const ENTRY: Entry = Entry {
         "encryption",
     ],
     codes: codes::CODES,
-    build: |table| Ok(Box::new(IntlPass::from_settings(table)?)),
+    build: |keys| Ok(Box::new(IntlPass::from_settings(keys)?)),
 };
 
 /// The dialect with its settings.
@@ -62,23 +62,22 @@ struct IntlPass {
 }
 
 impl IntlPass {
-    fn from_settings(table: &toml::Table) -> Result<IntlPass, SettingFault> {
-        let keys = Keys::gateway(table);
+    fn from_settings(keys: &Keys<'_>) -> Result<IntlPass, SettingFault> {
         let names = [("table", &body::TABLE_NAMES), ("sample", &body::SAMPLE_NAMES)];
         let points_member = keys.token("points_member", Some("score"))?;
         if points_member == "level" || points_member.contains('$') {
             return Err(keys.fault("points_member", format!("found {points_member:?}, expected a name as score")));
         }
         Ok(IntlPass {
-            endpoint: Endpoint::from_settings(&keys, "result")?,
-            locales: Locales::from_settings(&keys)?,
+            endpoint: Endpoint::from_settings(keys, "result")?,
+            locales: Locales::from_settings(keys)?,
             names: keys.word("field_names", &names, &body::TABLE_NAMES)?,
             data_info_as_string: keys.word("data_info_as", &[("object", false), ("string", true)], false)?,
             end_date_zone: fixed_zone(&keys)?,
             allow_update: keys.flag("allow_update", false)?,
             points_member: points_member.to_owned(),
-            data_names_number: data::numbers_from_settings(&keys)?,
-            extras: extra::from_settings(&keys, &body::members(), |name| columns::column(name).is_some())?,
+            data_names_number: data::numbers_from_settings(keys)?,
+            extras: extra::from_settings(keys, &body::members(), |name| columns::column(name).is_some())?,
         })
     }
 }
@@ -137,8 +136,8 @@ impl Dialect for IntlPass {
     }
 
     fn read_call(&self, request: &Request, key: &Verifier) -> Result<Call, CallFault> {
-        let sent_at = self.endpoint.admit(request, key)?;
-        body::read(self, &request.body, sent_at)
+        let (sent_at, body) = self.endpoint.admit(request, key)?;
+        body::read(self, &body, sent_at)
     }
 
     fn write_reply(&self, answer: &Answer, now_ms: i64, signer: Option<&Signer>) -> Reply {

@@ -6,9 +6,11 @@ use proptest::prelude::*;
 
 use super::*;
 use crate::model::{LocalTime, Reject, Rule, Status};
+use crate::wire::setting::no_vault;
 
 fn try_dialect(settings: &str) -> Result<IntlPass, SettingFault> {
-    IntlPass::from_settings(&format!("merchant_id = 'm1'\nclient_id = 'c1'\n{settings}").parse().unwrap())
+    let table = format!("merchant_id = 'm1'\nclient_id = 'c1'\n{settings}").parse().unwrap();
+    IntlPass::from_settings(&Keys::gateway(&table, &no_vault))
 }
 
 fn dialect(settings: &str) -> IntlPass {

@@ -41,7 +41,7 @@ pub fn from_settings(
         if let Some(other) = table.keys().find(|name| !["column", "type", "value"].contains(&name.as_str())) {
             return Err(fault(format!("unknown key `{other}`; expected {EXPECTED}")));
         }
-        let inner = Keys::below(table, &prefix);
+        let inner = keys.below(table, &prefix);
         let source = match (inner.text("column")?, inner.get("value")) {
             (Some(column), None) => {
                 let twice = |extra: &Extra| matches!(&extra.source, Source::Column { name, .. } if name == column);
@@ -127,10 +127,11 @@ pub fn write(extras: &[Extra], delta: &Delta, body: &mut Object) {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::wire::setting::no_vault;
 
     fn read(text: &str) -> Result<Vec<Extra>, SettingFault> {
         let table: toml::Table = text.parse().unwrap();
-        from_settings(&Keys::gateway(&table), &["status"], |name| name == "points")
+        from_settings(&Keys::gateway(&table, &no_vault), &["status"], |name| name == "points")
     }
 
     #[test]

@@ -1,22 +1,32 @@
-//! The string that is signed, and the `Signature` header (PROTOCOL 1.1, 1.2).
+//! The string that is signed, and the headers `Signature` and `encrypt` (PROTOCOL 1.1, 1.2, 1.6).
 
 use std::fmt::Write as _;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 
+use crate::wire::form;
+
 /// The string that is signed, for a call with the request's time and for a reply with the response's:
 /// `POST SP path LF client-id . time . body`, byte for byte as sent.
 pub fn signing_input(path: &str, client_id: &str, time: &str, body: &[u8]) -> Vec<u8> {
-    let mut input = format!("POST {path}\n{client_id}.{time}.").into_bytes();
+    signing_input_of("POST", path, client_id, time, body)
+}
+
+/// The same for any method.
+pub fn signing_input_of(method: &str, path: &str, client_id: &str, time: &str, body: &[u8]) -> Vec<u8> {
+    let mut input = format!("{method} {path}\n{client_id}.{time}.").into_bytes();
     input.extend_from_slice(body);
     input
 }
 
-/// The value of a `Signature` header. The vendor's SDKs emit no spaces, so neither do we.
-pub fn write_signature(algorithm: &str, key_version: u32, signature: &[u8]) -> String {
-    let mut value = format!("algorithm={algorithm},keyVersion={key_version},signature=");
-    for character in STANDARD.encode(signature).chars() {
+/// What a signature stands under in its header.
+pub const SIGNATURE: &str = "signature";
+
+/// The value of a `Signature` or `encrypt` header. The vendor's SDKs emit no spaces, so neither do we.
+pub fn write(algorithm: &str, key_version: u32, name: &str, bytes: &[u8]) -> String {
+    let mut value = format!("algorithm={algorithm},keyVersion={key_version},{name}=");
+    for character in STANDARD.encode(bytes).chars() {
         match character {
             '+' | '/' | '=' => write!(value, "%{:02X}", character as u32).expect("a String takes every character"),
             plain => value.push(plain),
@@ -25,35 +35,35 @@ pub fn write_signature(algorithm: &str, key_version: u32, signature: &[u8]) -> S
     value
 }
 
-/// A `Signature` header as it was read.
+/// A `Signature` or `encrypt` header as it was read.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct SignatureHeader {
+pub struct Header {
     /// `algorithm`, empty where there is none.
     pub algorithm: String,
     /// `keyVersion`, empty where there is none.
     pub key_version: String,
-    /// The signature's bytes.
-    pub signature: Vec<u8>,
+    /// The signature, or the wrapped key.
+    pub bytes: Vec<u8>,
 }
 
-/// Why a `Signature` header cannot be read.
+/// Why a header cannot be read.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum HeaderFault {
-    /// No `signature=`.
-    #[error("the Signature header has no `signature=`")]
-    Missing,
+    /// No `signature=`, or what else was looked for.
+    #[error("it has no `{0}=`")]
+    Missing(&'static str),
     /// A key twice.
-    #[error("the Signature header has a key twice")]
+    #[error("it has a key twice")]
     Twice,
     /// Not base64.
-    #[error("the Signature header's signature is not base64, URL-encoded or plain")]
-    Base64,
+    #[error("its `{0}` is not base64, URL-encoded or plain")]
+    Base64(&'static str),
 }
 
-/// Reads a `Signature` header: keys in any order, spaces around them or not, values that may hold `=` themselves.
-/// The signature may be URL-encoded or not; only `%XX` is decoded, because `+` is a character of base64.
-pub fn read_signature(value: &str) -> Result<SignatureHeader, HeaderFault> {
-    let mut items = [("algorithm", None), ("keyVersion", None), ("signature", None)];
+/// Reads a header whose bytes stand under `name`: keys in any order, spaces around them or not, values that may hold
+/// `=` themselves. The bytes may be URL-encoded or not; only `%XX` is decoded, because `+` is a character of base64.
+pub fn read(value: &str, name: &'static str) -> Result<Header, HeaderFault> {
+    let mut items = [("algorithm", None), ("keyVersion", None), (name, None)];
     for (key, item) in value.split(',').filter_map(|item| item.split_once('=')) {
         let Some((_, slot)) = items.iter_mut().find(|(name, _)| name.eq_ignore_ascii_case(key.trim())) else {
             continue;
@@ -62,31 +72,14 @@ pub fn read_signature(value: &str) -> Result<SignatureHeader, HeaderFault> {
             return Err(HeaderFault::Twice);
         }
     }
-    let [algorithm, key_version, signature] = items.map(|(_, item)| item);
-    let signature = signature.ok_or(HeaderFault::Missing)?;
-    let base64 = percent_decoded(signature).ok_or(HeaderFault::Base64)?;
-    Ok(SignatureHeader {
+    let [algorithm, key_version, bytes] = items.map(|(_, item)| item);
+    let bytes = bytes.ok_or(HeaderFault::Missing(name))?;
+    let base64 = form::unescape(bytes.as_bytes(), false).ok_or(HeaderFault::Base64(name))?;
+    Ok(Header {
         algorithm: algorithm.unwrap_or_default().to_owned(),
         key_version: key_version.unwrap_or_default().to_owned(),
-        signature: STANDARD.decode(base64).map_err(|_| HeaderFault::Base64)?,
+        bytes: STANDARD.decode(base64).map_err(|_| HeaderFault::Base64(name))?,
     })
-}
-
-fn percent_decoded(text: &str) -> Option<Vec<u8>> {
-    let mut bytes = Vec::with_capacity(text.len());
-    let mut rest = text.as_bytes();
-    while let [first, after @ ..] = rest {
-        rest = after;
-        if *first != b'%' {
-            bytes.push(*first);
-            continue;
-        }
-        let [high, low, after @ ..] = rest else { return None };
-        let digit = |byte: &u8| char::from(*byte).to_digit(16);
-        bytes.push((digit(high)? * 16 + digit(low)?) as u8);
-        rest = after;
-    }
-    Some(bytes)
 }
 
 #[cfg(test)]
@@ -103,40 +96,41 @@ mod tests {
 
     #[test]
     fn headers_are_read_as_the_pages_and_the_wild_write_them() {
-        let expected = SignatureHeader {
-            algorithm: "RSA256".into(),
-            key_version: "2".into(),
-            signature: vec![0xfb, 0xff, 0xfe, 0x00],
-        };
+        let expected =
+            Header { algorithm: "RSA256".into(), key_version: "2".into(), bytes: vec![0xfb, 0xff, 0xfe, 0x00] };
         for value in [
             "algorithm=RSA256,keyVersion=2,signature=%2B%2F%2F%2BAA%3D%3D",
             "algorithm=RSA256, keyVersion=2, signature=%2b%2f%2f%2bAA%3d%3d",
             "signature=+//+AA==,keyVersion=2,algorithm=RSA256",
             " Algorithm = RSA256 ,keyversion=2,signature=+//+AA== ,other=1,",
         ] {
-            assert_eq!(read_signature(value).as_ref(), Ok(&expected), "{value}");
+            assert_eq!(read(value, SIGNATURE).as_ref(), Ok(&expected), "{value}");
         }
-        let bare = SignatureHeader { algorithm: String::new(), key_version: String::new(), ..expected };
-        assert_eq!(read_signature("signature=+//+AA=="), Ok(bare));
+        let bare = Header { algorithm: String::new(), key_version: String::new(), ..expected };
+        assert_eq!(read("signature=+//+AA==", SIGNATURE), Ok(bare));
     }
 
     #[test]
     fn headers_that_could_be_read_in_two_ways_are_not_read() {
-        assert_eq!(read_signature("algorithm=RSA256"), Err(HeaderFault::Missing));
-        assert_eq!(read_signature(""), Err(HeaderFault::Missing));
-        assert_eq!(read_signature("signature=AAAA,signature=AAAA"), Err(HeaderFault::Twice));
+        assert_eq!(read("algorithm=RSA256", SIGNATURE), Err(HeaderFault::Missing(SIGNATURE)));
+        assert_eq!(read("", SIGNATURE), Err(HeaderFault::Missing(SIGNATURE)));
+        assert_eq!(read("signature=AAAA,signature=AAAA", SIGNATURE), Err(HeaderFault::Twice));
         for signature in ["AAA", "AA==AA==", "A A A", "AAA%3", "AAA%ZZ", "-_-_", "AB==", "AAAA=", "AAAA%0A"] {
-            assert_eq!(read_signature(&format!("signature={signature}")), Err(HeaderFault::Base64), "{signature}");
+            assert_eq!(
+                read(&format!("signature={signature}"), SIGNATURE),
+                Err(HeaderFault::Base64(SIGNATURE)),
+                "{signature}"
+            );
         }
     }
 
     proptest! {
         #[test]
         fn reads_what_it_writes(signature in proptest::collection::vec(any::<u8>(), 0..300), version: u32) {
-            let value = write_signature("RSA256", version, &signature);
+            let value = write("RSA256", version, SIGNATURE, &signature);
             prop_assert!(!value.contains(['+', '/', ' ']));
-            let header = read_signature(&value).unwrap();
-            prop_assert_eq!((header.key_version, header.signature), (version.to_string(), signature));
+            let header = read(&value, SIGNATURE).unwrap();
+            prop_assert_eq!((header.key_version, header.bytes), (version.to_string(), signature));
         }
     }
 }

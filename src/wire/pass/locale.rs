@@ -88,6 +88,7 @@ impl LevelReader {
             let level = column.cell(cells).or(every);
             delta.members.extend(level.map(|level| Field::text(column.name(), level)));
         }
+        delta.level = every.map(str::to_owned);
         Ok(())
     }
 }

@@ -4,6 +4,7 @@
 pub mod card;
 pub mod codes;
 pub mod data;
+pub mod encryption;
 pub mod extra;
 pub mod head;
 pub mod locale;
@@ -12,8 +13,11 @@ pub mod reply;
 
 use jiff::tz::{Offset, TimeZone};
 
+use encryption::{Encryption, Sealed};
+
 use super::crypto::{Signer, Verifier};
 use super::json::{Json, Object};
+use super::reading::{NoClaim, Proof};
 use super::row::Merchants;
 use super::setting::Keys;
 use super::{Answer, CallFault, Reply, Request, SettingFault, header};
@@ -24,6 +28,9 @@ const PATH: &str = "/api/open/alipay/v1/ipass/pass/manage/updatePass";
 
 /// A merchant's id may be that long; the page's other figure, 32, is the type's (PROTOCOL 1.7).
 const MERCHANT_CHARS_MAX: usize = 64;
+
+/// The header of an encrypted body.
+const ENCRYPT: &str = "encrypt";
 
 const CONTENT_TYPE: &str = "application/json; charset=UTF-8";
 
@@ -39,6 +46,7 @@ pub struct Endpoint {
     request_zone: RequestZone,
     /// What the page's own sample calls the result.
     result_name: &'static str,
+    encryption: Option<Encryption>,
 }
 
 /// How `request-time` is written.
@@ -53,12 +61,6 @@ enum RequestZone {
 impl Endpoint {
     /// Reads the settings that both dialects have.
     pub fn from_settings(keys: &Keys<'_>, result_name: &'static str) -> Result<Endpoint, SettingFault> {
-        if keys.get("encryption").is_some() {
-            return Err(keys.fault(
-                "encryption",
-                "is not built yet: the vendor's construction is unconfirmed; remove the table to send plain bodies",
-            ));
-        }
         let path = keys.token("path", Some(PATH))?;
         if !path.starts_with('/') {
             return Err(keys.fault("path", format!("found {path:?}, expected a path that begins with /")));
@@ -79,6 +81,7 @@ impl Endpoint {
                 RequestZone::Utc,
             )?,
             result_name,
+            encryption: Encryption::from_settings(keys)?,
         })
     }
 
@@ -94,42 +97,70 @@ impl Endpoint {
 
     /// A freshly signed request. The time is formatted once: what is signed is what is sent.
     pub fn request(&self, body: &[u8], now_ms: i64, signer: &Signer) -> Request {
+        let mut headers = vec![("content-type".to_owned(), CONTENT_TYPE.to_owned())];
+        let body = self.seal(body.to_vec(), signer, &mut headers);
         let time = self.time(now_ms);
-        let signature = signer.sign(&head::signing_input(&self.path, &self.client_id, &time, body));
-        Request {
-            target: self.path.clone(),
-            headers: vec![
-                ("content-type".into(), CONTENT_TYPE.into()),
-                ("client-id".into(), self.client_id.clone()),
-                ("request-time".into(), time),
-                ("signature".into(), head::write_signature(&self.algorithm, self.key_version, &signature)),
-            ],
-            body: body.to_vec(),
-        }
+        let signature = signer.sign(&head::signing_input(&self.path, &self.client_id, &time, &body));
+        headers.push(("client-id".into(), self.client_id.clone()));
+        headers.push(("request-time".into(), time));
+        headers.push(("signature".into(), self.signature(&signature)));
+        Request { target: self.path.clone(), headers, body }
+    }
+
+    /// The body as it is sent: encrypted, if it is to be, with the header that says so.
+    fn seal(&self, plain: Vec<u8>, signer: &Signer, headers: &mut Vec<(String, String)>) -> Vec<u8> {
+        let Some(encryption) = &self.encryption else { return plain };
+        let Sealed { header, body } = encryption.seal(&plain, signer);
+        headers.push((ENCRYPT.to_owned(), header));
+        body
+    }
+
+    fn signature(&self, signature: &[u8]) -> String {
+        head::write(&self.algorithm, self.key_version, head::SIGNATURE, signature)
     }
 
     /// What a reply means.
     pub fn reply(&self, reply: &Reply, keys: &[Verifier]) -> Reading {
-        reply::read(reply, &reply::prove(reply, &self.path, &self.client_id, keys))
+        let proof = reply::prove(reply, &self.path, &self.client_id, keys);
+        let (proof, claim) = match (filled(&reply.headers, ENCRYPT), &self.encryption) {
+            (None, _) => (proof, reply::claim(&reply.body)),
+            // We did not encrypt, so nobody had a key to encrypt to: it cannot be an answer to us.
+            (Some(_), None) => {
+                let text = "the reply says it is encrypted, and the call was not".to_owned();
+                (Proof::Refused("ENCRYPTED_REPLY", text.clone()), Err(NoClaim { ambiguous: false, text }))
+            }
+            (Some(header), Some(encryption)) => {
+                let claim = match proof {
+                    Proof::Verified => encryption.open(header, &reply.body).and_then(|plain| Ok(reply::claim(&plain))),
+                    _ => Err("encrypted, and not opened".to_owned()),
+                };
+                (proof, claim.unwrap_or_else(|text| Err(NoClaim { ambiguous: false, text })))
+            }
+        };
+        reply::read(reply, &proof, &claim)
     }
 
-    /// The gateway's side: sees that the request is the client's, and gives its time.
-    pub fn admit(&self, request: &Request, key: &Verifier) -> Result<String, CallFault> {
-        let need = |name: &str| header(&request.headers, name).map(str::trim).filter(|value| !value.is_empty());
+    /// The gateway's side: sees that the request is the client's, and gives its time and its plain body.
+    pub fn admit(&self, request: &Request, key: &Verifier) -> Result<(String, Vec<u8>), CallFault> {
+        let need = |name: &str| filled(&request.headers, name);
         let client_id = need("client-id").ok_or_else(|| CallFault::Client("there is no client-id".into()))?;
         if client_id != self.client_id {
             return Err(CallFault::Client(format!("client-id {client_id} is not known")));
         }
-        if need("encrypt").is_some() {
-            return Err(CallFault::Parameter("encrypted bodies are not read here".into()));
-        }
         let time = need("request-time").ok_or_else(|| CallFault::Parameter("there is no request-time".into()))?;
         let value = need("signature").ok_or_else(|| CallFault::Signature("there is none".into()))?;
-        let signature = head::read_signature(value).map_err(|fault| CallFault::Signature(fault.to_string()))?.signature;
+        let signature =
+            head::read(value, head::SIGNATURE).map_err(|fault| CallFault::Signature(fault.to_string()))?.bytes;
         if !key.verify(&head::signing_input(&request.target, client_id, time, &request.body), &signature) {
             return Err(CallFault::Signature("it does not verify over the bytes received".into()));
         }
-        Ok(time.to_owned())
+        let plain = match (need(ENCRYPT), &self.encryption) {
+            (None, None) => request.body.clone(),
+            (Some(header), Some(encryption)) => encryption.open(header, &request.body).map_err(CallFault::Parameter)?,
+            (Some(_), None) => return Err(CallFault::Parameter("encrypted bodies are not read here".into())),
+            (None, Some(_)) => return Err(CallFault::Parameter("the body is not encrypted".into())),
+        };
+        Ok((time.to_owned(), plain))
     }
 
     /// The gateway's side: an answer, signed if there is a `signer`.
@@ -139,15 +170,16 @@ impl Endpoint {
         result.text("resultMessage", &answer.message);
         let mut envelope = Object::new();
         envelope.object(self.result_name, result);
-        let body = envelope.finish();
+        let mut body = envelope.finish();
         let mut headers = vec![("content-type".into(), CONTENT_TYPE.into())];
         headers.push(("tracer-id".to_owned(), answer.trace_id.clone()));
         if let Some(signer) = signer {
+            body = self.seal(body, signer, &mut headers);
             let time = self.time(now_ms);
             let signature = signer.sign(&head::signing_input(&self.path, &self.client_id, &time, &body));
             headers.push(("client-id".into(), self.client_id.clone()));
             headers.push(("response-time".into(), time));
-            headers.push(("signature".into(), head::write_signature(&self.algorithm, self.key_version, &signature)));
+            headers.push(("signature".into(), self.signature(&signature)));
         }
         Reply { status: 200, headers, body }
     }
@@ -160,6 +192,11 @@ impl Endpoint {
             }
         }
     }
+}
+
+/// A header that has a value.
+fn filled<'a>(headers: &'a [(String, String)], name: &str) -> Option<&'a str> {
+    header(headers, name).map(str::trim).filter(|value| !value.is_empty())
 }
 
 fn merchants(keys: &Keys<'_>) -> Result<Merchants, SettingFault> {

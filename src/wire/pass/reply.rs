@@ -1,87 +1,89 @@
-//! What a reply means (CONTRACT "Reading a reply"): first whether it can be believed, then what it says, then the
-//! two together. The clock check, the count of doubtful configuration codes and the halt are the core's.
+//! The replies of `updatePass`: who wrote them, and what they claim.
 
 use jiff::Timestamp;
 
 use super::codes;
-use super::head::{self, SignatureHeader};
+use super::head;
 use crate::model::{Reading, Verdict};
 use crate::wire::crypto::Verifier;
 use crate::wire::json::{Json, JsonFault};
-use crate::wire::retry_after::retry_after_ms;
+use crate::wire::reading::{self, Claim, NoClaim, Proof};
 use crate::wire::{Reply, header};
-
-/// The gateway's words go into ledger and outcomes row by row: no reply may fill them.
-const CODE_CHARS_MAX: usize = 64;
-const TRACE_CHARS_MAX: usize = 128;
-const MESSAGE_CHARS_MAX: usize = 400;
-
-/// Whether a reply can be believed.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Proof {
-    /// One of the platform's keys signed these very bytes.
-    Verified,
-    /// There is no signature.
-    Unsigned,
-    /// There is one, and it proves nothing: our code for it, and why.
-    Refused(&'static str, String),
-}
 
 /// Checks who wrote a reply to a call on `path` by `client_id`.
 pub fn prove(reply: &Reply, path: &str, client_id: &str, keys: &[Verifier]) -> Proof {
-    let bad = |why: String| Proof::Refused("BAD_SIGNATURE", why);
-    // We did not encrypt, so nobody had a key to encrypt to: what is in there cannot be what we would verify.
-    if header(&reply.headers, "encrypt").is_some_and(|value| !value.trim().is_empty()) {
-        return Proof::Refused("ENCRYPTED_REPLY", "the reply says it is encrypted, and the call was not".into());
-    }
     let Some(value) = header(&reply.headers, "signature").filter(|value| !value.trim().is_empty()) else {
         return Proof::Unsigned;
     };
-    let SignatureHeader { signature, .. } = match head::read_signature(value) {
-        Ok(signature) => signature,
-        Err(fault) => return bad(fault.to_string()),
+    let signature = match head::read(value, head::SIGNATURE) {
+        Ok(header) => header.bytes,
+        Err(fault) => return Proof::bad(format!("the signature header: {fault}")),
     };
     if header(&reply.headers, "client-id").is_some_and(|theirs| theirs.trim() != client_id) {
         return Proof::Refused("OTHER_CLIENT", "the reply is for another client-id".into());
     }
     let Some(time) = header(&reply.headers, "response-time") else {
-        return bad("a signature without a response-time".into());
+        return Proof::bad("a signature without a response-time");
     };
     let input = head::signing_input(path, client_id, time.trim(), &reply.body);
     if keys.iter().any(|key| key.verify(&input, &signature)) {
         return Proof::Verified;
     }
-    bad(format!("the signature verifies with none of the {} platform keys", keys.len()))
+    Proof::bad(format!("the signature verifies with none of the {} platform keys", keys.len()))
 }
 
-/// What the body of a reply says, believed or not.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Envelope {
+/// What a body says.
+pub fn claim(body: &[u8]) -> Result<Claim, NoClaim> {
+    let Envelope { code, status, message } = Envelope::read(body).map_err(|fault| NoClaim {
+        ambiguous: matches!(fault, EnvelopeFault::Json(JsonFault::Twice) | EnvelopeFault::Disagree),
+        text: fault.to_string(),
+    })?;
+    let line = codes::find(&code);
+    Ok(Claim {
+        verdict: codes::verdict(&code, &status),
+        listed: line.is_some(),
+        success: status == "S" || line.is_some_and(|line| line.verdict == Verdict::Applied),
+        code,
+        status,
+        message,
+    })
+}
+
+/// What the reply means: what proof and claim say together, and its time.
+pub fn read(reply: &Reply, proof: &Proof, claim: &Result<Claim, NoClaim>) -> Reading {
+    let result_at = header(&reply.headers, "response-time").unwrap_or_default().trim();
+    Reading {
+        result_at: reading::shortened(result_at, reading::CODE_CHARS_MAX),
+        // A time that nobody signed must not move our clock.
+        result_ms: instant_ms(result_at).filter(|_| *proof == Proof::Verified),
+        ..reading::weigh(reply, proof, claim)
+    }
+}
+
+/// The result in a body.
+struct Envelope {
     /// `resultCode`, empty where there is none.
-    pub code: String,
+    code: String,
     /// `resultStatus`, empty where there is none.
-    pub status: String,
+    status: String,
     /// `resultMessage`, empty where there is none.
-    pub message: String,
+    message: String,
 }
 
-/// Why the body of a reply says nothing.
+/// Why a body has none.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-pub enum EnvelopeFault {
-    /// It cannot be read.
+enum EnvelopeFault {
     #[error(transparent)]
     Json(#[from] JsonFault),
-    /// It has no result, or one of another form.
     #[error("JSON without a resultCode or resultStatus in `result` or `resultInfo`")]
     NoResult,
-    /// It has two, and they differ.
     #[error("two results that disagree")]
     Disagree,
 }
 
 impl Envelope {
     /// Reads `result`, `resultInfo` or `ResultInfo`: the pages and the samples use one each for the same thing.
-    pub fn read(body: &[u8]) -> Result<Envelope, EnvelopeFault> {
+    fn read(body: &[u8]) -> Result<Envelope, EnvelopeFault> {
         let json = Json::parse(body)?;
         let mut found: Option<Envelope> = None;
         for name in ["result", "resultInfo", "ResultInfo"] {
@@ -107,112 +109,8 @@ impl Envelope {
         if code.is_empty() && status.is_empty() {
             return Err(EnvelopeFault::NoResult);
         }
-        Ok(Envelope {
-            code: shortened(code, CODE_CHARS_MAX),
-            status: shortened(status, CODE_CHARS_MAX),
-            message: shortened(text("resultMessage")?, MESSAGE_CHARS_MAX),
-        })
+        Ok(Envelope { code: code.to_owned(), status: status.to_owned(), message: text("resultMessage")?.to_owned() })
     }
-
-    /// Whether it claims success in either of its words.
-    fn claims_success(&self) -> bool {
-        self.status == "S" || codes::find(&self.code).is_some_and(|line| line.verdict == Verdict::Applied)
-    }
-
-    fn is_configuration(&self) -> bool {
-        codes::find(&self.code).is_some_and(|line| line.verdict == Verdict::Misconfigured)
-    }
-}
-
-/// What the reply means: verdict, code, status and message from proof and body; the rest from the headers.
-pub fn read(reply: &Reply, proof: &Proof) -> Reading {
-    let envelope = Envelope::read(&reply.body);
-    let reading = match proof {
-        Proof::Verified => believed(&envelope),
-        _ if reply.status == 429 => Reading::transport(Verdict::Throttled, "HTTP_429", disbelieved(proof, &envelope)),
-        Proof::Refused(code, _) => Reading::transport(Verdict::InDoubt, code, disbelieved(proof, &envelope)),
-        Proof::Unsigned => unsigned(reply, &envelope),
-    };
-    let result_at = header(&reply.headers, "response-time").unwrap_or_default().trim();
-    let verified = match proof {
-        Proof::Verified => Some(true),
-        Proof::Unsigned => None,
-        Proof::Refused(..) => Some(false),
-    };
-    Reading {
-        verified,
-        configuration: envelope.as_ref().is_ok_and(Envelope::is_configuration),
-        trace_id: trace_id(reply),
-        http_status: reply.status,
-        result_at: shortened(result_at, TRACE_CHARS_MAX),
-        // A time that nobody signed must not move our clock.
-        result_ms: instant_ms(result_at).filter(|_| verified == Some(true)),
-        retry_after_ms: retry_after_ms(&reply.headers),
-        ..reading
-    }
-}
-
-/// A verified body decides, whatever the HTTP status.
-fn believed(envelope: &Result<Envelope, EnvelopeFault>) -> Reading {
-    match envelope {
-        Ok(Envelope { code, status, message }) => Reading {
-            status: status.clone(),
-            listed: codes::find(code).is_some(),
-            ..Reading::transport(codes::verdict(code, status), code, message)
-        },
-        Err(fault) => Reading::transport(Verdict::InDoubt, own_code(*fault), format!("signed, but {fault}")),
-    }
-}
-
-/// Nobody signed it: a failure is a hint, a success is nothing.
-fn unsigned(reply: &Reply, envelope: &Result<Envelope, EnvelopeFault>) -> Reading {
-    let message = disbelieved(&Proof::Unsigned, envelope);
-    let doubt = |code: &str, message| Reading::transport(Verdict::InDoubt, code, message);
-    match envelope {
-        Ok(envelope) if envelope.claims_success() => doubt("UNSIGNED", message),
-        Ok(envelope) => Reading {
-            status: envelope.status.clone(),
-            listed: codes::find(&envelope.code).is_some(),
-            ..doubt(&envelope.code, message)
-        },
-        Err(EnvelopeFault::Disagree) => doubt("AMBIGUOUS", message),
-        Err(_) => {
-            let kind = header(&reply.headers, "content-type").unwrap_or("no type");
-            let size = reply.body.len();
-            let found = format!("HTTP {}, unsigned, {size} bytes of {}", reply.status, shortened(kind, CODE_CHARS_MAX));
-            match reply.status {
-                300..400 => doubt("REDIRECT", format!("{found}; redirects are not followed")),
-                200..300 => doubt("GARBAGE", found),
-                status => doubt(&format!("HTTP_{status}"), found),
-            }
-        }
-    }
-}
-
-/// What an unbelieved body claims, with the reason why it is not believed.
-fn disbelieved(proof: &Proof, envelope: &Result<Envelope, EnvelopeFault>) -> String {
-    let why = match proof {
-        Proof::Refused(_, why) => why,
-        _ => "unsigned",
-    };
-    match envelope {
-        Ok(Envelope { code, status, message }) => format!("not believed ({why}): {code} {status} {message}"),
-        Err(fault) => format!("not believed ({why}): {fault}"),
-    }
-}
-
-fn own_code(fault: EnvelopeFault) -> &'static str {
-    match fault {
-        EnvelopeFault::Json(JsonFault::Twice) | EnvelopeFault::Disagree => "AMBIGUOUS",
-        EnvelopeFault::Json(_) | EnvelopeFault::NoResult => "GARBAGE",
-    }
-}
-
-/// The pages spell the header in more than one way.
-fn trace_id(reply: &Reply) -> String {
-    const NAMES: [&str; 5] = ["tracer-id", "tracerid", "trace-id", "traceid", "tracer_id"];
-    let found = NAMES.iter().find_map(|name| header(&reply.headers, name));
-    shortened(found.unwrap_or_default().trim(), TRACE_CHARS_MAX)
 }
 
 /// RFC 3339 with any offset, or epoch milliseconds as the sibling APIs write them.
@@ -222,10 +120,6 @@ fn instant_ms(text: &str) -> Option<i64> {
         Err(_) if text.len() == 13 => text.parse().ok(),
         Err(_) => None,
     }
-}
-
-fn shortened(text: &str, chars_max: usize) -> String {
-    text.chars().take(chars_max).collect()
 }
 
 #[cfg(test)]
@@ -247,7 +141,7 @@ mod tests {
 
     fn signed(status: u16, body: &str) -> Reply {
         let signature = PLATFORM.sign(&head::signing_input(PATH, CLIENT, TIME, body.as_bytes()));
-        let value = head::write_signature("RSA256", 1, &signature);
+        let value = head::write("RSA256", 1, head::SIGNATURE, &signature);
         reply(
             status,
             body,
@@ -260,7 +154,7 @@ mod tests {
     }
 
     fn reading(reply: &Reply) -> Reading {
-        read(reply, &prove(reply, PATH, CLIENT, &[PLATFORM.public()]))
+        read(reply, &prove(reply, PATH, CLIENT, &[PLATFORM.public()]), &claim(&reply.body))
     }
 
     fn says(reply: &Reply) -> (Verdict, String, Option<bool>) {
@@ -372,7 +266,6 @@ mod tests {
             (with("Signature", "signature=???"), "BAD_SIGNATURE"),
             (with("Signature", "algorithm=RSA256"), "BAD_SIGNATURE"),
             (with("Client-Id", "2110200000000045"), "OTHER_CLIENT"),
-            (with("encrypt", "algorithm=RSA_AES,keyVersion=1,symmetricKey=x"), "ENCRYPTED_REPLY"),
         ] {
             assert_eq!(says(&bad), (Verdict::InDoubt, code.into(), Some(false)));
             assert_eq!(says(&Reply { status: 429, ..bad }).0, Verdict::Throttled);
@@ -394,7 +287,7 @@ mod tests {
     fn long_words_are_cut() {
         let long = "x".repeat(5_000);
         let reading = reading(&signed(200, &result(&long, "F").replace("why", &long)));
-        assert_eq!((reading.code.len(), reading.message.len()), (CODE_CHARS_MAX, MESSAGE_CHARS_MAX));
+        assert_eq!((reading.code.len(), reading.message.len()), (64, 400));
     }
 
     #[test]

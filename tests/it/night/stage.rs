@@ -40,7 +40,8 @@ impl Night {
     /// A night with this gateway; `settings` are further lines of the job file.
     pub fn new(config: Config, settings: &str) -> Night {
         let table = toml::from_str("merchant_id = 'M1'\nclient_id = '2110200000000044'").unwrap();
-        let dialect: Arc<dyn Dialect> = Arc::from((wire::entry("alipayhk-card").unwrap().build)(&table).unwrap());
+        let dialect: Arc<dyn Dialect> =
+            Arc::from(wire::entry("alipayhk-card").unwrap().open(&table, &wire::setting::no_vault).unwrap());
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         let config = Config {
             delay: Delay { min: std::time::Duration::from_millis(1), max: std::time::Duration::from_millis(8) },

@@ -4,10 +4,11 @@ use super::super::tests::{put, rules, settings};
 use super::super::{Kind, Reader};
 use super::*;
 use crate::wire::entry;
+use crate::wire::setting::no_vault;
 
 fn dialect() -> Box<dyn Dialect> {
     let table = toml::toml! { merchant_id = "2160120036095023" client_id = "2110200000000044" };
-    (entry("alipayhk-card").unwrap().build)(&table).unwrap()
+    entry("alipayhk-card").unwrap().open(&table, &no_vault).unwrap()
 }
 
 fn owned(names: &[&str]) -> Vec<String> {
