@@ -9,8 +9,10 @@ use super::verify::{Finding, Message};
 use super::{Call, Form, key, read};
 use crate::cli::{CliError, Screen};
 use crate::model::Exit;
+use crate::wire::charset::Charset;
 use crate::wire::crypto::{Hash, Verifier};
 use crate::wire::explain::{Difference, Subject, visible};
+use crate::wire::marketing_card::envelope::{self, Node};
 
 /// Show the string that is signed, what hides in it, and where it differs from another one
 #[derive(Debug, Args)]
@@ -22,7 +24,7 @@ Examples:
       --key keys/merchant.pub.pem --signature-header 'algorithm=RSA256,keyVersion=1,signature=...'
 
 echo.txt is a string that another side signed: such as the gateway's own in the sub_msg of isv.invalid-signature,
-with the words around it and `&` as `&amp;`, as it came.")]
+with the words around it and `&` as `&amp;`, as it came; or the whole reply.")]
 pub struct Explain {
     #[command(flatten)]
     message: Message,
@@ -85,7 +87,8 @@ impl Explain {
             .as_ref()
             .filter(|finding| finding.verified() == Some(false))
             .and_then(|finding| subject.mistake(public.as_ref()?, finding.signature.as_deref()?));
-        let comparison = match against.map(|given| subject.difference(&String::from_utf8_lossy(given))) {
+        let given = against.map(|bytes| given(bytes, self.message.charset));
+        let comparison = match given.map(|given| subject.difference(&given)) {
             None => Comparison::None,
             Some(None) => Comparison::Same,
             Some(Some(difference)) => Comparison::Differs(difference),
@@ -99,6 +102,14 @@ impl Explain {
             (Form::MarketingCard, None) => self.message.response_subject(),
             (Form::AlipayhkCard | Form::IntlPass, _) => Ok(self.message.head.subject()?.0),
         }
+    }
+}
+
+/// The string in a given file: as it stands, or the `sub_msg` of a reply.
+fn given(bytes: &[u8], charset: Charset) -> String {
+    match envelope::read(bytes, charset).map(|envelope| envelope.node) {
+        Ok(Node::Plain(fields)) => fields.sub_msg,
+        _ => charset.decode(bytes).unwrap_or_else(|| String::from_utf8_lossy(bytes)).into_owned(),
     }
 }
 
