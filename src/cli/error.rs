@@ -4,7 +4,6 @@ use std::fmt;
 
 use crate::io::job::JobFault;
 use crate::io::keys::KeyFault;
-use crate::io::lock::LockFault;
 use crate::model::Exit;
 
 /// Why a command ended without doing its work.
@@ -91,12 +90,5 @@ impl From<JobFault> for CliError {
 impl From<KeyFault> for CliError {
     fn from(fault: KeyFault) -> CliError {
         CliError::usage(fault)
-    }
-}
-
-impl From<LockFault> for CliError {
-    fn from(fault: LockFault) -> CliError {
-        let exit = if matches!(fault, LockFault::Held { .. }) { Exit::Busy } else { Exit::Storage };
-        CliError::new(exit, fault)
     }
 }

@@ -24,7 +24,7 @@ pub const STEPS: &[(&str, &[&str])] = &[
     ("plan", &["write", "sync"]),
     ("survey", &["sync-folder", "remove", "rename"]),
     // The ledger: a run's beginning and end, what it may send, and what it learns.
-    ("ledger", &["create", "set-up"]),
+    ("ledger", &["create", "set-up", "rename"]),
     ("run", &["book", "close"]),
     ("stamp", &["write"]),
     ("journal", &["begin", "append", "commit"]),

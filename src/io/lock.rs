@@ -7,7 +7,7 @@ use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
-use super::folder;
+use super::{disk, folder};
 
 /// The lock, held until it is dropped.
 #[derive(Debug)]
@@ -26,6 +26,24 @@ pub enum LockFault {
         /// What the holder wrote about itself.
         by: String,
     },
+    /// Locks mean nothing there, and neither does shared memory: a ledger would be damaged sooner or later.
+    #[error(
+        "{path} lies on {kind}, a network file system: locks and the ledger are not safe there; \
+         name a folder of this machine in `[ledger] url` or --state",
+        path = path.display()
+    )]
+    Network {
+        /// The lock file.
+        path: PathBuf,
+        /// The file system.
+        kind: &'static str,
+    },
+    /// A signal came while we waited.
+    #[error("stopped while waiting for {path}; nothing was sent", path = path.display())]
+    Stopped {
+        /// The lock file.
+        path: PathBuf,
+    },
     /// The file cannot be made or written.
     #[error("the lock file {path} cannot be used: {error}", path = path.display())]
     Io {
@@ -40,9 +58,23 @@ impl Lock {
     /// Takes the lock of a ledger, waiting as long as `wait` for another holder. `holder` tells others who has it:
     /// a run's id, or a command. The ledger's folder is made where it is missing.
     pub fn take(ledger: &Path, holder: &str, wait: Duration) -> Result<Lock, LockFault> {
+        Lock::take_unless(ledger, holder, wait, || false)
+    }
+
+    /// The same, but `stop` ends the wait.
+    pub fn take_unless(
+        ledger: &Path,
+        holder: &str,
+        wait: Duration,
+        stop: impl Fn() -> bool,
+    ) -> Result<Lock, LockFault> {
         const POLL: Duration = Duration::from_millis(100);
         let path = lock_path(ledger);
         let io = |error| LockFault::Io { path: path.clone(), error };
+        folder::make(folder::of(&path)).map_err(io)?;
+        if let Some(kind) = disk::network(folder::of(&path)).map_err(io)? {
+            return Err(LockFault::Network { path, kind });
+        }
         let mut file = open(&path).map_err(io)?;
         let began = Instant::now();
         loop {
@@ -54,6 +86,9 @@ impl Lock {
             let left = wait.saturating_sub(began.elapsed());
             if left.is_zero() {
                 return Err(LockFault::Held { by: holder_of(&mut file), path });
+            }
+            if stop() {
+                return Err(LockFault::Stopped { path });
             }
             std::thread::sleep(left.min(POLL));
         }
@@ -70,7 +105,6 @@ fn lock_path(ledger: &Path) -> PathBuf {
 }
 
 fn open(path: &Path) -> io::Result<File> {
-    folder::make(folder::of(path))?;
     // Not truncated: until the lock is ours, its text is another's.
     OpenOptions::new().create(true).truncate(false).read(true).write(true).mode(0o600).open(path)
 }

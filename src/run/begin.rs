@@ -13,6 +13,7 @@ use super::detail::{Flags, RunDetail, run_id};
 use super::inputs::{self, Occurred};
 use super::plan::{self, Counts};
 use super::progress::Phase;
+use super::space::Need;
 use super::store::{RowsWriter, RunFolder, Seals, state_dir};
 use super::survey::{self, Found};
 use super::{Fault, fold};
@@ -189,6 +190,12 @@ pub fn book(
     }
     let mut detail = detail(job, &surveyed, flags, &counts, &id, again);
     detail.seals.extend(seals);
+    let spool = surveyed.seals.values().map(|seal| seal.length).sum();
+    let need = Need::of(detail.rows, counts.planned, spool);
+    if let Some(warning) = need.check(state_dir(&job.settings.ledger), Path::new(&detail.dir))? {
+        tracing::warn!("{warning}");
+        detail.warnings.push(warning);
+    }
     folder.remove()?;
     surveyed.folder().place(&folder)?;
     ledger.begin_run(&NewRun {
@@ -302,7 +309,14 @@ fn detail(
 
 /// What a person should know of the inputs.
 pub fn warnings(surveyed: &Surveyed, flags: &Flags) -> Vec<String> {
-    let mut warnings = surveyed.found.warnings.clone();
+    let mut warnings = Vec::new();
+    if surveyed.found.folded > 0 {
+        warnings.push(format!(
+            "{} rows have an `occurred_at` that the clocks showed twice, when summer time ended; the earlier instant was taken: \
+             an export with zones would tell them apart",
+            surveyed.found.folded
+        ));
+    }
     let bare = surveyed.found.timed.iter().filter(|(_, timed)| timed.is_bare()).count();
     if bare > 0
         && flags.occurred_at_ms.is_none()

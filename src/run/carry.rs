@@ -158,7 +158,7 @@ impl Job {
         };
         let manifest = close::close(&order, ledger)?;
         self.forget_old_surveys(ledger)?;
-        files.map_or(Ok(()), |files| inputs::forget_standard_input(files, &self.settings.ledger))?;
+        files.map_or(Ok(()), |files| inputs::forget_standard_input(files, ledger))?;
         Ok(manifest)
     }
 

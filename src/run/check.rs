@@ -81,11 +81,9 @@ impl Job {
     pub fn check(&self, request: &Request) -> Result<Checked, Fault> {
         let started_ms = wall_ms();
         let mut files = inputs::of_job(&self.settings, request.dates, started_ms)?;
-        self.spool(&mut files, started_ms)?;
+        let _spool = self.spool(&mut files, started_ms)?;
         let reading = Reading { inputs: &files, include: None, occurred_at_ms: request.occurred_at_ms, started_ms };
-        let checked = begin::read(self, &reading).and_then(|surveyed| self.judge(&surveyed, request));
-        inputs::forget_standard_input(&files, &self.settings.ledger)?;
-        checked
+        begin::read(self, &reading).and_then(|surveyed| self.judge(&surveyed, request))
     }
 
     fn judge(&self, surveyed: &Surveyed, request: &Request) -> Result<Checked, Fault> {

@@ -34,7 +34,7 @@ impl Job {
     /// The lease on the ledger: one run at a time.
     pub(super) fn lock(&self, wait: Duration) -> Result<Lock, Fault> {
         let holder = format!("job {}, process {}", self.settings.name, std::process::id());
-        Ok(Lock::take(&self.settings.ledger, &holder, wait)?)
+        Ok(Lock::take_unless(&self.settings.ledger, &holder, wait, || self.signals.raised())?)
     }
 
     /// Whether the gateway is the embedded sandbox.

@@ -119,6 +119,8 @@ impl From<LockFault> for Fault {
     fn from(error: LockFault) -> Fault {
         match error {
             LockFault::Held { .. } => Fault::new(Exit::Busy, error),
+            LockFault::Network { .. } => Fault::usage(error),
+            LockFault::Stopped { .. } => Fault::new(Exit::Stopped, error),
             LockFault::Io { .. } => Fault::storage(error),
         }
     }

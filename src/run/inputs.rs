@@ -1,16 +1,19 @@
 //! Which files a run reads: the job's, a replay's, or those that an interrupted run recorded.
 
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use jiff::civil::Date;
 use sha2::{Digest as _, Sha256};
+use tempfile::TempPath;
 
 use super::Fault;
 use super::close::file_fact;
-use super::detail::InputFact;
+use super::detail::{InputFact, RunDetail};
 use super::store::state_dir;
 use crate::io::job::dates::{Dates, end_of_day_ms};
 use crate::io::job::settings::{FormatChoice, Settings};
+use crate::io::ledger::Ledger;
 use crate::io::source::{self, Format, Input, STANDARD_INPUT, Stamp};
 use crate::io::{StorageError, fault, folder};
 
@@ -22,30 +25,59 @@ pub fn of_job(settings: &Settings, dates: Option<Dates>, started_ms: i64) -> Res
     Ok(source::resolve(&settings.input, &settings.base, &days)?)
 }
 
-/// Where standard input is kept.
+/// Where standard input is kept; absolute, as the ledger has it.
 pub fn stdin_folder(ledger: &Path) -> PathBuf {
-    state_dir(ledger).join("stdin")
+    let folder = state_dir(ledger).join("stdin");
+    std::path::absolute(&folder).unwrap_or(folder)
 }
 
-/// Puts standard input where it can be read twice.
-pub fn spool_standard_input(inputs: &mut [Input], path: &Path) -> Result<(), Fault> {
-    for input in inputs.iter_mut().filter(|input| input.name == STANDARD_INPUT) {
-        let folder = path.parent().unwrap_or(Path::new("."));
-        folder::make(folder).map_err(|error| StorageError::new("create", folder, error))?;
-        source::spool(&mut std::io::stdin().lock(), path)?;
-        path.clone_into(&mut input.path);
+/// Standard input where it can be read twice. The file goes when this is dropped, unless a run is booked that needs it.
+#[derive(Default)]
+pub struct Spool(Option<TempPath>);
+
+impl Spool {
+    /// Reads standard input into `path`, if it is among the inputs.
+    pub fn standard_input(inputs: &mut [Input], path: &Path) -> Result<Spool, Fault> {
+        let mut spool = Spool::default();
+        for input in inputs.iter_mut().filter(|input| input.name == STANDARD_INPUT) {
+            let folder = folder::of(path);
+            folder::make(folder).map_err(|error| StorageError::new("create", folder, error))?;
+            source::spool(&mut std::io::stdin().lock(), path)?;
+            path.clone_into(&mut input.path);
+            let kept = TempPath::try_from_path(path).map_err(|error| StorageError::new("keep", path, error))?;
+            spool.0 = Some(kept);
+        }
+        Ok(spool)
+    }
+
+    /// From here on a booked run needs it: [`forget_standard_input`] removes it.
+    pub fn keep(self) {
+        self.0.into_iter().for_each(|path| drop(path.keep()));
+    }
+}
+
+/// Removes what was kept of standard input, now that the run is closed, and what a kill has left of others.
+pub fn forget_standard_input(inputs: &[Input], ledger: &Ledger) -> Result<(), Fault> {
+    let folder = stdin_folder(ledger.path());
+    let needed = ledger.interrupted_all()?.iter().map(RunDetail::of).collect::<Result<Vec<_>, _>>()?;
+    let is_needed = |path: &Path| needed.iter().flat_map(|run| &run.inputs).any(|input| Path::new(&input.path) == path);
+    for entry in std::fs::read_dir(&folder).into_iter().flatten() {
+        let fault = |error| StorageError::new("look into", &folder, error);
+        let path = entry.map_err(fault)?.path();
+        let is_ours = inputs.iter().any(|input| input.path == path);
+        if is_ours || !is_needed(&path) && is_orphan(&path) {
+            fault::around("file", "remove", || std::fs::remove_file(&path))
+                .map_err(|error| StorageError::new("remove", &path, error))?;
+        }
     }
     Ok(())
 }
 
-/// Removes what was kept of standard input, now that the run is closed.
-pub fn forget_standard_input(inputs: &[Input], ledger: &Path) -> Result<(), Fault> {
-    let folder = stdin_folder(ledger);
-    for input in inputs.iter().filter(|input| input.path.starts_with(&folder)) {
-        fault::around("file", "remove", || std::fs::remove_file(&input.path))
-            .map_err(|error| StorageError::new("remove", &input.path, error))?;
-    }
-    Ok(())
+/// Whether a file is so old that no survey can still be reading it before its run is booked.
+fn is_orphan(path: &Path) -> bool {
+    const AGE: Duration = Duration::from_secs(24 * 3600);
+    let modified = std::fs::metadata(path).and_then(|file| file.modified());
+    modified.is_ok_and(|modified| modified.elapsed().is_ok_and(|age| age > AGE))
 }
 
 /// The files of a replay: a failure file, or all those of a run directory.

@@ -10,7 +10,7 @@ use super::begin::{self, Begun, Reading, Surveyed};
 pub use super::context::Job;
 use super::detail::{Flags, RunDetail};
 use super::endpoint::Endpoint;
-use super::inputs;
+use super::inputs::{self, Spool};
 use super::manifest::{Durations, Manifest};
 use super::store::RunFolder;
 use super::{Fault, wall_ms};
@@ -86,7 +86,7 @@ impl Job {
     ) -> Result<(), Fault> {
         let started_ms = wall_ms();
         let mut files = inputs::of_job(&self.settings, request.dates, started_ms)?;
-        self.spool(&mut files, started_ms)?;
+        let spool = self.spool(&mut files, started_ms)?;
         let reading = Reading { inputs: &files, include: None, occurred_at_ms: request.occurred_at_ms, started_ms };
         let surveyed = begin::survey(self, &reading)?;
         let _lock = lock.map_or_else(|| self.lock(request.wait), Ok)?;
@@ -106,8 +106,11 @@ impl Job {
                 finished.replayed = self.replay_open(endpoint, &mut ledger)?;
             }
             self.tell_open_rows(&ledger)?;
-            let begun = begin::book(self, surveyed, flags, reopened.as_ref(), &mut ledger)?;
-            finished.manifest = Some(self.carry_out(&begun, Some(&files), endpoint, &mut ledger)?);
+            let begun = begin::book(self, surveyed, flags, reopened.as_ref(), &mut ledger);
+            if begun.as_ref().map_or_else(|fault| fault.exit() == Exit::Storage, |_| true) {
+                spool.keep(); // behind a storage fault nobody knows whether the run is booked
+            }
+            finished.manifest = Some(self.carry_out(&begun?, Some(&files), endpoint, &mut ledger)?);
         }
         finished.open_rows = ledger.open_count()?;
         Ok(())
@@ -175,9 +178,9 @@ impl Job {
     }
 
     /// Standard input is read more than once: it lies beside the ledger until the run is closed.
-    pub(super) fn spool(&self, files: &mut [Input], started_ms: i64) -> Result<(), Fault> {
+    pub(super) fn spool(&self, files: &mut [Input], started_ms: i64) -> Result<Spool, Fault> {
         let name = format!("{started_ms}-{}", std::process::id());
-        inputs::spool_standard_input(files, &inputs::stdin_folder(&self.settings.ledger).join(name))
+        Spool::standard_input(files, &inputs::stdin_folder(&self.settings.ledger).join(name))
     }
 
     fn nothing_to_resume(&self) -> Fault {

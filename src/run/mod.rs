@@ -32,6 +32,7 @@ mod recover;
 pub mod report;
 pub mod settle;
 mod signals;
+mod space;
 mod store;
 mod survey;
 mod words;

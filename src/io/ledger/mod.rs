@@ -81,18 +81,26 @@ const SCHEMA_VERSION: i32 = 1;
 impl Ledger {
     /// Opens the ledger for a run, making it (and its folder, for the owner alone) where there is none.
     pub fn open(path: &Path) -> Result<Ledger, LedgerError> {
-        let is_new = !path.exists();
-        if is_new {
-            fault::around("ledger", "create", || create_private(path)).map_err(|error| LedgerError::Io {
-                act: "create",
-                path: path.to_owned(),
-                error,
-            })?;
+        if !path.exists() {
+            Self::make(path)?;
         }
-        let ledger = Self::connect(path, OpenFlags::SQLITE_OPEN_READ_WRITE)?;
-        ledger.identify()?;
+        let ledger = Self::open_existing(path)?;
         ledger.configure()?;
         Ok(ledger)
+    }
+
+    /// Makes a ledger beside its place and renames it: a file of that name is a whole ledger, or something is wrong.
+    fn make(path: &Path) -> Result<(), LedgerError> {
+        if beside(path, "-wal").exists() {
+            let found = "its write-ahead log is there, the file itself is gone".to_owned();
+            return Err(LedgerError::Foreign { path: path.to_owned(), found });
+        }
+        let fault = |act| move |error| LedgerError::Io { act, path: path.to_owned(), error };
+        let new = beside(path, ".new");
+        fault::around("ledger", "create", || create_private(&new)).map_err(fault("create"))?;
+        Self::connect(&new)?.set_up()?; // closed at once: its write-ahead log goes into it
+        let place = || std::fs::rename(&new, path).and_then(|()| folder::sync(folder::of(path)));
+        fault::around("ledger", "rename", place).map_err(fault("rename"))
     }
 
     /// Opens an existing ledger for looking.
@@ -101,7 +109,11 @@ impl Ledger {
             return Err(LedgerError::Absent(path.to_owned()));
         }
         // Read-write: a WAL that a crash left behind can only be read after its recovery.
-        let ledger = Self::connect(path, OpenFlags::SQLITE_OPEN_READ_WRITE)?;
+        let cut = cut_off(path).map_err(|error| LedgerError::Io { act: "read", path: path.to_owned(), error })?;
+        if let Some(found) = cut {
+            return Err(LedgerError::Foreign { path: path.to_owned(), found });
+        }
+        let ledger = Self::connect(path)?;
         ledger.identify()?;
         Ok(ledger)
     }
@@ -111,15 +123,16 @@ impl Ledger {
         &self.path
     }
 
-    fn connect(path: &Path, flags: OpenFlags) -> Result<Ledger, LedgerError> {
+    fn connect(path: &Path) -> Result<Ledger, LedgerError> {
         let storage = |error| LedgerError::Storage { act: "open", path: path.to_owned(), error };
-        let db = Connection::open_with_flags(path, flags | OpenFlags::SQLITE_OPEN_NO_MUTEX).map_err(storage)?;
+        let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
+        let db = Connection::open_with_flags(path, flags).map_err(storage)?;
         db.busy_timeout(Duration::from_secs(10)).map_err(storage)?;
         db.set_prepared_statement_cache_capacity(64);
         Ok(Ledger { db, path: path.to_owned() })
     }
 
-    /// Makes sure that the file is ours, and sets it up when it is empty.
+    /// Makes sure that the file is ours.
     fn identify(&self) -> Result<(), LedgerError> {
         let foreign = |found: String| LedgerError::Foreign { path: self.path.clone(), found };
         let application: i32 = match self.db.pragma_query_value(None, "application_id", |row| row.get(0)) {
@@ -132,14 +145,9 @@ impl Ledger {
             .db
             .pragma_query_value(None, "user_version", |row| row.get(0))
             .map_err(|error| self.fault("read", error))?;
-        let tables: i64 = self
-            .db
-            .query_row("SELECT count(*) FROM sqlite_schema", [], |row| row.get(0))
-            .map_err(|error| self.fault("read", error))?;
-        match (application, version, tables) {
-            (0, 0, 0) => self.set_up(),
-            (APPLICATION_ID, SCHEMA_VERSION, _) => Ok(()),
-            (APPLICATION_ID, newer, _) => {
+        match (application, version) {
+            (APPLICATION_ID, SCHEMA_VERSION) => Ok(()),
+            (APPLICATION_ID, newer) => {
                 Err(foreign(format!("it has schema {newer}, this program knows {SCHEMA_VERSION}: upgrade the program")))
             }
             _ => Err(foreign("the file is an SQLite database of another program".to_owned())),
@@ -193,10 +201,50 @@ fn remedy(error: &rusqlite::Error) -> &'static str {
     }
 }
 
+/// An empty file for the owner alone, in place of one that was left by a process that was cut off.
 fn create_private(path: &Path) -> std::io::Result<()> {
     folder::make(folder::of(path))?;
-    std::fs::File::options().write(true).create_new(true).mode(0o600).open(path)?;
-    folder::sync(folder::of(path))
+    for left in [path.to_owned(), beside(path, "-wal"), beside(path, "-shm")] {
+        match std::fs::remove_file(left) {
+            Err(error) if error.kind() != std::io::ErrorKind::NotFound => return Err(error),
+            _ => {}
+        }
+    }
+    std::fs::File::options().write(true).create_new(true).mode(0o600).open(path).map(drop)
+}
+
+/// `ledger.db` -> `ledger.db-wal`.
+fn beside(path: &Path, end: &str) -> PathBuf {
+    let mut beside = path.as_os_str().to_owned();
+    beside.push(end);
+    beside.into()
+}
+
+/// What SQLite itself tells only when it comes by: a file shorter than its own header says. It would be read as a
+/// ledger that has forgotten. While there is a write-ahead log the rest may be in there.
+fn cut_off(path: &Path) -> std::io::Result<Option<String>> {
+    use std::io::Read;
+    const MAGIC: &[u8] = b"SQLite format 3\0";
+    if std::fs::metadata(beside(path, "-wal")).is_ok_and(|wal| wal.len() > 0) {
+        return Ok(None);
+    }
+    let (mut file, mut header) = (std::fs::File::open(path)?, Vec::new());
+    let length = file.metadata()?.len();
+    (&mut file).take(100).read_to_end(&mut header)?;
+    if length == 0 {
+        return Ok(Some("the file is empty (remove it if no run has ever used it)".to_owned()));
+    }
+    if header.len() < 100 || !header.starts_with(MAGIC) {
+        return Ok(Some("the file is not a ledger (not an SQLite file, or damaged)".to_owned()));
+    }
+    // Offsets 16 and 28 of the file format: the size of a page (1 means 65,536), and how many there are.
+    let page = match u16::from_be_bytes([header[16], header[17]]) {
+        1 => 65_536,
+        page => u64::from(page),
+    };
+    let pages = u32::from_be_bytes([header[28], header[29], header[30], header[31]]);
+    let whole = page * u64::from(pages);
+    Ok((length < whole).then(|| format!("the file is cut short: {length} bytes of {whole}")))
 }
 
 /// A durable step of the ledger. What a test lets fail is told as SQLite would tell it.

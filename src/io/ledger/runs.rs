@@ -180,6 +180,11 @@ impl Ledger {
         self.runs("job <> ?1 AND state <> 'closed' ORDER BY ordinal", params![job])
     }
 
+    /// Interrupted runs of all jobs.
+    pub fn interrupted_all(&self) -> Result<Vec<RunRow>, LedgerError> {
+        self.runs("state <> 'closed' ORDER BY ordinal", params![])
+    }
+
     /// The job's newest closed run over the same inputs.
     pub fn closed_with_inputs(&self, job: &str, inputs: &str) -> Result<Option<RunRow>, LedgerError> {
         self.one_run(

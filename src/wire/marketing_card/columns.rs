@@ -116,9 +116,10 @@ impl Reader {
     /// What stays the same in every revision.
     fn read_ids(&self, cells: &Cells<'_>, delta: &mut Delta) -> Result<(), Reject> {
         for column in &self.dates {
-            let ms = column.time(cells, &self.times)?;
-            let ms = ms.ok_or_else(|| column.reject(Rule::Missing, "", "the value that the card was opened with"))?;
-            delta.ids.push(Field { name: column.name().to_owned(), value: Value::Time(ms) });
+            let date = column.time(cells, &self.times)?;
+            let date =
+                date.ok_or_else(|| column.reject(Rule::Missing, "", "the value that the card was opened with"))?;
+            delta.ids.push(Field { name: column.name().to_owned(), value: Value::Time(date.ms) });
         }
         let ext_info = self.ext_info.text(cells, EXT_INFO_CHARS_MAX)?;
         delta.ids.extend(ext_info.map(|text| Field::text(self.ext_info.name(), text)));

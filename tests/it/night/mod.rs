@@ -3,6 +3,7 @@
 //! The stage is in the first room; the scenes are in those below it.
 
 mod crash;
+mod damage;
 mod history;
 mod laws;
 mod look;
