@@ -77,7 +77,7 @@ fn random_kills() {
             let rows = deltas(20 + dice.below(40), 1 + dice.below(3));
             let gateway = faulty("unknown=5%,unknown-applied=5%,drop-after=3%,429=2%,heal=2");
             let mut play = Play::with(Scene::Run, rows, gateway, "");
-            for _ in 0..1 + dice.below(8) {
+            for _ in 0..=dice.below(8) {
                 // At any moment between the first instruction and the end of such a run.
                 play.kill_after(Duration::from_micros(dice.below(900_000)));
             }

@@ -1,5 +1,11 @@
 //! The tests that need more than one room of the house: one binary, so that it links once.
 #![allow(
+    clippy::match_same_arms,
+    clippy::needless_for_each,
+    clippy::struct_excessive_bools,
+    reason = "tests are tables and stories"
+)]
+#![allow(
     clippy::disallowed_methods,
     clippy::print_stderr,
     reason = "tests are outside the floors, and say what they skip"

@@ -275,7 +275,6 @@ impl<'a> Process<'a> {
             bill: facts.bill,
             place: facts.place,
             carried: row.members & !held.drop,
-            closing: row.closing,
             body: held.body.clone(),
             closes: self.now() + self.stage.world.timeout,
             call: call(row.card, row.bill, row.closing, members(facts, held.drop), &held.body),
