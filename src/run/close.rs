@@ -75,6 +75,7 @@ pub fn close(order: &Order<'_>, ledger: &mut Ledger) -> Result<Manifest, Fault> 
     point_latest(&dir)?;
     // Last: a run that is not closed yet is closed again, with all of the above.
     ledger.close_run(order.run.ordinal, exit.code(), order.now_ms, &json)?;
+    tracing::info!(run = manifest.run, exit = manifest.exit, failures = manifest.rows.failures(), "closed");
     Ok(manifest)
 }
 

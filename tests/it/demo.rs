@@ -84,6 +84,9 @@ fn csv_and_parquet_of_the_same_rows_end_alike() {
     for (at, (one, other)) in from_csv.iter().zip(&from_parquet).enumerate() {
         assert_eq!(one, other, "row {}", at + 1);
     }
+    for run in [&csv, &parquet] {
+        assert_eq!(report(&["reconcile", run["dir"].as_str().unwrap()], 0)["proved"], true);
+    }
     assert_eq!(csv["rows"], parquet["rows"]);
     assert_eq!(csv["calls"]["attempts"], parquet["calls"]["attempts"]);
     assert_eq!(
@@ -149,6 +152,8 @@ fn failures_are_replayed_until_none_is_left() {
     assert_eq!(lines.len(), 5_000);
     assert_eq!(count("unknown") + count("held"), open);
     assert_eq!(count("refused"), failed["PASS_STATUS_ILLEGAL"].as_u64().unwrap());
+
+    assert_eq!(report(&["reconcile", run["dir"].as_str().unwrap()], 0)["proved"], true);
 
     let [replay, person] = &next_commands(&run)[..] else { panic!("{}", run["next"]) };
     assert!(person.iter().any(|word| word == "refused"), "{person:?}");

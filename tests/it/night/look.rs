@@ -78,6 +78,16 @@ fn night_in_doubt() -> (Night, String) {
 }
 
 #[test]
+fn a_quiet_run_speaks_only_of_what_did_not_end_well() {
+    let night = Night::new(Config::default(), "");
+    night.write("in.csv", &as_csv(&deltas(5, 1)));
+    assert_eq!(night.expect(0, &["run", "job.toml", "-q"]), "");
+    let (night, _) = night_in_doubt();
+    let said = night.expect(1, &["run", "job.toml", "--again", "-q"]);
+    assert!(said.contains("3 of 60 rows did not end well") && said.contains("Next: send what stayed open"), "{said}");
+}
+
+#[test]
 fn open_rows_are_listed_with_the_command_that_closes_them() {
     let (night, bill) = night_in_doubt();
     let open = night.json(0, &["open", "job.toml"]);
