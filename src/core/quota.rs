@@ -63,17 +63,20 @@ struct Throttle {
     /// Of the full pace; 1 is unthrottled.
     factor: f64,
     last_cut: Option<Tick>,
+    /// Replies since the last cut: throttles, and others.
+    throttled: u32,
+    good: u32,
 }
 
 impl Throttle {
     /// Slower is no use to anyone: at 1/64 a probe still goes out about once a window of the usual quotas.
     const LEAST: f64 = 1.0 / 64.0;
-    /// What a throttle leaves of the pace. With a gain of a fifth a gateway that throttles now and then for reasons of
-    /// its own costs a third of the pace, and one that really permits less is found within a few windows, since only
-    /// good replies give pace back.
-    const CUT: f64 = 0.7;
+    /// A cut leaves the share of the pace that was not throttled since the last one, within these bounds: a gateway that
+    /// permits a quarter is found in one window, and one that throttles now and then for reasons of its own costs
+    /// nothing, since good replies give back as much.
+    const KEPT: (f64, f64) = (0.25, 0.9);
     /// What one window of good replies gives back.
-    const GAIN: f64 = 0.2;
+    const GAIN: f64 = 0.1;
 }
 
 /// Time as governor wants it: set by us before each question.
@@ -107,7 +110,7 @@ impl Quota {
             clock,
             slots: VecDeque::new(),
             guard: strict.then(Guard::default),
-            throttle: Throttle { factor: 1.0, last_cut: None },
+            throttle: Throttle { factor: 1.0, last_cut: None, throttled: 0, good: 0 },
             not_before,
         }
     }
@@ -151,9 +154,12 @@ impl Quota {
     pub fn throttled(&mut self, now: Tick, pause: Duration) {
         self.not_before = self.not_before.max(now + pause);
         let throttle = &mut self.throttle;
+        throttle.throttled += 1;
         if throttle.last_cut.is_none_or(|cut| now.since(cut) >= self.window) {
-            throttle.factor = (throttle.factor * Throttle::CUT).max(Throttle::LEAST);
-            throttle.last_cut = Some(now);
+            let kept = f64::from(throttle.good) / f64::from(throttle.good + throttle.throttled);
+            let (least, most) = Throttle::KEPT;
+            throttle.factor = (throttle.factor * kept.clamp(least, most)).max(Throttle::LEAST);
+            (throttle.last_cut, throttle.throttled, throttle.good) = (Some(now), 0, 0);
         }
     }
 
@@ -165,6 +171,7 @@ impl Quota {
     /// The gateway answered without a throttle: some of the pace comes back.
     pub fn relieved(&mut self) {
         let throttle = &mut self.throttle;
+        throttle.good = throttle.good.saturating_add(1);
         if throttle.factor < 1.0 {
             let replies_per_window = (self.arrivals_max as f64 * throttle.factor).max(1.0);
             throttle.factor = (throttle.factor + Throttle::GAIN / replies_per_window).min(1.0);
@@ -279,11 +286,37 @@ mod tests {
     }
 
     #[test]
+    fn a_gateway_that_permits_less_is_found_and_noise_costs_little() {
+        // (share of the quota that is permitted, every how-manieth reply is throttled anyway) -> the pace in the end.
+        let pace = |permitted: f64, noise: u32| {
+            let mut law = Quota::new(200, SECOND, false, Tick::ZERO);
+            let mut refused = 0;
+            for window in 0..30_u64 {
+                let sends = (200.0 * law.factor()) as u32;
+                for send in 0..sends {
+                    let now = Tick(window * 1_002_000_000 + u64::from(send) * 1_000_000);
+                    if f64::from(send) >= 200.0 * permitted || send % noise == noise - 1 {
+                        law.throttled(now, Duration::ZERO);
+                        refused += 1;
+                    } else {
+                        law.relieved();
+                    }
+                }
+            }
+            (law.factor(), refused)
+        };
+        let (quarter, refused) = pace(0.25, u32::MAX);
+        assert!((0.2..0.5).contains(&quarter) && refused < 1_200, "{quarter} {refused}");
+        let (noisy, _) = pace(1.0, 50);
+        assert!(noisy > 0.8, "{noisy}");
+    }
+
+    #[test]
     fn a_throttle_cuts_the_pace_and_good_replies_restore_it() {
         let mut law = Quota::new(100, SECOND, false, Tick::ZERO);
         law.throttled(Tick(1), Duration::from_millis(250));
         law.throttled(Tick(2), Duration::ZERO);
-        assert!((law.factor() - Throttle::CUT).abs() < 1e-9, "at most one cut a window");
+        assert!((law.factor() - Throttle::KEPT.0).abs() < 1e-9, "nothing was good, and there is at most one cut a window");
         assert_eq!(law.acquire(Tick(3)), Permit::At(Tick(1) + Duration::from_millis(250)));
         for _ in 0..2_000 {
             law.relieved();

@@ -106,6 +106,8 @@ pub struct Delta {
     pub last_changed_points: Option<Amount>,
     /// When the change happened; milliseconds since 1970.
     pub occurred_ms: Option<i64>,
+    /// That time was a local one that the clocks showed twice; the earlier instant was taken.
+    pub folded: bool,
     /// Orders rows of one instant.
     pub sequence: i64,
 }

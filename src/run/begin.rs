@@ -309,7 +309,14 @@ fn detail(
 
 /// What a person should know of the inputs.
 pub fn warnings(surveyed: &Surveyed, flags: &Flags) -> Vec<String> {
-    let mut warnings = surveyed.found.warnings.clone();
+    let mut warnings = Vec::new();
+    if surveyed.found.folded > 0 {
+        warnings.push(format!(
+            "{} rows have an `occurred_at` that the clocks showed twice, when summer time ended; the earlier instant was taken: \
+             an export with zones would tell them apart",
+            surveyed.found.folded
+        ));
+    }
     let bare = surveyed.found.timed.iter().filter(|(_, timed)| timed.is_bare()).count();
     if bare > 0
         && flags.occurred_at_ms.is_none()

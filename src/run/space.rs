@@ -18,13 +18,18 @@ pub struct Need {
 impl Need {
     /// Bytes that a row leaves in the ledger beside its body (intent, attempt, end, bill, card): 590 to 730 measured.
     const LEDGER_ROW: u64 = 600;
+    /// SQLite's write-ahead log, which goes back to its beginning after 1,000 pages ...
+    const LOG: u64 = 4 << 20;
+    /// ... and until then holds a page or two for each commit, of which a row shares two with others.
+    const LOG_ROW: u64 = 4 << 10;
     /// Bytes of a line of outcomes: 150 to 250.
     const OUTCOME: u64 = 150;
 
     /// Of a run with so many rows and sends; the survey's rows have `spool` bytes, and bodies are about as long.
     pub fn of(rows: u64, planned: u64, spool: u64) -> Need {
         let bodies = (u128::from(spool) * u128::from(planned) / u128::from(rows.max(1))) as u64;
-        Need { state: planned * Self::LEDGER_ROW + bodies, out: rows * Self::OUTCOME }
+        let log = (planned * Self::LOG_ROW).min(Self::LOG);
+        Need { state: planned * Self::LEDGER_ROW + bodies + log, out: rows * Self::OUTCOME }
     }
 
     /// Refuses a run that cannot fit; a warning where it may not.
@@ -78,7 +83,7 @@ mod tests {
     #[test]
     fn a_million_rows_are_no_small_thing() {
         let need = Need::of(1_000_000, 500_000, 300 << 20);
-        assert_eq!(need, Need { state: 300_000_000 + (150 << 20), out: 150_000_000 });
+        assert_eq!(need, Need { state: 300_000_000 + (154 << 20), out: 150_000_000 });
         assert_eq!(Need::of(0, 0, 0), Need::default());
     }
 

@@ -47,8 +47,8 @@ pub struct Found {
     pub timed: BTreeMap<String, Timed>,
     /// The sum of `last_changed_points`.
     pub points: Total,
-    /// What a person should know.
-    pub warnings: Vec<String>,
+    /// Rows whose local time the clocks showed twice.
+    pub folded: u64,
 }
 
 /// How many rows of one file have a time of their own.
@@ -244,6 +244,7 @@ impl File<'_> {
             Ok(delta) => {
                 found.members.learn(delta)?;
                 found.closing += u64::from(delta.status != Status::Update);
+                found.folded += u64::from(delta.folded);
                 let timed = found.timed.entry(timed_key(self.name, origin)).or_default();
                 match delta.occurred_ms {
                     Some(_) => timed.with += 1,

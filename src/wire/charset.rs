@@ -90,7 +90,7 @@ impl Charset {
     pub fn char_len(self, bytes: &[u8]) -> usize {
         let len = match (self, bytes) {
             (_, []) => 0,
-            (Charset::Utf8, _) | (_, [..0x81, ..] | [0xff, ..]) => 1,
+            (Charset::Utf8, _) | (_, [..0x81 | 0xff, ..]) => 1,
             (_, [_, b'0'..=b'9', ..]) => 4, // GB18030, which the decoder knows
             _ => 2,
         };
@@ -156,7 +156,7 @@ fn is_gbk(pair: u16) -> bool {
 /// The cells of GB2312-80's rows 1 to 9 (signs, letters) and 16 to 87 (hanzi) that it fills.
 fn is_gb2312([lead, trail]: [u8; 2]) -> bool {
     match lead {
-        0xa1 | 0xa3 | 0xb0..=0xd6 | 0xd8..=0xf7 => trail >= 0xa1 && trail <= 0xfe,
+        0xa1 | 0xa3 | 0xb0..=0xd6 | 0xd8..=0xf7 => (0xa1..=0xfe).contains(&trail),
         0xa2 => matches!(trail, 0xb1..=0xe2 | 0xe5..=0xee | 0xf1..=0xfc),
         0xa4 => matches!(trail, 0xa1..=0xf3),
         0xa5 => matches!(trail, 0xa1..=0xf6),

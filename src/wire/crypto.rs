@@ -252,7 +252,11 @@ impl fmt::Debug for Verifier {
 }
 
 fn hex(bytes: &[u8]) -> String {
-    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
+    use std::fmt::Write as _;
+    bytes.iter().fold(String::with_capacity(2 * bytes.len()), |mut hex, byte| {
+        write!(hex, "{byte:02x}").expect("a String takes every character");
+        hex
+    })
 }
 
 fn check_size(key: &impl PublicKeyParts) -> Result<(), KeyFault> {

@@ -1,9 +1,9 @@
 //! Pure codecs, bytes <-> values: one folder per dialect. No IO, no clock, and no word of the core but
 //! [`Verdict`], inside a [`Reading`].
 //!
-//! A dialect is one folder (`columns`, `body`) and one line in [`DIALECTS`]; those of `updatePass` share their
-//! endpoint, replies and code table in [`pass`]. Each has both directions, so that the sandbox and the client share
-//! it and round trips are tests for free.
+//! A dialect is one folder (`columns`, `body`, `codes` ...) and one line in [`DIALECTS`]; those of `updatePass` share
+//! their endpoint, replies and code table in [`pass`], and all of them the rules of [`reading`] a reply. Each has both
+//! directions, so that the sandbox and the client share it and round trips are tests for free.
 
 pub mod alipayhk_card;
 pub mod charset;

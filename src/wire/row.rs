@@ -108,25 +108,22 @@ impl Col {
     }
 
     /// A time.
-    pub fn time(&self, cells: &Cells<'_>, times: &LocalTime) -> Result<Option<i64>, Reject> {
+    pub fn time(&self, cells: &Cells<'_>, times: &LocalTime) -> Result<Option<Moment>, Reject> {
         self.moment(cells, |text| times.parse(text))
     }
 
     /// A time, or a date that means its last second.
     pub fn end_of_day(&self, cells: &Cells<'_>, times: &LocalTime) -> Result<Option<i64>, Reject> {
-        self.moment(cells, |text| times.parse_end_of_day(text))
+        Ok(self.moment(cells, |text| times.parse_end_of_day(text))?.map(|moment| moment.ms))
     }
 
     fn moment(
         &self,
         cells: &Cells<'_>,
         parse: impl Fn(&str) -> Result<Moment, MomentFault>,
-    ) -> Result<Option<i64>, Reject> {
+    ) -> Result<Option<Moment>, Reject> {
         let Some(found) = self.cell(cells) else { return Ok(None) };
-        match parse(found) {
-            Ok(moment) => Ok(Some(moment.ms)),
-            Err(fault) => Err(self.reject(Rule::NotATime, found, fault.to_string())),
-        }
+        parse(found).map(Some).map_err(|fault| self.reject(Rule::NotATime, found, fault.to_string()))
     }
 
     /// One of a few words.
@@ -238,6 +235,7 @@ impl Common {
         if bill_no.is_none() && self.require_bill_no {
             return Err(self.missing_bill("a bill number in every row, as `input.require_bill_no` wants it"));
         }
+        let occurred = self.occurred_at.time(cells, &self.times)?;
         Ok(Delta {
             merchant: self.merchants.of(&self.merchant_id, cells)?.to_owned(),
             card: card.to_owned(),
@@ -249,7 +247,8 @@ impl Common {
             level: None,
             riders: Vec::new(),
             last_changed_points: self.last_changed_points.amount(cells)?,
-            occurred_ms: self.occurred_at.time(cells, &self.times)?,
+            occurred_ms: occurred.map(|moment| moment.ms),
+            folded: occurred.is_some_and(|moment| moment.folded),
             sequence: self.sequence(cells)?,
         })
     }

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::fs::File;
 use std::process::{Output, Stdio};
-use std::sync::Mutex;
+use std::sync::{Condvar, Mutex};
 use std::time::{Duration, Instant};
 
 use passync::io::fault::VARIABLE;
@@ -34,8 +34,16 @@ pub enum Scene {
 }
 
 impl Scene {
-    /// From the most usual to the rarest.
-    pub const ALL: [Scene; 5] = [Scene::Run, Scene::StandardInput, Scene::Reopened, Scene::Abandoned, Scene::Ninth];
+    /// The scenes that come by a point, each for reasons of its own.
+    pub fn of(point: &str) -> &'static [Scene] {
+        match point.rsplit_once('.').unwrap().0 {
+            "survey.remove" => &[Scene::Reopened, Scene::Ninth],
+            "stale.remove" => &[Scene::Reopened],
+            "ends.commit" | "tails.write" => &[Scene::Abandoned],
+            step if step.starts_with("file.") => &[Scene::StandardInput],
+            _ => &[Scene::Run],
+        }
+    }
 
     fn args(self) -> &'static [&'static str] {
         match self {
@@ -51,7 +59,8 @@ pub struct Play {
     pub night: Night,
     scene: Scene,
     rows: Vec<Delta>,
-    kills: u64,
+    /// Kills, and storage faults: both may cut off as many exchanges as there are slots.
+    cuts: u64,
 }
 
 impl Play {
@@ -68,7 +77,7 @@ impl Play {
         let job = job.replace(r#""2000/1s""#, r#""200/100ms""#).replace(r#"timeout = "2s""#, r#"timeout = "1s""#);
         night.write("job.toml", &job.replace("concurrency = 32", &format!("concurrency = {CONCURRENCY}")));
         night.write("in.csv", &as_csv(&rows));
-        let mut play = Play { night, scene, rows, kills: 0 };
+        let mut play = Play { night, scene, rows, cuts: 0 };
         match scene {
             Scene::Run | Scene::StandardInput | Scene::Replanned => {}
             Scene::Reopened => play.stop_early(),
@@ -98,6 +107,12 @@ impl Play {
         }
         kill_process(Pid::from_child(&child), Signal::TERM).unwrap();
         assert_eq!(child.wait().unwrap().code(), Some(5));
+    }
+
+    /// From here on the quota takes more than a second for 100 rows.
+    pub fn slow_down(&self) {
+        let job = std::fs::read_to_string(self.night.path("job.toml")).unwrap();
+        self.night.write("job.toml", &job.replace(r#""200/100ms""#, r#""20/200ms""#));
     }
 
     /// The command of the scene, with these points armed.
@@ -141,13 +156,18 @@ impl Play {
     fn was_killed(&mut self, output: &Output) -> bool {
         use std::os::unix::process::ExitStatusExt;
         let killed = output.status.signal() == Some(9);
-        self.kills += u64::from(killed);
+        self.cuts += u64::from(killed || output.status.code() == Some(6));
         killed
     }
 
-    /// Whether the last disturbance killed the process.
-    pub fn kills(&self) -> u64 {
-        self.kills
+    /// The process was cut off by other means.
+    pub fn is_cut(&mut self) {
+        self.cuts += 1;
+    }
+
+    /// How often the process was cut off so far.
+    pub fn cuts(&self) -> u64 {
+        self.cuts
     }
 
     /// Goes on without disturbance until nothing is left to do, and looks at all that is left.
@@ -159,7 +179,7 @@ impl Play {
             // Closed, or closed before: then there is nothing to resume.
             assert!(matches!(output.status.code(), Some(0 | 1 | 2)), "{told}: {}", said(&output));
             self.night.passync(&["replay", "job.toml", "out/night/latest"]);
-            self.night.is_well_after(&self.rows, CONCURRENCY * self.kills);
+            self.night.is_well_after(&self.rows, CONCURRENCY * self.cuts);
             self.files_are_whole(told);
             return;
         }
@@ -169,7 +189,7 @@ impl Play {
         let bills = outcomes.iter().map(|line| &line["bill_no"]).collect::<Vec<_>>();
         assert_eq!(bills, self.rows.iter().map(|row| &row.bill[..]).collect::<Vec<_>>(), "{told}");
         assert!(outcomes.iter().all(|line| line["outcome"] == *"applied"), "{told}: {outcomes:?}");
-        self.night.is_well_after(&self.rows, CONCURRENCY * self.kills);
+        self.night.is_well_after(&self.rows, CONCURRENCY * self.cuts);
         self.files_are_whole(told);
     }
 
@@ -194,7 +214,30 @@ impl Play {
     }
 }
 
-/// Does the same with every item, on as many threads as keep two processors busy with processes that mostly wait.
+/// Whether somebody has the time for all of it.
+pub fn thorough() -> bool {
+    std::env::var_os("PASSYNC_THOROUGH").is_some()
+}
+
+/// Processes at once, of all tests together: as many as keep two processors busy when each mostly waits.
+static PLACES: Places = Places { free: Mutex::new(12), freed: Condvar::new() };
+
+struct Places {
+    free: Mutex<u32>,
+    freed: Condvar,
+}
+
+impl Places {
+    fn hold<T>(&self, work: impl FnOnce() -> T) -> T {
+        *self.freed.wait_while(self.free.lock().unwrap(), |free| *free == 0).unwrap() -= 1;
+        let done = std::panic::catch_unwind(std::panic::AssertUnwindSafe(work));
+        *self.free.lock().unwrap() += 1;
+        self.freed.notify_one();
+        done.unwrap_or_else(|panic| std::panic::resume_unwind(panic))
+    }
+}
+
+/// Does the same with every item, several at a time.
 pub fn with_each<T: Send>(items: impl IntoIterator<Item = T>, work: impl Fn(T) + Sync) {
     const THREADS: usize = 8;
     let queue = Mutex::new(items.into_iter().collect::<Vec<_>>().into_iter());
@@ -204,7 +247,7 @@ pub fn with_each<T: Send>(items: impl IntoIterator<Item = T>, work: impl Fn(T) +
                 loop {
                     let next = queue.lock().unwrap().next();
                     match next {
-                        Some(item) => work(item),
+                        Some(item) => PLACES.hold(|| work(item)),
                         None => return,
                     }
                 }

@@ -15,4 +15,5 @@ mod tidy;
 mod usage;
 mod wire;
 mod wire_command;
+mod wire_dialects;
 mod wycheproof;

@@ -292,6 +292,9 @@ fn explain_shows_the_string_the_digest_and_the_first_difference() {
     assert_eq!((&same["difference"], exit), (&json!({ "same": true }), 0));
     assert_eq!(same["signing_input"], signed.as_str());
     assert_eq!(same["digest"], passync::wire::crypto::Hash::Sha256.hex(signed.as_bytes()));
+    let reply = json!({ "error_response": { "code": "40002", "sub_msg": echo(&signed) }, "sign": "AA==" });
+    fs::write(at("reply"), reply.to_string()).unwrap();
+    assert_eq!(report(&[&words[..], &[&at("reply")]].concat()).0["difference"], json!({ "same": true }));
     let (other, exit) = report(&[&words[..], &[&at("other")]].concat());
     assert_eq!((&other["difference"]["part"], exit), (&json!("biz_content"), 1));
     assert!(other["difference"]["ours"].as_str().unwrap().starts_with("卡\""), "{}", other["difference"]);

@@ -9,8 +9,10 @@ use super::verify::{Finding, Message};
 use super::{Call, Form, key, read};
 use crate::cli::{CliError, Screen};
 use crate::model::Exit;
+use crate::wire::charset::Charset;
 use crate::wire::crypto::{Hash, Verifier};
 use crate::wire::explain::{Difference, Subject, visible};
+use crate::wire::marketing_card::envelope::{self, Node};
 
 /// Show the string that is signed, what hides in it, and where it differs from another one
 #[derive(Debug, Args)]
@@ -22,7 +24,7 @@ Examples:
       --key keys/merchant.pub.pem --signature-header 'algorithm=RSA256,keyVersion=1,signature=...'
 
 echo.txt is a string that another side signed: such as the gateway's own in the sub_msg of isv.invalid-signature,
-with the words around it and `&` as `&amp;`, as it came.")]
+with the words around it and `&` as `&amp;`, as it came; or the whole reply.")]
 pub struct Explain {
     #[command(flatten)]
     message: Message,
@@ -46,8 +48,15 @@ struct Explanation {
     finding: Option<Finding>,
     /// What the signature would have been right for.
     mistake: Option<String>,
-    /// `None`: nothing was given to compare with. `Some(None)`: they are the same.
-    difference: Option<Option<Difference>>,
+    comparison: Comparison,
+}
+
+/// How it compares with a given string.
+enum Comparison {
+    /// None was given.
+    None,
+    Same,
+    Differs(Difference),
 }
 
 impl Explain {
@@ -59,7 +68,7 @@ impl Explain {
         } else {
             screen.print(&explanation.lines())?;
         }
-        let same = explanation.difference.as_ref().is_none_or(Option::is_none);
+        let same = !matches!(explanation.comparison, Comparison::Differs(_));
         let sound = explanation.finding.as_ref().is_none_or(|finding| finding.verified() != Some(false));
         Ok(if same && sound { Exit::Clean } else { Exit::Failures })
     }
@@ -78,8 +87,13 @@ impl Explain {
             .as_ref()
             .filter(|finding| finding.verified() == Some(false))
             .and_then(|finding| subject.mistake(public.as_ref()?, finding.signature.as_deref()?));
-        let difference = against.map(|given| subject.difference(&String::from_utf8_lossy(given)));
-        Ok(Explanation { subject, finding, mistake, difference })
+        let given = against.map(|bytes| given(bytes, self.message.charset));
+        let comparison = match given.map(|given| subject.difference(&given)) {
+            None => Comparison::None,
+            Some(None) => Comparison::Same,
+            Some(Some(difference)) => Comparison::Differs(difference),
+        };
+        Ok(Explanation { subject, finding, mistake, comparison })
     }
 
     fn subject(&self) -> Result<Subject, CliError> {
@@ -88,6 +102,14 @@ impl Explain {
             (Form::MarketingCard, None) => self.message.response_subject(),
             (Form::AlipayhkCard | Form::IntlPass, _) => Ok(self.message.head.subject()?.0),
         }
+    }
+}
+
+/// The string in a given file: as it stands, or the `sub_msg` of a reply.
+fn given(bytes: &[u8], charset: Charset) -> String {
+    match envelope::read(bytes, charset).map(|envelope| envelope.node) {
+        Ok(Node::Plain(fields)) => fields.sub_msg,
+        _ => charset.decode(bytes).unwrap_or_else(|| String::from_utf8_lossy(bytes)).into_owned(),
     }
 }
 
@@ -103,12 +125,13 @@ impl Explanation {
     fn json(&self) -> serde_json::Value {
         let text = self.subject.text();
         let (hash, digest) = self.digest();
-        let difference = self.difference.as_ref().map(|difference| match difference {
-            None => json!({ "same": true }),
-            Some(Difference { at, part, before, ours, theirs }) => {
+        let difference = match &self.comparison {
+            Comparison::None => json!(null),
+            Comparison::Same => json!({ "same": true }),
+            Comparison::Differs(Difference { at, part, before, ours, theirs }) => {
                 json!({ "same": false, "at": at, "part": part, "before": before, "ours": ours, "theirs": theirs })
             }
-        });
+        };
         json!({
             "signing_input": text,
             "visible": visible(&text),
@@ -136,10 +159,10 @@ impl Explanation {
         if let Some(mistake) = &self.mistake {
             lines += &format!("the signature would be right otherwise: {mistake}\n");
         }
-        match &self.difference {
-            None => {}
-            Some(None) => lines += "\nthe given string is the same\n",
-            Some(Some(Difference { at, part, before, ours, theirs })) => {
+        match &self.comparison {
+            Comparison::None => {}
+            Comparison::Same => lines += "\nthe given string is the same\n",
+            Comparison::Differs(Difference { at, part, before, ours, theirs }) => {
                 let (ours, theirs) = (or_end(ours), or_end(theirs));
                 lines += &format!(
                     "\nthe given string differs after {at} characters, in {part}:\n  both    …{before}\n  ours    {ours}\n  theirs  {theirs}\n"

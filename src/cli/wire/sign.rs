@@ -29,7 +29,7 @@ pub struct Sign {
     key: PathBuf,
     #[command(flatten)]
     head: Head,
-    /// The word for the algorithm in the header; the signature is SHA256withRSA whatever it says
+    /// The word for the algorithm in the header; the signature is made with RSA and SHA-256 whatever it says
     #[arg(long, value_name = "WORD", default_value = "RSA256", help_heading = "alipayhk-card and intl-pass")]
     algorithm: String,
     /// The version of the key in the header
@@ -69,7 +69,8 @@ impl Sign {
                 members.into_iter().map(|(name, text)| (name.into(), json!(text))).collect();
             screen.print_json(&object)?;
         } else {
-            screen.print(&members.iter().map(|(name, text)| format!("{name}\n{text}\n\n")).collect::<String>())?;
+            let paragraphs: Vec<String> = members.iter().map(|(name, text)| format!("{name}\n{text}\n")).collect();
+            screen.print(&paragraphs.join("\n"))?;
         }
         Ok(Exit::Clean)
     }

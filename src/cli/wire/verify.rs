@@ -56,7 +56,7 @@ pub(super) struct Message {
     status: u16,
     /// The charset of the reply: utf-8, gbk or gb2312
     #[arg(long, value_name = "CHARSET", default_value = "utf-8", value_parser = charset, help_heading = "marketing-card")]
-    charset: Charset,
+    pub(super) charset: Charset,
     /// How replies are signed: RSA2 or RSA
     #[arg(long, value_name = "TYPE", default_value = "RSA2", value_parser = sign_type, help_heading = "marketing-card")]
     sign_type: SignType,
@@ -137,9 +137,9 @@ impl Message {
 /// A body of updatePass that is a call, plain or encrypted, and so has no verdict.
 fn is_request(body: &[u8]) -> bool {
     let Ok(json) = Json::parse(body) else {
-        // An encrypted body is base64, and says nothing to us.
+        // An encrypted body is base64, and says nothing to us; nor does an empty one.
         let packed = body.trim_ascii();
-        return !packed.is_empty() && packed.iter().all(|byte| byte.is_ascii_alphanumeric() || b"+/=".contains(byte));
+        return packed.iter().all(|byte| byte.is_ascii_alphanumeric() || b"+/=".contains(byte));
     };
     let has = |key| matches!(json.get(key), Ok(Some(_)));
     ["passId", "merchantId"].into_iter().any(has) && !["result", "resultInfo", "ResultInfo"].into_iter().any(has)

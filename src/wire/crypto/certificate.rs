@@ -8,7 +8,7 @@ use rsa::{BigUint, RsaPublicKey};
 use x509_cert::certificate::Certificate as X509;
 use x509_cert::der::{Decode as _, Encode as _};
 
-use super::{KeyFault, Verifier, parse};
+use super::{KeyFault, Verifier, hex, parse};
 
 /// Every signature algorithm of PKCS#1 begins so; Alipay's root bundle also has roots of other kinds, which do not
 /// count.
@@ -43,7 +43,7 @@ impl Certificate {
         let serial = BigUint::from_bytes_be(certificate.serial_number.as_bytes());
         let named = Md5::digest(format!("{}{serial}", certificate.issuer));
         Ok(Certificate {
-            sn: named.iter().map(|byte| format!("{byte:02x}")).collect(),
+            sn: hex(&named),
             rsa_signed: certificate.signature.oid.to_string().starts_with(PKCS1),
             spki: certificate.subject_public_key_info.to_der().map_err(damaged)?,
         })

@@ -73,7 +73,7 @@ impl IntlPass {
             locales: Locales::from_settings(keys)?,
             names: keys.word("field_names", &names, &body::TABLE_NAMES)?,
             data_info_as_string: keys.word("data_info_as", &[("object", false), ("string", true)], false)?,
-            end_date_zone: fixed_zone(&keys)?,
+            end_date_zone: fixed_zone(keys)?,
             allow_update: keys.flag("allow_update", false)?,
             points_member: points_member.to_owned(),
             data_names_number: data::numbers_from_settings(keys)?,

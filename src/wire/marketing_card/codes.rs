@@ -148,25 +148,25 @@ pub fn joined(code: &str, sub_code: &str) -> String {
     if sub_code.is_empty() { code.to_owned() } else { format!("{code}/{sub_code}") }
 }
 
-/// The table's line for a code; the case of sub_codes varies from page to page.
+/// The table's line for a code; the case of a `sub_code` varies from page to page.
 pub fn find(code: &str, sub_code: &str) -> Option<&'static Code> {
     let wanted = joined(code, sub_code);
     CODES.iter().find(|line| line.code.eq_ignore_ascii_case(&wanted))
 }
 
-/// What code and sub_code (or result_code) mean together, if they are believed.
+/// What a code and its `sub_code` (or `result_code`) mean together, if they are believed.
 pub fn verdict(code: &str, sub_code: &str) -> Verdict {
     let listed = find(code, sub_code).or_else(|| find_sub(sub_code));
     listed.map_or_else(|| unlisted(code, sub_code), |line| line.verdict)
 }
 
-/// A sub_code under another code than the page has it means the same.
+/// A `sub_code` under another code than the page has it means the same.
 fn find_sub(sub_code: &str) -> Option<&'static Code> {
     let subs = CODES.iter().filter_map(|line| Some((line, line.code.split_once('/')?.1)));
     subs.into_iter().find(|(_, sub)| sub.eq_ignore_ascii_case(sub_code)).map(|(line, _)| line)
 }
 
-/// Prefixes tell whose side a sub_code is of: `isp.` Alipay's, `isv.` the caller's, `aop.` token or gateway. Else the
+/// Prefixes tell whose side a `sub_code` is of: `isp.` Alipay's, `isv.` the caller's, `aop.` token or gateway. Else the
 /// code decides.
 fn unlisted(code: &str, sub_code: &str) -> Verdict {
     let of_code = find(code, "").map_or(InDoubt, |line| line.verdict);

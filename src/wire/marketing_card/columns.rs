@@ -116,9 +116,10 @@ impl Reader {
     /// What stays the same in every revision.
     fn read_ids(&self, cells: &Cells<'_>, delta: &mut Delta) -> Result<(), Reject> {
         for column in &self.dates {
-            let ms = column.time(cells, &self.times)?;
-            let ms = ms.ok_or_else(|| column.reject(Rule::Missing, "", "the value that the card was opened with"))?;
-            delta.ids.push(Field { name: column.name().to_owned(), value: Value::Time(ms) });
+            let date = column.time(cells, &self.times)?;
+            let date =
+                date.ok_or_else(|| column.reject(Rule::Missing, "", "the value that the card was opened with"))?;
+            delta.ids.push(Field { name: column.name().to_owned(), value: Value::Time(date.ms) });
         }
         let ext_info = self.ext_info.text(cells, EXT_INFO_CHARS_MAX)?;
         delta.ids.extend(ext_info.map(|text| Field::text(self.ext_info.name(), text)));
@@ -133,7 +134,7 @@ impl Reader {
         let members: [(&Col, Result<Option<Value>, Reject>); 8] = [
             (&self.level, text(&self.level, LEVEL_CHARS_MAX)),
             (&self.points, self.points(cells)),
-            (&self.balance, self.amount(&self.balance, self.balance.amount(cells)?)),
+            (&self.balance, Self::amount(&self.balance, self.balance.amount(cells)?)),
             (&self.template_id, text(&self.template_id, TEMPLATE_CHARS_MAX)),
             (&self.mdcode_info, json(cells::mdcode_info(&self.mdcode_info, cells))),
             (&self.front_text_list, json(cells::front_text_list(&self.front_text_list, cells))),
@@ -154,10 +155,10 @@ impl Reader {
     }
 
     fn points(&self, cells: &Cells<'_>) -> Result<Option<Value>, Reject> {
-        self.amount(&self.points, self.points.points(cells, self.negative_points)?)
+        Self::amount(&self.points, self.points.points(cells, self.negative_points)?)
     }
 
-    fn amount(&self, column: &Col, amount: Option<Amount>) -> Result<Option<Value>, Reject> {
+    fn amount(column: &Col, amount: Option<Amount>) -> Result<Option<Value>, Reject> {
         match amount {
             Some(amount) if amount.scale() > SCALE_MAX => {
                 Err(column.reject(Rule::Scale, &amount.to_string(), format!("at most {SCALE_MAX} decimals")))

@@ -171,7 +171,7 @@ impl Fields {
         if self.code.is_empty() { Err(EnvelopeFault::NoCode) } else { Ok(self) }
     }
 
-    /// What is said beside the code: the sub_code, or else the result_code.
+    /// What is said beside the code: `sub_code`, or else `result_code`.
     pub fn detail(&self) -> &str {
         if self.sub_code.is_empty() { &self.result_code } else { &self.sub_code }
     }

@@ -16,9 +16,9 @@ const BIZ_CONTENT: &str = "biz_content";
 /// How calls and replies are signed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum SignType {
-    /// SHA256withRSA.
+    /// RSA with SHA-256.
     Rsa2,
-    /// SHA1withRSA.
+    /// RSA with SHA-1.
     Rsa,
 }
 

@@ -52,18 +52,17 @@ impl Children {
             return Err(EnvelopeFault::Twice(String::from_utf8_lossy(name).into_owned()));
         }
         self.seen.push(name.to_vec());
-        let text = Some(text);
         if name == SIGN.as_bytes() {
-            self.sign = text.filter(|text| !text.trim().is_empty());
+            self.sign = Some(text).filter(|text| !text.trim().is_empty());
             self.signed_end.get_or_insert(at);
         } else if name == CERT_SN.as_bytes() {
-            self.cert_sn = text;
+            self.cert_sn = Some(text);
             self.signed_end.get_or_insert(at);
         } else if self.signed_end.is_some() {
             // It would be read, and nobody signed it.
             return Err(EnvelopeFault::Xml("an element behind the signature"));
         } else if let Some((_, field)) = self.fields.slots().into_iter().find(|(known, _)| known.as_bytes() == name) {
-            *field = text.unwrap_or_default();
+            *field = text;
         }
         Ok(())
     }

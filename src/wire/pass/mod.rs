@@ -131,7 +131,7 @@ impl Endpoint {
             }
             (Some(header), Some(encryption)) => {
                 let claim = match proof {
-                    Proof::Verified => encryption.open(header, &reply.body).and_then(|plain| Ok(reply::claim(&plain))),
+                    Proof::Verified => encryption.open(header, &reply.body).map(|plain| reply::claim(&plain)),
                     _ => Err("encrypted, and not opened".to_owned()),
                 };
                 (proof, claim.unwrap_or_else(|text| Err(NoClaim { ambiguous: false, text })))

@@ -1,9 +1,23 @@
-//! `kill -9` at any moment: the next run goes on from disk, and no card is the worse for it.
+//! `kill -9` at any moment: the next run goes on from disk, and no card is the worse for it. Kills at each durable step are
+//! in tests/faults.
 
 use std::time::Duration;
 
 use super::stops::wait_for;
 use super::{Night, as_csv, deltas, faulty};
+
+#[cfg(not(feature = "faults"))]
+#[test]
+fn without_the_feature_faults_no_point_can_be_armed_and_tests_faults_is_skipped() {
+    eprintln!("skipped: tests/faults, which kills at every durable step, wants `--features faults`");
+    let night = Night::new(passync::sandbox::Config::default(), "");
+    night.write("in.csv", &as_csv(&deltas(1, 1)));
+    let output = night.command(&["run", "job.toml"]).env("PASSYNC_FAULT", "plan.sync.before:1:kill").output().unwrap();
+    let said = String::from_utf8_lossy(&output.stderr);
+    assert_eq!(output.status.code(), Some(2), "{said}");
+    assert!(said.contains("PASSYNC_FAULT") && said.contains("--features faults"), "{said}");
+    assert_eq!(night.calls(), 0);
+}
 
 #[test]
 fn a_killed_run_is_finished_by_the_next_one() {

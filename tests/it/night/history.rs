@@ -136,3 +136,13 @@ fn bare_rows_of_a_mixed_file_are_rejected() {
     night.expect(1, &["run", "job.toml"]);
     assert_eq!(codes(&night), pairs(&[("applied", "SUCCESS"), ("rejected", "R032")]));
 }
+
+#[test]
+fn times_that_the_clocks_showed_twice_are_counted() {
+    let night = Night::new(Config::default(), "input.timezone = 'Europe/Berlin'");
+    let header = "bill_no,pass_id,user_id,points,occurred_at\n";
+    night.write("in.csv", &format!("{header}b1,card-1,u1,5,2024-10-27 02:30:00\nb2,card-2,u1,5,2024-10-27 03:30:00\n"));
+    night.expect(0, &["run", "job.toml"]);
+    let warnings = night.manifest()["warnings"].to_string();
+    assert!(warnings.contains("1 rows have an `occurred_at`"), "{warnings}");
+}

@@ -5,7 +5,7 @@ use std::fmt::Write as _;
 use std::net::TcpListener;
 use std::path::PathBuf;
 use std::process::{Child, Command, Output, Stdio};
-use std::sync::{Arc, LazyLock};
+use std::sync::{Arc, LazyLock, Mutex};
 
 use passync::sandbox::{Breach, Config, Delay, Fault, Order, Server, Setup};
 use passync::wire::crypto::Signer;
@@ -19,6 +19,21 @@ pub struct Night {
     dir: tempfile::TempDir,
     /// The gateway.
     pub server: Server,
+    log: Log,
+}
+
+/// What the gateway writes of each exchange, in memory.
+#[derive(Clone, Default)]
+struct Log(Arc<Mutex<Vec<u8>>>);
+
+impl std::io::Write for Log {
+    fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
+        self.0.lock().unwrap().write(bytes)
+    }
+
+    fn flush(&mut self) -> std::io::Result<()> {
+        Ok(())
+    }
 }
 
 impl Night {
@@ -33,9 +48,16 @@ impl Night {
             order: Order::Rising("points".to_owned()),
             ..config
         };
-        let setup = Setup { dialect, client: CLIENT.public(), platform: PLATFORM.clone(), config, log: None };
+        let log = Log::default();
+        let setup = Setup {
+            dialect,
+            client: CLIENT.public(),
+            platform: PLATFORM.clone(),
+            config,
+            log: Some(Box::new(log.clone())),
+        };
         let server = Server::start(listener, setup).unwrap();
-        let night = Night { dir: tempfile::tempdir().unwrap(), server };
+        let night = Night { dir: tempfile::tempdir().unwrap(), server, log };
         night.write("merchant.pem", &CLIENT.private_pem());
         std::fs::set_permissions(night.path("merchant.pem"), std::os::unix::fs::PermissionsExt::from_mode(0o600))
             .unwrap();
@@ -135,6 +157,13 @@ impl Night {
 
     pub fn calls(&self) -> u64 {
         self.server.look(|gateway| gateway.summary().calls)
+    }
+
+    /// When calls arrived, as the gateway has it.
+    pub fn arrivals(&self) -> Vec<jiff::Timestamp> {
+        let log = self.log.0.lock().unwrap();
+        let lines = serde_json::Deserializer::from_slice(&log).into_iter::<serde_json::Value>();
+        lines.map(|line| line.unwrap()["arrived_at"].as_str().unwrap().parse().unwrap()).collect()
     }
 
     /// The points that a card shows.

@@ -1,0 +1,152 @@
+//! The whole job, by the real binary against a gateway that misbehaves, over the table of dialects and their forms:
+//! what holds for one wire form holds for all.
+
+use std::collections::BTreeMap;
+use std::fmt::Write as _;
+use std::fs;
+use std::os::unix::fs::PermissionsExt;
+use std::path::Path;
+use std::process::Command;
+
+use passync::wire::DIALECTS;
+use passync::wire::crypto::Signer;
+
+const ROWS: usize = 40;
+
+/// Every signed and unsigned lie that a reply can tell, and every way to lose one; all heal within the attempts.
+const FAULTS: &str = "unknown=4%,unknown-applied=4%,system-error=3%,system-error-applied=3%,drop-before=2%,\
+                      drop-after=4%,garbage=3%,garbage-applied=3%,html=2%,forged=4%,forged-applied=3%,unsigned=4%,\
+                      unsigned-applied=3%,503=3%,half=3%,close=3%,limit=3%,heal=3";
+
+/// A dialect in one of its forms.
+struct Form {
+    dialect: &'static str,
+    settings: &'static str,
+    header: &'static str,
+    /// What follows the bill and the card in a row.
+    cells: &'static str,
+}
+
+const PASS: &str = "merchant_id = 'M1'\nclient_id = '2110200000000044'";
+const PASS_SEALED: &str = "merchant_id = 'M1'\nclient_id = '2110200000000044'\n\
+                           [gateway.encryption]\npeer_key = 'file:own.pub.pem'\nprivate_key = 'file:own.pem'";
+const CARD_HEADER: &str = "bill_no,card_no,open_date,valid_date,level,occurred_at,points";
+const CARD_CELLS: &str = "2014-02-20 21:20:46,2030-02-20 21:20:46,金卡";
+
+const FORMS: [Form; 8] = [
+    Form {
+        dialect: "alipayhk-card",
+        settings: PASS,
+        header: "bill_no,pass_id,user_id,level,occurred_at,points",
+        cells: "U1,金卡",
+    },
+    Form {
+        dialect: "alipayhk-card",
+        settings: PASS_SEALED,
+        header: "bill_no,pass_id,user_id,level,occurred_at,points",
+        cells: "U1,金卡",
+    },
+    Form {
+        dialect: "intl-pass",
+        settings: "merchant_id = 'M1'\nclient_id = '2110200000000044'\nallow_update = true\nfield_names = 'sample'",
+        header: "bill_no,pass_id,user_id,status,occurred_at,points",
+        cells: "U1,UPDATE",
+    },
+    Form { dialect: "marketing-card", settings: "app_id = '2014072300007148'", header: CARD_HEADER, cells: CARD_CELLS },
+    Form {
+        dialect: "marketing-card",
+        settings: "app_id = '2014072300007148'\ncharset = 'GBK'\nformat = 'xml'\nsign_type = 'RSA'",
+        header: CARD_HEADER,
+        cells: CARD_CELLS,
+    },
+    Form {
+        dialect: "marketing-card",
+        settings: "app_id = '2014072300007148'\ncharset = 'GB2312'\nformat = ''\napp_auth_token = 'file:token'",
+        header: CARD_HEADER,
+        cells: CARD_CELLS,
+    },
+    Form {
+        dialect: "marketing-card",
+        settings: "app_id = '2014072300007148'\naes_key = 'file:aes'",
+        header: CARD_HEADER,
+        cells: CARD_CELLS,
+    },
+    Form {
+        dialect: "marketing-card",
+        settings: "app_id = '2014072300007148'\ncharset = 'GBK'\naes_key = 'file:aes'\nencrypt_type = 'AES_V2'",
+        header: CARD_HEADER,
+        cells: CARD_CELLS,
+    },
+];
+
+fn write(folder: &Path, name: &str, text: &str) {
+    let path = folder.join(name);
+    fs::write(&path, text).unwrap();
+    fs::set_permissions(path, fs::Permissions::from_mode(0o600)).unwrap();
+}
+
+/// Three cards get a quarter each of the rows, with rising points, newest first.
+fn rows(form: &Form) -> String {
+    let mut rows = format!("{}\n", form.header);
+    for row in (0..ROWS).rev() {
+        writeln!(rows, "B{row},C{},{},2026-11-21 10:20:{row:02},{}", row % 4, form.cells, 100 + row).unwrap();
+    }
+    rows
+}
+
+/// How many rows ended how.
+fn outcomes(path: &Path) -> BTreeMap<String, usize> {
+    let mut reader = csv::Reader::from_path(path).unwrap();
+    let mut counts = BTreeMap::new();
+    for record in reader.records() {
+        *counts.entry(record.unwrap()[4].to_owned()).or_default() += 1;
+    }
+    counts
+}
+
+#[test]
+fn every_dialect_carries_the_job_through_a_bad_night() {
+    let own = Signer::generate(2048).unwrap();
+    for (at, form) in FORMS.iter().enumerate() {
+        let folder = tempfile::tempdir().unwrap();
+        let (own_pem, public) = (own.private_pem(), own.public_pem());
+        for (name, text) in [
+            ("own.pem", own_pem.as_str()),
+            ("own.pub.pem", public.as_str()),
+            ("aes", "AAECAwQFBgcICQoLDA0ODw=="),
+            ("token", "202611BBabcdef"),
+            ("in.csv", &rows(form)),
+        ] {
+            write(folder.path(), name, text);
+        }
+        let job = format!(
+            "name = 'night'\ndialect = '{}'\n[input]\nfiles = ['in.csv']\ntimezone = 'Asia/Hong_Kong'\n\
+             [retry]\nattempts_max = 12\nbackoff_base = '5ms'\nbackoff_max = '20ms'\nbudget = '1000%'\n\
+             [limits]\nquota = '500/1s'\n[sandbox]\nseed = {at}\nfaults = '{FAULTS}'\n[gateway]\nurl = 'sandbox'\n{}\n",
+            form.dialect, form.settings
+        );
+        write(folder.path(), "job.toml", &job);
+        let run = Command::new(env!("CARGO_BIN_EXE_passync"))
+            .current_dir(folder.path())
+            .env_clear()
+            .args(["run", "job.toml", "--no-progress"])
+            .output()
+            .unwrap();
+        let said = String::from_utf8_lossy(&run.stderr);
+        let what = format!("{} {}", form.dialect, form.settings);
+        assert_eq!(run.status.code(), Some(0), "{what}: {said}");
+        let counts = outcomes(&folder.path().join("out/night/latest/outcomes.csv"));
+        assert_eq!(counts, BTreeMap::from([("applied".to_owned(), ROWS)]), "{what}");
+        // Law 11: no secret anywhere but in its file.
+        for left in ["out/night/latest/manifest.json", "out/night/latest/outcomes.csv", "out/night/latest/failures.csv"]
+        {
+            let text = fs::read_to_string(folder.path().join(left)).unwrap();
+            for secret in ["202611BBabcdef", "AAECAwQFBgcICQoLDA0ODw==", "PRIVATE KEY"] {
+                assert!(!text.contains(secret) && !said.contains(secret), "{what}: {left}");
+            }
+        }
+    }
+    for entry in DIALECTS {
+        assert!(FORMS.iter().any(|form| form.dialect == entry.name), "{} is not tested", entry.name);
+    }
+}
