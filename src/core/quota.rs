@@ -316,7 +316,10 @@ mod tests {
         let mut law = Quota::new(100, SECOND, false, Tick::ZERO);
         law.throttled(Tick(1), Duration::from_millis(250));
         law.throttled(Tick(2), Duration::ZERO);
-        assert!((law.factor() - Throttle::KEPT.0).abs() < 1e-9, "nothing was good, and there is at most one cut a window");
+        assert!(
+            (law.factor() - Throttle::KEPT.0).abs() < 1e-9,
+            "nothing was good, and there is at most one cut a window"
+        );
         assert_eq!(law.acquire(Tick(3)), Permit::At(Tick(1) + Duration::from_millis(250)));
         for _ in 0..2_000 {
             law.relieved();

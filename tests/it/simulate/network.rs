@@ -21,7 +21,6 @@ pub struct Sent {
     pub bill: Digest,
     pub place: Place,
     pub carried: u64,
-    pub closing: bool,
     pub body: Vec<u8>,
     /// When our side closes the connection, if it has to.
     pub closes: Tick,

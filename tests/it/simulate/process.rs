@@ -280,7 +280,6 @@ impl<'a> Process<'a> {
             bill: facts.bill,
             place: facts.place,
             carried: row.members & !held.drop,
-            closing: row.closing,
             body: held.body.clone(),
             closes: self.now() + self.stage.world.timeout,
             call: call(row.card, row.bill, row.closing, members(facts, held.drop), &held.body),
@@ -386,7 +385,9 @@ impl<'a> Process<'a> {
         if !self.pending.is_empty() {
             self.commit();
         }
-        events.into_iter().for_each(|event| self.handle(event));
+        for event in events {
+            self.handle(event);
+        }
         false
     }
 }

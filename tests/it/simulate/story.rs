@@ -259,8 +259,11 @@ impl Story {
                 Breach::Overlap => true,
                 Breach::OverQuota => self.stage.world.strict,
                 // It knows neither places, nor contents, nor what a kill forgot; identity trouble is the world's own.
-                Breach::DoubleSend | Breach::Inversion | Breach::ChangedBody => false,
-                Breach::BadSignature | Breach::BadCall => false,
+                Breach::DoubleSend
+                | Breach::Inversion
+                | Breach::ChangedBody
+                | Breach::BadSignature
+                | Breach::BadCall => false,
             };
             assert!(!is_ours, "the gateway saw {judgement:?}");
         }

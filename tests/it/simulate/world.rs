@@ -321,6 +321,7 @@ fn fresh(dice: &mut Dice, number: u64, cards: u64, members_most: u64) -> Row {
 
 /// The settings of one run.
 #[derive(Clone, Debug)]
+#[expect(clippy::struct_excessive_bools, reason = "each is a key of the job file")]
 pub struct Settings {
     pub concurrency: usize,
     pub policy: Policy,
