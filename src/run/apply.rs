@@ -159,6 +159,11 @@ impl Driver<'_> {
     async fn run(&mut self, mut inbox: UnboundedReceiver<Note>, signals: &Signals) -> Result<(), Fault> {
         let mut signalled = false;
         loop {
+            // Asked each time: with enough to do the wait below may not come for a while.
+            if !signalled && signals.raised() {
+                signalled = true;
+                self.dispatcher.handle(Event::Stop(Stop::Signal), self.now());
+            }
             let wait = match self.dispatcher.poll(self.now()) {
                 Action::Done => return Ok(()),
                 Action::Sleep(until) => Some(until.since(self.now())),
@@ -180,10 +185,7 @@ impl Driver<'_> {
             tokio::select! {
                 note = inbox.recv() => self.take(note.expect("the driver itself holds a sender"))?,
                 () = timer => {}
-                () = signals.wait(), if !signalled => {
-                    signalled = true;
-                    self.dispatcher.handle(Event::Stop(Stop::Signal), self.now());
-                }
+                () = signals.wait(), if !signalled => {}
             }
             while let Ok(note) = inbox.try_recv() {
                 self.take(note)?;

@@ -65,7 +65,7 @@ fn one_signal_stops_in_every_phase_and_nothing_is_lost() {
         let (name, point, exit) = phase;
         let told = format!("{signal:?} in {name}");
         let (night, rows) = night();
-        let mut child = held(&night, point, "700ms");
+        let mut child = held(&night, point, "2s");
         let calls = night.calls();
         send(&child, signal);
         assert_eq!(child.wait().unwrap().code(), Some(*exit), "{told}");

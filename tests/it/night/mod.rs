@@ -7,6 +7,7 @@ mod damage;
 mod history;
 mod laws;
 mod look;
+#[allow(dead_code, reason = "tests/faults plays on this stage too, with other props")]
 mod stage;
 mod stops;
 

@@ -1,5 +1,4 @@
 //! The stage of a night: a folder with a job, the gateway that it calls, and what can be seen of both afterwards.
-#![allow(dead_code, reason = "tests/faults plays on this stage too, with other props")]
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write as _;

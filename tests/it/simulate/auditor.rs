@@ -1,14 +1,16 @@
 //! The laws of CONTRACT section 7, judged from what was sent, what the gateway did and what became durable. It shares no
 //! code with the core: what it knows it has seen.
 
+mod calls;
+mod ends;
+
 use std::cell::RefCell;
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::rc::Rc;
 use std::time::Duration;
 
-use passync::core::dispatcher::{Cause, Settlement};
-use passync::core::halt::{ErrorLimit, Stop};
-use passync::model::{Digest, Outcome, Place, Tick, Verdict};
+use passync::core::halt::Stop;
+use passync::model::{Digest, Outcome, Place, Tick};
 
 use super::coverage::Coverage;
 use super::ledger::{Fate, Planning, Survey};
@@ -18,6 +20,7 @@ use super::world::{Settings, World};
 
 /// What was seen of a bill, over all runs.
 #[derive(Debug, Default)]
+#[expect(clippy::struct_excessive_bools, reason = "each is a fact of its own")]
 struct Bill {
     card: usize,
     place: Place,
@@ -76,6 +79,7 @@ struct Live {
 }
 
 /// The auditor.
+#[expect(clippy::struct_excessive_bools, reason = "each is a fact of its own")]
 pub struct Auditor {
     trace: Rc<RefCell<Trace>>,
     pub coverage: Coverage,
@@ -255,320 +259,6 @@ impl Auditor {
             // A stop may come before rows that an earlier process left open are taken up again.
             let is_untouched = self.live.get(id).is_none_or(|live| !live.intended && live.attempts == 0);
             assert!(is_untouched, "law 1: row {id} was sent and has no outcome");
-        }
-    }
-
-    // ---- what the dispatcher asks for
-
-    /// A revision is to become durable.
-    pub fn intend(&mut self, now: Tick, id: u64, drop: u64) {
-        self.tell(now, id, Event::Intend { drop });
-        let row = &self.rows[&id];
-        assert!(!self.stopping, "row {id} starts although the run stops");
-        assert_eq!(row.settled, None, "row {id} starts after its end");
-        assert_eq!(row.plan.row.members & drop, drop, "row {id} drops what it has not");
-        assert_ne!(row.plan.row.members, drop, "row {id} is sent without any member");
-        assert_eq!(row.plan.row.drop & !drop, 0, "row {id} sends members that are stale");
-        if let Some(other) = self.intended.insert(row.card, id).filter(|other| *other != id) {
-            panic!("law 5: the intent of row {id} comes before the outcome of row {other} of its card");
-        }
-        self.check_hold(id);
-        self.take_slot(id);
-        self.live.entry(id).or_default().intended = true;
-    }
-
-    fn check_hold(&self, id: u64) {
-        if let Some(by) = self.held.get(&self.rows[&id].card) {
-            panic!("row {id} goes on although row {by} of its card is unknown or unsent");
-        }
-    }
-
-    fn take_slot(&mut self, id: u64) {
-        let concurrency = self.settings.as_ref().expect("a process lives").concurrency;
-        self.open.insert(id);
-        let open = self.open.len();
-        assert!(open <= concurrency, "law 3: a kill would send {open} rows again, not {concurrency}");
-    }
-
-    /// A request leaves.
-    pub fn send(&mut self, now: Tick, sent: &Sent, drop: u64) {
-        let id = sent.row;
-        self.tell(now, id, Event::Send { carried: sent.carried });
-        let settings = self.settings.clone().expect("a process lives");
-        let row = &self.rows[&id];
-        assert!(!self.stopping, "a send although the run stops");
-        if let Some(deadline) = settings.deadline {
-            assert!(now.since(self.began) < deadline, "a send after the deadline");
-        }
-        assert_eq!(row.durable, Some(drop), "law 5: row {id} is sent before its intent is durable");
-        assert_eq!(row.settled, None, "row {id} is sent after its end");
-        self.check_hold(id);
-        self.take_slot(id);
-        if let Some(other) = self.under_way.insert(sent.card, id) {
-            panic!("law 4: row {id} is sent while row {other} of its card is under way");
-        }
-        if self.cut_off.remove(&sent.card) {
-            let waited = now.since(self.began);
-            assert!(waited >= self.timeout, "law 4: a card in doubt is called {waited:?} after the restart");
-        }
-        self.check_forward(sent);
-        self.check_walk(sent);
-        let row = self.rows.get_mut(&id).expect("planned");
-        let bill = self.bills.get_mut(&sent.bill).expect("planned");
-        assert!(!bill.over, "law 3: row {id} is sent although its bill is settled for good");
-        let body = bill.bodies.entry((row.content, drop)).or_insert_with(|| sent.body.clone());
-        assert_eq!(*body, sent.body, "law 6: other bytes for the same revision");
-        bill.possible |= sent.carried;
-        self.given.insert((sent.card, sent.place, sent.bill));
-        row.sends += 1;
-        let live = self.live.entry(id).or_default();
-        live.attempts += 1;
-        live.sent_drop = drop;
-        let (before, most) = (live.recovered.0, settings.policy.attempts_max);
-        assert!(before + live.attempts <= most.max(before + 1), "row {id} costs {} attempts", before + live.attempts);
-        if !self.strict {
-            self.count(now, "sends");
-        }
-    }
-
-    /// Law 4: nothing older than what the card was given, or may have been given.
-    fn check_forward(&self, sent: &Sent) {
-        let newest = (sent.card, Place { occurred_ms: i64::MAX, ..Place::default() }, Digest::default());
-        for (_, place, digest) in self.given.range((sent.card, sent.place, Digest([u8::MAX; 16]))..newest) {
-            let newer = &self.bills[digest];
-            let given = newer.possible | newer.confirmed;
-            let clash = if newer.closing { given } else { given & sent.carried };
-            assert!(clash == 0, "law 4: row {} ({:?}) is older than {digest} ({place:?})", sent.row, sent.place);
-        }
-    }
-
-    /// Rows that wait for none and are absorbed by none are sent in the order of their places.
-    fn check_walk(&mut self, sent: &Sent) {
-        let row = &self.rows[&sent.row];
-        if row.sends > 0 || !row.plan.row.gates.is_empty() || row.plan.row.absorbed {
-            return;
-        }
-        if let Some(before) = self.walked.insert(sent.card, sent.place) {
-            assert!(before <= sent.place, "law 4: {:?} is sent after {before:?}", sent.place);
-        }
-    }
-
-    /// The last attempt goes on record.
-    pub fn attempted(&mut self, now: Tick, id: u64) {
-        self.tell(now, id, Event::Attempted);
-        let live = &self.live[&id];
-        let told = live.told.as_ref().expect("an attempt has a reading");
-        assert!(matches!(told.verdict, Verdict::InDoubt | Verdict::Throttled), "{told:?} is retried");
-        if told.verdict == Verdict::InDoubt {
-            self.budget_spent += 1;
-        }
-        let budget = self.settings.as_ref().expect("a process lives").budget;
-        assert!(self.budget_spent <= budget, "more in-doubt retries than the budget of {budget}");
-    }
-
-    /// A row ends.
-    pub fn settle(&mut self, now: Tick, end: &Settlement) {
-        let id = end.id;
-        let event = Event::Settle { outcome: end.outcome, cause: end.cause.clone(), in_doubt: end.in_doubt };
-        self.tell(now, id, event);
-        self.coverage.outcome(end.outcome);
-        self.coverage.cause(&end.cause);
-        let row = &self.rows[&id];
-        assert_eq!(row.settled, None, "row {id} ends twice");
-        let nothing = Live::default();
-        let live = self.live.get(&id).unwrap_or(&nothing);
-        assert_ne!(self.under_way.get(&row.card), Some(&id), "row {id} ends while it is under way");
-        let doubts = row.plan.row.doubt + live.recovered.1 + live.doubts;
-        assert_eq!(end.in_doubt, doubts, "doubts of row {id}");
-        assert_eq!(end.attempts, live.recovered.0 + live.attempts, "attempts of row {id}");
-        let bill = &self.bills[&row.bill];
-        let told = live.told.as_ref().map(|told| (told.verdict, told.verified));
-        match end.outcome {
-            Outcome::Applied => {
-                assert_eq!(told, Some((Verdict::Applied, true)), "law 8: row {id}");
-                assert_eq!(end.drop, live.sent_drop, "row {id} ends with another revision");
-                assert!(bill.applied, "law 8: the gateway never applied row {id}");
-            }
-            Outcome::Refused => assert_eq!(told, Some((Verdict::Refused, true)), "row {id}"),
-            Outcome::Unknown => assert!(doubts > 0, "row {id} is unknown without a doubt"),
-            Outcome::Unsent | Outcome::Held => {
-                assert!(doubts == 0 && !bill.doubted, "once in doubt, always in doubt: row {id}");
-                assert!(!bill.applied, "row {id} is provably never applied, and the gateway applied it");
-                assert!(end.outcome == Outcome::Unsent || live.attempts == 0, "row {id} is held after it was sent");
-            }
-            Outcome::Coalesced => self.check_carrier(row, &end.cause),
-            Outcome::Superseded => self.check_overtaken(row, &end.cause),
-            other => panic!("the dispatcher never ends a row as {other}"),
-        }
-        self.check_cause(row, end);
-        let (card, over) = (row.card, matches!(end.outcome, Outcome::Applied | Outcome::Coalesced));
-        self.count_error(end);
-        self.bills.get_mut(&self.rows[&id].bill).expect("planned").over |= over;
-        let row = self.rows.get_mut(&id).expect("planned");
-        (row.settled, row.in_doubt) = (Some(end.outcome), end.in_doubt);
-        if self.intended.get(&card) == Some(&id) {
-            self.intended.remove(&card);
-        }
-        if self.hold && matches!(end.outcome, Outcome::Unknown | Outcome::Unsent) && !self.stopping {
-            self.held.insert(card, id);
-        }
-    }
-
-    fn check_carrier(&self, row: &Row, cause: &Cause) {
-        let Cause::CarriedBy(by) = cause else { panic!("coalesced by {cause:?}") };
-        let carrier = &self.rows[by];
-        let (old, new) = (&self.bills[&row.bill], &self.bills[&carrier.bill]);
-        assert_eq!(carrier.settled, Some(Outcome::Applied), "the carrier was not applied");
-        assert!(carrier.card == row.card && old.place < new.place && old.user == new.user, "carried by a stranger");
-        assert!(!old.closing && !new.closing, "carried across CLOSED");
-        let carried = row.members & !row.plan.row.drop;
-        assert_eq!(carried & !new.possible & !new.confirmed, 0, "carried by a row that does not carry it all");
-        assert_eq!(row.sends, 0, "carried after it was sent");
-    }
-
-    fn check_overtaken(&self, row: &Row, cause: &Cause) {
-        let Cause::OvertakenBy(by) = cause else { panic!("superseded by {cause:?}") };
-        assert!(self.rows.contains_key(by), "superseded by a row that is none");
-        let place = self.bills[&row.bill].place;
-        let newer = self.bills.values().filter(|bill| bill.card == row.card && bill.place > place && bill.applied);
-        let given =
-            newer.fold(0, |mask, bill| mask | if bill.closing { u64::MAX } else { bill.possible | bill.confirmed });
-        assert_eq!(row.members & !given, 0, "superseded, and no newer row gave all of it");
-    }
-
-    fn check_cause(&self, row: &Row, end: &Settlement) {
-        let place = self.bills[&row.bill].place;
-        match &end.cause {
-            Cause::Reply | Cause::CarriedBy(_) | Cause::OvertakenBy(_) => {}
-            Cause::Budget => {
-                let budget = self.settings.as_ref().expect("a process lives").budget;
-                assert_eq!(self.budget_spent, budget, "the budget is not spent");
-            }
-            Cause::HeldBy(by) => {
-                let other = &self.rows[by];
-                assert_eq!(other.card, row.card, "held by a row of another card");
-                assert!(
-                    matches!(other.settled, Some(Outcome::Unknown | Outcome::Unsent)),
-                    "held by {:?}",
-                    other.settled
-                );
-                // In the order of sending: a carrier, and rows that another one waited for, are newer.
-                let is_earlier = self.bills[&other.bill].place < place;
-                let is_moved = row.plan.row.absorbed || !row.plan.row.gates.is_empty();
-                assert!(is_earlier || is_moved, "held by a newer row");
-            }
-            Cause::NewerInDoubt(by) => {
-                let other = &self.rows[by];
-                let newer = &self.bills[&other.bill];
-                assert!(other.card == row.card && newer.place > place, "held by a row that is not newer");
-                assert!(newer.doubted || other.in_doubt > 0, "held by a row without doubt");
-            }
-            Cause::Stopped(_) => assert!(self.stopping, "row {} ends by a stop that is none", end.id),
-        }
-    }
-
-    fn count_error(&mut self, end: &Settlement) {
-        if end.attempts == 0 {
-            return;
-        }
-        self.errors.0 += 1;
-        self.errors.1 += u64::from(matches!(end.outcome, Outcome::Refused | Outcome::Unknown));
-        let (settled, errors) = self.errors;
-        self.must_stop |= match self.settings.as_ref().expect("a process lives").error_limit {
-            ErrorLimit::Off => false,
-            ErrorLimit::Count(most) => errors > most,
-            ErrorLimit::Percent(most) => settled >= 100 && errors as f64 / settled as f64 > most / 100.0,
-        };
-    }
-
-    // ---- what comes back
-
-    /// A request reached the gateway.
-    pub fn arrived(&mut self, now: Tick, sent: &Sent, applied: bool, after_our_end: bool) {
-        self.trace.borrow_mut().row(now, sent.card, sent.row, Event::Arrived { applied, after_our_end });
-        self.coverage.hit_if("an arrival after our end", after_our_end);
-        if self.strict {
-            self.count(now, "arrivals");
-        }
-        if !applied {
-            return;
-        }
-        self.bills.get_mut(&sent.bill).expect("sent").applied = true;
-        for bit in (0..u64::BITS).map(|bit| 1 << bit).filter(|bit| sent.carried & bit != 0) {
-            let shown = self.shown.entry((sent.card, bit)).or_default();
-            assert!(*shown <= sent.place, "law 4: the card goes back from {shown:?} to {:?}", sent.place);
-            *shown = sent.place;
-        }
-    }
-
-    /// Law 7.
-    fn count(&mut self, now: Tick, what: &str) {
-        while self.arrivals.front().is_some_and(|first| now.since(*first) >= self.window) {
-            self.arrivals.pop_front();
-        }
-        self.arrivals.push_back(now);
-        let inside = self.arrivals.len();
-        assert!(inside <= self.quota, "law 7: {inside} {what} in one window, the quota is {}", self.quota);
-    }
-
-    /// An exchange ended on our side.
-    pub fn told(&mut self, now: Tick, sent: &Sent, told: &Told) {
-        self.tell(now, sent.row, Event::Told(told.clone()));
-        self.coverage.verdict(told.verdict);
-        assert_eq!(self.under_way.remove(&sent.card), Some(sent.row));
-        let live = self.live.get_mut(&sent.row).expect("sent");
-        live.told = Some(told.clone());
-        let bill = self.bills.get_mut(&sent.bill).expect("sent");
-        match told.verdict {
-            Verdict::Applied => bill.over = true,
-            Verdict::InDoubt | Verdict::InDoubtFinal => {
-                live.doubts += 1;
-                bill.doubted = true;
-            }
-            Verdict::Refused | Verdict::Throttled | Verdict::NotSent | Verdict::Misconfigured => {}
-        }
-        if !bill.doubted && told.verdict != Verdict::Applied && live.recovered.1 == 0 {
-            bill.possible = 0; // no attempt of it can have been applied
-        }
-        if told.verdict == Verdict::NotSent {
-            live.attempts -= 1;
-            self.rows.get_mut(&sent.row).expect("sent").sends -= 1;
-            self.not_reached_since.get_or_insert(now);
-        } else {
-            self.not_reached_since = None;
-        }
-        if told.verified {
-            self.disowned.clear();
-            self.must_stop |= told.verdict == Verdict::Misconfigured;
-        } else if told.configuration.is_some() {
-            self.disowned.insert(sent.card);
-            self.must_stop |= self.disowned.len() >= 5;
-        }
-    }
-
-    /// Compares what has to stop the run with what does.
-    pub fn check_stop(&mut self, now: Tick, stop: Option<&Stop>) {
-        let Some(stop) = stop else { return assert!(!self.must_stop, "the run goes on and must stop") };
-        if self.stopping {
-            return;
-        }
-        self.stage(now, format!("stops: {stop:?}"));
-        self.coverage.stop(stop);
-        self.stopping = true;
-        let settings = self.settings.as_ref().expect("a process lives");
-        match stop {
-            Stop::Signal => {}
-            Stop::Deadline => {
-                let deadline = settings.deadline.expect("no deadline was set");
-                assert!(now.since(self.began) >= deadline, "the deadline is not there yet");
-            }
-            Stop::Misconfigured(_) => assert!(self.must_stop, "stopped without a reason: {stop:?}"),
-            Stop::Errors => {} // the ends that it counts are on their way: see `done`
-            Stop::Unreachable => {
-                let since = self.not_reached_since.expect("the gateway was reached");
-                assert!(now.since(since) >= Duration::from_secs(120), "given up after {:?}", now.since(since));
-            }
-            Stop::TooMuchDoubt => panic!("so many cards are not in this world"),
         }
     }
 

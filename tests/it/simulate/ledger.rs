@@ -172,7 +172,9 @@ impl Ledger {
         match again {
             Again::End(outcome, _) => {
                 if outcome == Outcome::Conflict {
-                    ended.iter_mut().for_each(|(_, other)| *other = Outcome::Conflict);
+                    for (_, other) in &mut ended {
+                        *other = Outcome::Conflict;
+                    }
                 }
                 ended.push((first.id, outcome));
                 return ended;

@@ -1,10 +1,34 @@
 //! Whole runs under a virtual clock: the dispatcher, the sandbox's core, a small ledger, and an auditor of the laws.
 //!
 //! ```text
-//! cargo test --test it simulate                                         some hundred seeds
+//! cargo test --test it simulate                                                  some hundred seeds
 //! PASSYNC_SEEDS=100000 cargo test --release --test it simulate -- --nocapture    many
-//! PASSYNC_SEED=4711 cargo test --test it simulate -- --nocapture               one again, with its trace
+//! PASSYNC_SEED=4711 cargo test --test it simulate -- --nocapture                 one again, with its trace
 //! ```
+//!
+//! A seed throws a [`world`]: files of rows, a quota, a gateway with faults, a network with moods, settings of each
+//! run. Its [`story`] plays nights and replays through [`process`]es that may die at any record; at the end the gateway
+//! is well, and everything must be settled. The [`ledger`] is a model of the real one, with the program's own planner.
+//! The [`auditor`] sees what the dispatcher asks for, what reaches the gateway and what is durable, and shares no code
+//! with the core. The sweep fails where a case of [`coverage`] was never met.
+//!
+//! Planted by hand to see that it sees, each caught within the seeds of a usual run:
+//! * order: a send before its intent is durable; two rows of a card under way; a card in doubt called at once after a
+//!   restart; places ignored that are confirmed, possible, closed, or refused after doubt; gates ignored, without the
+//!   rows in between, or planned behind the row that waits; a revision with its stale members;
+//! * doubt: forgotten with a reply, at an end, over a kill, or by a new run (a doubtful bill judged afresh); an applied
+//!   bill sent again;
+//! * groups: formed anew from the oldest, or after doubt, or forgotten over a kill; absorbed rows that end as if their
+//!   carrier had been applied, or twice; groups across CLOSED, across users, of rows that are not covered;
+//! * holds forgotten; attempts and budget without an end; attempts counted that never left;
+//! * the quota's guard off, its send slots off, its permits back one window after a silence, no rest at a restart;
+//! * slots free before the outcome is durable; new rows before those that a kill cut off, and those not read first;
+//! * wake-ups lost, of a lane and of a timer; a row in its lane after its end; done with rows left, or before the last
+//!   commit;
+//! * stops: a deadline, a configuration code, five unsigned ones, an error limit that stop nothing; parked rows
+//!   forgotten.
+//!
+//! Out of its sight, since no law is broken: a pace that stays slow, a breaker that stays open.
 
 mod auditor;
 mod coverage;

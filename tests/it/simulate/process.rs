@@ -51,6 +51,8 @@ pub enum Death {
     Never,
     /// When so many records of it are durable.
     AfterRecords(u64),
+    /// At a commit of several records, the so-manieth of them, when so many of its records are durable.
+    AmidCommit(u64, usize),
     At(Tick),
 }
 
@@ -75,6 +77,8 @@ pub struct Process<'a> {
     pending: VecDeque<Record>,
     committing: usize,
     committed: u64,
+    /// Commits of several records.
+    wide_commits: u64,
     death: Death,
     /// The next line of the plan to be read.
     read: usize,
@@ -124,6 +128,7 @@ impl<'a> Process<'a> {
             pending: VecDeque::new(),
             committing: 0,
             committed: 0,
+            wide_commits: 0,
             death,
             read: 0,
             polls: 0,
@@ -352,8 +357,15 @@ impl<'a> Process<'a> {
     fn committed(&mut self) -> bool {
         let now = self.now();
         let mut events = Vec::new();
-        for record in self.pending.drain(..std::mem::take(&mut self.committing)) {
-            if matches!(self.death, Death::AfterRecords(last) if self.committed == last) {
+        let count = std::mem::take(&mut self.committing);
+        self.wide_commits += u64::from(count > 1);
+        for (at, record) in self.pending.drain(..count).enumerate() {
+            let is_last = match self.death {
+                Death::Never | Death::At(_) => false,
+                Death::AfterRecords(last) => self.committed == last,
+                Death::AmidCommit(last, durable) => at == durable && count > 1 && self.wide_commits > last,
+            };
+            if is_last {
                 return true;
             }
             self.committed += 1;
@@ -373,7 +385,9 @@ impl<'a> Process<'a> {
         if !self.pending.is_empty() {
             self.commit();
         }
-        events.into_iter().for_each(|event| self.handle(event));
+        for event in events {
+            self.handle(event);
+        }
         false
     }
 }

@@ -118,6 +118,7 @@ impl Story {
         match dice.of(0..=3) {
             0 => Death::At(self.stage.clock.now() + dice.micros(0..=3_000_000)),
             1 => Death::AfterRecords(dice.of(0..=4)),
+            2 => Death::AmidCommit(dice.of(0..=8), dice.of(0..=1) as usize),
             _ => Death::AfterRecords(dice.of(0..=run.survey.plan.len() as u64 * 3)),
         }
     }
@@ -258,8 +259,11 @@ impl Story {
                 Breach::Overlap => true,
                 Breach::OverQuota => self.stage.world.strict,
                 // It knows neither places, nor contents, nor what a kill forgot; identity trouble is the world's own.
-                Breach::DoubleSend | Breach::Inversion | Breach::ChangedBody => false,
-                Breach::BadSignature | Breach::BadCall => false,
+                Breach::DoubleSend
+                | Breach::Inversion
+                | Breach::ChangedBody
+                | Breach::BadSignature
+                | Breach::BadCall => false,
             };
             assert!(!is_ours, "the gateway saw {judgement:?}");
         }

@@ -96,8 +96,8 @@ impl Mood {
     /// Any mood that a sweep has time for.
     pub fn any(dice: &mut Dice) -> Mood {
         match dice.of(0..=99) {
-            0..=9 => Mood::Groups,
-            10..=12 => Mood::Rush,
+            0..=14 => Mood::Groups,
+            15..=17 => Mood::Rush,
             _ => Mood::Any,
         }
     }
@@ -133,9 +133,8 @@ impl World {
         match mood {
             Mood::Any => {}
             Mood::Groups => {
-                let (heal, refused) = (dice.of(2..=6), dice.of(10..=40));
-                let faults =
-                    format!("heal={heal},refuse:PASS_STATUS_ILLEGAL={refused}%,unknown-applied=8%,drop-before=4%");
+                let (heal, refused, doubted) = (dice.of(2..=6), dice.of(10..=40), dice.of(2..=30));
+                let faults = format!("heal={heal},refuse:PASS_STATUS_ILLEGAL={refused}%,unknown-applied={doubted}%");
                 world.trouble = Trouble { faults, disowned: Vec::new(), down: Vec::new(), ..world.trouble };
             }
             Mood::Rush | Mood::Wide => {
@@ -248,9 +247,10 @@ fn faults(dice: &mut Dice) -> String {
 
 fn files(mood: Mood, dice: &mut Dice) -> Vec<Vec<Row>> {
     match mood {
-        Mood::Any | Mood::Groups => {}
-        Mood::Rush => return vec![file(dice, 0, 200, 60, &[])],
-        Mood::Wide => return vec![file(dice, 0, 10_000, 400, &[])],
+        Mood::Any => {}
+        Mood::Groups => return vec![file(mood, dice, 0, 40, 3, &[])],
+        Mood::Rush => return vec![file(mood, dice, 0, 200, 60, &[])],
+        Mood::Wide => return vec![file(mood, dice, 0, 10_000, 400, &[])],
     }
     let cards = if dice.percent(15) { 1 } else { dice.of(2..=14) };
     let rows = *dice.pick(&[4, 12, 30, 60]);
@@ -258,21 +258,22 @@ fn files(mood: Mood, dice: &mut Dice) -> Vec<Vec<Row>> {
     let mut files: Vec<Vec<Row>> = Vec::new();
     for night in 0..dice.of(1..=3) as i64 {
         let count = dice.of(1..=rows);
-        let file = file(dice, night, count, cards, &files);
+        let file = file(mood, dice, night, count, cards, &files);
         files.push(file);
     }
     files
 }
 
 /// One night's file. Times of later nights are mostly later, and rows of earlier nights may come again.
-fn file(dice: &mut Dice, night: i64, count: u64, cards: u64, earlier: &[Vec<Row>]) -> Vec<Row> {
+fn file(mood: Mood, dice: &mut Dice, night: i64, count: u64, cards: u64, earlier: &[Vec<Row>]) -> Vec<Row> {
     let timed = dice.percent(75);
     let from = if dice.percent(25) { 0 } else { night * 1_000 };
-    let plain = dice.percent(30) || count >= 200;
+    let plain = mood != Mood::Groups && (dice.percent(30) || count >= 200);
+    let members_most = if mood == Mood::Groups { 3 } else { UPDATED };
     let mut rows: Vec<Row> = Vec::new();
     for at in 0..count {
         let number = night as u64 * 1_000 + at;
-        let mut row = fresh(dice, number, cards, plain);
+        let mut row = fresh(dice, number, cards, if plain { 1 } else { members_most });
         row.occurred = timed.then(|| from + dice.of(0..=count * 2) as i64);
         if at > 0 && !plain && dice.percent(12) {
             let known: Vec<&Row> = earlier.iter().flatten().chain(&rows).collect();
@@ -295,9 +296,11 @@ fn file(dice: &mut Dice, night: i64, count: u64, cards: u64, earlier: &[Vec<Row>
     rows
 }
 
-fn fresh(dice: &mut Dice, number: u64, cards: u64, plain: bool) -> Row {
-    let closing = !plain && dice.percent(3);
-    let members = if plain { 1 } else { dice.of(1..=UPDATED) };
+/// A row of a new bill; where there is but one member, nothing else is out of the ordinary either.
+fn fresh(dice: &mut Dice, number: u64, cards: u64, members_most: u64) -> Row {
+    let plain = members_most == 1;
+    let closing = !plain && dice.percent(4);
+    let members = dice.of(1..=members_most);
     // Every other card is hot.
     let card = if dice.percent(50) { 0 } else { dice.of(0..=cards - 1) };
     Row {
@@ -318,6 +321,7 @@ fn fresh(dice: &mut Dice, number: u64, cards: u64, plain: bool) -> Row {
 
 /// The settings of one run.
 #[derive(Clone, Debug)]
+#[expect(clippy::struct_excessive_bools, reason = "each is a key of the job file")]
 pub struct Settings {
     pub concurrency: usize,
     pub policy: Policy,
@@ -347,7 +351,7 @@ impl Settings {
         let calm = Settings::calm(dice);
         match mood {
             Mood::Any => Settings::any(calm, dice),
-            Mood::Groups => Settings { coalesce: true, coalesce_bills: true, crashes: dice.of(1..=5), ..calm },
+            Mood::Groups => Settings { coalesce: true, coalesce_bills: true, crashes: dice.of(1..=8), ..calm },
             Mood::Rush => Settings { concurrency: 32, ..calm },
             Mood::Wide => Settings { concurrency: 8, chunk: 512, crashes: 2, ..calm },
         }
