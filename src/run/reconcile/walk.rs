@@ -364,7 +364,6 @@ fn fault_of(line: &End) -> Option<&'static str> {
             Some("but nobody knows when its first attempt began")
         }
         _ if line.settled_at.is_none() => Some("but nobody knows when it was settled"),
-        _ if called && line.first_sent_at > line.settled_at => Some("but was settled before it was sent"),
         Outcome::Rejected | Outcome::Conflict | Outcome::Duplicate | Outcome::AlreadyApplied if called => {
             Some("but an attempt was made")
         }
