@@ -112,16 +112,17 @@ impl Seen {
             Phase::Plan => format!("planning, {}", count(self.rows, "row")),
             Phase::Finish => "writing files".to_owned(),
             Phase::Apply => {
+                // What matters most comes first: a narrow terminal cuts the rest.
                 let (settled, planned) = (grouped(&self.settled), grouped(&self.planned));
-                let mut text =
-                    format!("{settled} of {planned} sent, {per_second} calls/s, {} in flight", self.in_flight);
+                let mut text = format!("{settled}/{planned}  {per_second} calls/s");
+                if (1..100).contains(&self.pace_percent) {
+                    let _ = write!(text, "  pace {}%", self.pace_percent);
+                }
+                let _ = write!(text, "  {} in flight", self.in_flight);
                 for (number, word) in [(self.retries, "retries"), (self.throttled, "throttled")] {
                     if number > 0 {
-                        let _ = write!(text, ", {} {word}", grouped(&number));
+                        let _ = write!(text, "  {} {word}", grouped(&number));
                     }
-                }
-                if (1..100).contains(&self.pace_percent) {
-                    let _ = write!(text, ", pace {}%", self.pace_percent);
                 }
                 text
             }
@@ -163,7 +164,7 @@ impl Line {
     }
 
     fn draw(&self, seen: &Seen, pace: &mut Pace) {
-        let bar = if seen.phase == Phase::Apply { "[{bar:24}] " } else { "" };
+        let bar = if seen.phase == Phase::Apply { "[{bar:14}] " } else { "" };
         let style = ProgressStyle::with_template(&format!("{{spinner}} {bar}{{wide_msg}}"));
         self.0.set_style(style.expect("a template of ours").progress_chars("=> "));
         self.0.set_length(seen.planned.max(1));
@@ -194,10 +195,10 @@ mod tests {
         progress.in_flight.store(64, Ordering::Relaxed);
         progress.pace_percent.store(100, Ordering::Relaxed);
         progress.settled(Outcome::Applied);
-        assert_eq!(Seen::of(&progress).text(398), "1 of 5,000 sent, 398 calls/s, 64 in flight");
+        assert_eq!(Seen::of(&progress).text(398), "1/5,000  398 calls/s  64 in flight");
         progress.retries.store(1_204, Ordering::Relaxed);
         progress.pace_percent.store(50, Ordering::Relaxed);
         let text = Seen::of(&progress).text(398);
-        assert_eq!(text, "1 of 5,000 sent, 398 calls/s, 64 in flight, 1,204 retries, pace 50%");
+        assert_eq!(text, "1/5,000  398 calls/s  pace 50%  64 in flight  1,204 retries");
     }
 }
