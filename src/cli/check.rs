@@ -60,7 +60,11 @@ impl Check {
 }
 
 fn text(checked: &Checked, settings: &Settings) -> String {
-    let mut text = format!("\n{}\n\n", headline(checked));
+    let mut text = format!("\n{}\n", headline(checked));
+    for why in &checked.refused {
+        let _ = writeln!(text, "  refused: {why}");
+    }
+    text.push('\n');
     for input in &checked.inputs {
         let (rows, bytes) = (count(input.rows, "row"), count(input.size, "byte"));
         let _ = writeln!(text, "  {}  {rows}, {bytes}, sha256 {}", input.name, input.sha256);
@@ -85,7 +89,7 @@ fn text(checked: &Checked, settings: &Settings) -> String {
 fn headline(checked: &Checked) -> String {
     let calls = count(checked.planned.rows, "call");
     match checked.exit() {
-        Exit::Input => format!("{}: a run would refuse the input: {}", checked.job, checked.refused.join("; and ")),
+        Exit::Input => format!("{}: a run would refuse the input (exit 3)", checked.job),
         Exit::Clean => format!("{}: a run would make {calls} and leave nothing undone", checked.job),
         _ => {
             let failing = checked.ended.iter().filter(|(outcome, _)| outcome.is_failure());

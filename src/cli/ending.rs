@@ -50,7 +50,7 @@ impl Ending<'_> {
     pub fn show(&self, screen: Screen, finished: &Finished, json: bool) -> Result<Exit, CliError> {
         let mut runs: Vec<&Manifest> =
             [&finished.interrupted, &finished.replayed, &finished.manifest].into_iter().flatten().collect();
-        let next: Vec<Next> = runs.iter().flat_map(|manifest| self.next(manifest)).collect();
+        let next = self.next(&runs, finished.open_rows);
         if json {
             let manifest = runs.pop().expect("a command that ended has done something");
             let next = next.into_iter().map(|next| next.command).collect();
@@ -83,24 +83,29 @@ impl Ending<'_> {
         }
         match open {
             0 => "The ledger has no open rows.\n".to_owned(),
-            _ => format!(
-                "The ledger has {}; to list them: {}\n",
-                figures::count(open, "open row"),
-                self.args.command("open", &[])
-            ),
+            _ => format!("The ledger has {}.\n", figures::count(open, "open row")),
         }
     }
 
-    /// What to do about the failures of a run: open rows are sent again as they stand, the others want a person.
-    fn next(&self, manifest: &Manifest) -> Vec<Next> {
-        if manifest.rows.failures() == 0 {
-            return Vec::new();
-        }
-        if self.opened.forgets() {
+    /// What to do about failures: open rows are sent again as they stand, the others want a person.
+    fn next(&self, runs: &[&Manifest], open_in_ledger: u64) -> Vec<Next> {
+        let failed = runs.iter().any(|manifest| manifest.rows.failures() > 0);
+        if failed && self.opened.forgets() {
             let why = "Next, to see a replay: run it with a ledger that stays:".to_owned();
             return vec![Next { why, command: self.keeping() }];
         }
-        [self.next_of_open(manifest), self.next_of_others(manifest)].into_iter().flatten().collect()
+        let with_file = runs.iter().filter(|manifest| manifest.files.keys().any(|name| name.starts_with("failures")));
+        let mut next = Vec::new();
+        for manifest in with_file {
+            // What an earlier run left open, a later one may have closed.
+            next.extend((open_in_ledger > 0).then(|| self.next_of_open(manifest)).flatten());
+            next.extend(self.next_of_others(manifest));
+        }
+        if next.is_empty() && open_in_ledger > 0 && !self.opened.forgets() {
+            let why = "Next: see what earlier runs left open, and how to close it:".to_owned();
+            next.push(Next { why, command: self.args.command("open", &[]) });
+        }
+        next
     }
 
     fn next_of_open(&self, manifest: &Manifest) -> Option<Next> {
@@ -134,7 +139,9 @@ impl Ending<'_> {
     /// The same job with a ledger that is kept.
     fn keeping(&self) -> String {
         let state = format!("state/{}", self.opened.job.settings.name);
-        self.args.command("run", &["--state".to_owned(), state])
+        let out = self.out.map(|out| ["--out".to_owned(), out.clone()]);
+        let words = ["--state".to_owned(), state].into_iter().chain(out.into_iter().flatten()).collect::<Vec<_>>();
+        self.args.command("run", &words)
     }
 }
 

@@ -176,5 +176,5 @@ fn a_replay_wants_a_ledger_that_stays() {
     let text = out(&output);
     assert_eq!(output.status.code(), Some(1), "{text}");
     assert!(text.contains("The ledger was thrown away with the sandbox"), "{text}");
-    assert!(text.contains("run jobs/demo-failures.toml --state state/demo-failures\n"), "{text}");
+    assert!(text.contains("run jobs/demo-failures.toml --state state/demo-failures --out"), "{text}");
 }

@@ -151,6 +151,25 @@ fn the_ledger_shows_all_it_knows_and_takes_an_answer() {
     assert_eq!(night.counts(), [("already_applied".to_owned(), 1), ("applied".to_owned(), 2)].into());
 }
 
+#[test]
+fn an_interrupted_run_has_a_block_of_its_own() {
+    let night = Night::new(Config::default(), "");
+    night.write("in.csv", &as_csv(&deltas(60, 2)));
+    let mut child = night.start(&["run", "job.toml", "--set", "limits.quota=50/1s"]);
+    wait_for(|| night.calls() > 20);
+    child.kill().unwrap();
+    child.wait().unwrap();
+    night.write("tonight.csv", &as_csv(&deltas(70, 2)[120..]));
+    let said =
+        night.expect(0, &["run", "job.toml", "--input", "tonight.csv", "--set", "gateway.request_timeout=500ms"]);
+    let (first, tonight) = said.split_once("An interrupted run was finished:\n").expect("its own block");
+    assert!(first.contains("finishing an interrupted run first"), "{said}");
+    let blocks: Vec<&str> = tonight.matches("night: all is well, ").collect();
+    assert_eq!(blocks.len(), 2, "{said}");
+    assert!(tonight.contains("120 rows settled") && tonight.contains("20 rows settled"), "{said}");
+    assert!(tonight.ends_with("The ledger has no open rows.\nNext: nothing, all is done.\n"), "{said}");
+}
+
 /// A copy of a run's folder.
 fn copy(from: &Path, to: &Path) {
     fs::create_dir_all(to).unwrap();
