@@ -251,6 +251,8 @@ impl Auditor {
         self.stage(now, format!("done, stop: {stop:?}"));
         assert!(self.under_way.is_empty(), "done with exchanges under way: {:?}", self.under_way);
         assert_eq!(self.stopping, stop.is_some(), "stopped: {stop:?}");
+        let is_all_well = self.rows.values().all(|row| row.settled.is_some_and(|outcome| !outcome.is_open()));
+        assert!(stop != Some(&Stop::Deadline) || !is_all_well, "stopped by the deadline with nothing left");
         assert!(stop != Some(&Stop::Errors) || self.must_stop, "stopped without a reason: {stop:?}");
         for (id, row) in self.rows.iter().filter(|(_, row)| !row.settled_durable) {
             self.trace.borrow_mut().look_at(row.card);
