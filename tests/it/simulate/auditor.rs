@@ -173,11 +173,14 @@ impl Auditor {
         for plan in &survey.plan {
             let Fate::Send(facts) = &survey.fates[plan.row.id as usize] else { panic!("planned, and not to be sent") };
             let bill = self.bills.entry(facts.bill).or_default();
+            if plan.adopted.is_none() {
+                // Judged afresh: nothing of it was ever given, and its revisions are new.
+                assert_eq!(bill.possible | bill.confirmed, 0, "row {} is judged afresh", plan.row.id);
+                self.given.remove(&(bill.card, bill.place, facts.bill));
+                bill.bodies.clear();
+            }
             (bill.card, bill.place) = (facts.row.card, facts.place);
             (bill.closing, bill.user) = (facts.row.closing, facts.row.user);
-            if plan.adopted.is_none() {
-                bill.bodies.clear(); // judged afresh: its revisions are new
-            }
             let row = Row {
                 plan: plan.clone(),
                 bill: facts.bill,
