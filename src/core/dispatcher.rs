@@ -160,7 +160,7 @@ impl Dispatcher {
 
     /// The door out. Ask again until it says `Sleep`, `Park` or `Done`.
     pub fn poll(&mut self, now: Tick) -> Action {
-        if self.stop.is_none() && now >= self.config.deadline && !self.is_finished() {
+        if self.stop.is_none() && now >= self.config.deadline && self.wants_to_start() {
             self.stop(&Stop::Deadline);
         }
         if let Some(action) = self.out.pop_front() {
@@ -189,15 +189,23 @@ impl Dispatcher {
             return Action::Done;
         }
         let timer = self.timers.peek().map(|Reverse((due, _))| *due);
-        match permitted_at.into_iter().chain(timer).min() {
-            Some(at) => Action::Sleep(at.min(self.config.deadline)),
-            None if self.config.deadline < Tick::NEVER => Action::Sleep(self.config.deadline),
+        let deadline = Some(self.config.deadline).filter(|at| now < *at && *at < Tick::NEVER);
+        match permitted_at.into_iter().chain(timer).chain(deadline).min() {
+            Some(at) => Action::Sleep(at),
             None => Action::Park,
         }
     }
 
     fn is_finished(&self) -> bool {
         self.end_of_plan && self.rows.is_empty() && self.out.is_empty()
+    }
+
+    /// Whether anything is left to start. Where only replies and commits are awaited, the deadline stops nothing.
+    fn wants_to_start(&self) -> bool {
+        !self.end_of_plan
+            || !self.sending.is_empty()
+            || !self.timers.is_empty()
+            || self.ready.iter().any(|card| self.next_of(*card).is_some())
     }
 
     /// Rows that a crash cut off are read whatever the window holds: slots are kept for them, and as they were within

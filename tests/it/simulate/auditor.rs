@@ -173,11 +173,14 @@ impl Auditor {
         for plan in &survey.plan {
             let Fate::Send(facts) = &survey.fates[plan.row.id as usize] else { panic!("planned, and not to be sent") };
             let bill = self.bills.entry(facts.bill).or_default();
+            if plan.adopted.is_none() {
+                // Judged afresh: nothing of it was ever given, and its revisions are new.
+                assert_eq!(bill.possible | bill.confirmed, 0, "row {} is judged afresh", plan.row.id);
+                self.given.remove(&(bill.card, bill.place, facts.bill));
+                bill.bodies.clear();
+            }
             (bill.card, bill.place) = (facts.row.card, facts.place);
             (bill.closing, bill.user) = (facts.row.closing, facts.row.user);
-            if plan.adopted.is_none() {
-                bill.bodies.clear(); // judged afresh: its revisions are new
-            }
             let row = Row {
                 plan: plan.clone(),
                 bill: facts.bill,
@@ -251,6 +254,8 @@ impl Auditor {
         self.stage(now, format!("done, stop: {stop:?}"));
         assert!(self.under_way.is_empty(), "done with exchanges under way: {:?}", self.under_way);
         assert_eq!(self.stopping, stop.is_some(), "stopped: {stop:?}");
+        let is_all_well = self.rows.values().all(|row| row.settled.is_some_and(|outcome| !outcome.is_open()));
+        assert!(stop != Some(&Stop::Deadline) || !is_all_well, "stopped by the deadline with nothing left");
         assert!(stop != Some(&Stop::Errors) || self.must_stop, "stopped without a reason: {stop:?}");
         for (id, row) in self.rows.iter().filter(|(_, row)| !row.settled_durable) {
             self.trace.borrow_mut().look_at(row.card);
