@@ -240,7 +240,7 @@ impl<'a> Parser<'a> {
         Ok(plain)
     }
 
-    /// `uXXXX`, or two of them that make one character beyond the first plane.
+    /// `u` and four digits, or two such that make one character beyond the first plane.
     fn unicode_escape(&mut self) -> Result<char, JsonFault> {
         let fault = self.fault();
         let first = self.unit()?;
