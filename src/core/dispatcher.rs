@@ -208,12 +208,14 @@ impl Dispatcher {
             || self.ready.iter().any(|card| self.next_of(*card).is_some())
     }
 
-    /// Rows that a crash cut off are read whatever the window holds: slots are kept for them, and as they were within
-    /// the window of the process that died, the window is exceeded by one reading at most.
+    /// Rows that a crash cut off, and carriers that such rows wait for, are read whatever the window holds: slots are
+    /// kept for them, and as they were within the window of the process that died, the window is exceeded by one
+    /// reading at most.
     fn wants_rows(&self) -> bool {
         let has_room = self.rows.len() + limits::READ_ROWS <= limits::WINDOW_ROWS;
         let is_short = self.ready.len() < self.config.concurrency;
-        !self.end_of_plan && !self.reading && ((has_room && is_short) || self.cut_off_unread > 0)
+        let has_kept = self.cut_off_unread + self.cut_off_waiting > 0 && self.slots_used < self.config.concurrency;
+        !self.end_of_plan && !self.reading && ((has_room && is_short) || has_kept)
     }
 
     // ---- rows come in
