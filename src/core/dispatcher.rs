@@ -19,19 +19,20 @@
 //! ([`Recovered`]): resume is a refold, not a second program.
 
 mod ends;
+mod exchanges;
 
 use std::cmp::Reverse;
 use std::collections::{BinaryHeap, HashMap, VecDeque};
-use std::time::Duration;
 
 use super::breaker::Breaker;
 pub use super::door::{Action, Cause, Config, Event, Gate, PlanRow, Recovered, Settlement};
 use super::halt::{Stop, Watch};
 use super::lane::Lane;
 use super::limits;
-use super::quota::{Permit, Quota};
-use super::retry::{self, Decision, State};
-use crate::model::{Digest, Outcome, Tick, Verdict};
+use super::quota::Quota;
+
+use crate::model::{Digest, Outcome, Tick};
+use exchanges::Heard;
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Phase {
@@ -377,94 +378,6 @@ impl Dispatcher {
             self.timers.push(Reverse((at, id)));
         }
     }
-
-    // ---- exchanges
-
-    /// The next send, or when there may be one.
-    fn next_send(&mut self, now: Tick) -> Result<Action, Option<Tick>> {
-        if self.sending.is_empty() || (self.breaker.is_open() && self.in_flight > 0) {
-            return Err(None);
-        }
-        match self.quota.acquire(now) {
-            Permit::Granted => {
-                let id = self.sending.pop_front().expect("not empty");
-                let row = self.rows.get_mut(&id).expect("in memory");
-                row.phase = Phase::InFlight;
-                row.attempts += 1;
-                self.in_flight += 1;
-                Ok(Action::Send { id })
-            }
-            Permit::At(at) => Err(Some(at)),
-            Permit::AfterReply => Err(None),
-        }
-    }
-
-    fn replied(&mut self, id: u64, heard: &Heard, now: Tick) {
-        self.quota.ended(now, heard.answered);
-        self.in_flight -= 1;
-        let row = self.rows.get_mut(&id).expect("a row in flight");
-        if heard.verdict == Verdict::NotSent {
-            row.attempts -= 1;
-        } else {
-            self.breaker.reached();
-        }
-        let state = State {
-            attempts: row.attempts,
-            doubted: row.doubt > 0,
-            budget: self.budget > 0,
-            stopping: self.stop.is_some(),
-        };
-        row.doubt += u32::from(heard.verdict.in_doubt());
-        let card = row.card;
-        if heard.verdict != Verdict::Throttled && heard.verdict != Verdict::NotSent {
-            self.quota.relieved();
-        }
-        if heard.verified {
-            self.watch.verified();
-        }
-        match retry::decide(heard.verdict, state, &self.config.policy) {
-            Decision::Settle(outcome) => {
-                let had_more = !state.stopping && state.attempts < self.config.policy.attempts_max;
-                let by_budget = heard.verdict == Verdict::InDoubt && had_more;
-                self.settle(id, outcome, if by_budget { Cause::Budget } else { Cause::Reply });
-            }
-            Decision::Retry { spends_budget } => self.retry(id, heard, spends_budget, now),
-            Decision::Return => self.not_reached(id, now),
-            Decision::Halt(outcome) => {
-                let code = heard.configuration.clone().unwrap_or_default();
-                self.settle(id, outcome, Cause::Reply);
-                self.stop(&Stop::Misconfigured(code));
-            }
-        }
-        if !heard.verified
-            && let Some(code) = &heard.configuration
-            && self.watch.unsigned_configuration(card)
-        {
-            self.stop(&Stop::Misconfigured(code.clone()));
-        }
-    }
-
-    fn retry(&mut self, id: u64, heard: &Heard, spends_budget: bool, now: Tick) {
-        let row = self.rows.get_mut(&id).expect("a row in flight");
-        let mut wait = self.config.policy.wait(row.attempts, heard.random);
-        if heard.verdict == Verdict::Throttled {
-            wait = wait.max(heard.retry_after.unwrap_or_default());
-            self.quota.throttled(now, heard.retry_after.unwrap_or_default());
-        }
-        self.budget -= u64::from(spends_budget);
-        row.phase = Phase::Waiting;
-        self.out.push_back(Action::Attempted { id });
-        self.timers.push(Reverse((now + wait, id)));
-    }
-
-    fn not_reached(&mut self, id: u64, now: Tick) {
-        self.rows.get_mut(&id).expect("a row in flight").phase = Phase::Waiting;
-        self.sending.push_back(id);
-        match self.breaker.not_reached(now) {
-            Some(pause) => self.quota.pause_until(now + pause),
-            None => self.stop(&Stop::Unreachable),
-        }
-    }
 }
 
 impl Row {
@@ -494,14 +407,4 @@ impl GateEnd {
             _ => GateEnd::NeverGiven,
         }
     }
-}
-
-/// A reply, as the dispatcher hears of it.
-struct Heard {
-    verdict: Verdict,
-    answered: bool,
-    retry_after: Option<Duration>,
-    verified: bool,
-    configuration: Option<String>,
-    random: u64,
 }
