@@ -53,8 +53,9 @@ impl Job {
         let window = settings.limits.quota_window;
         let has_doubt = recovery.cut_off() > 0;
         let rest = Quota::rest(window, settings.limits.quota_strict);
-        let wait = quota_wait(ledger, &endpoint.quota_scope, rest, has_doubt)?;
-        let doubt_wait = if has_doubt { settings.gateway.request_timeout } else { Duration::ZERO };
+        let timeout = settings.gateway.request_timeout;
+        let wait = wait_for_predecessor(ledger, &endpoint.quota_scope, rest, timeout, has_doubt)?;
+        let doubt_wait = if has_doubt { timeout } else { Duration::ZERO };
         stamp(ledger, &endpoint.quota_scope, true)?;
         let order = apply::Order {
             ledger,
@@ -181,10 +182,21 @@ impl Job {
     }
 }
 
-/// How long to wait so that no window holds sends of an earlier process and ours.
-fn quota_wait(ledger: &Ledger, scope: &str, rest: Duration, has_doubt: bool) -> Result<Duration, Fault> {
+/// How long to wait for what an earlier process of this client may have under way: no window may hold sends of both.
+/// Where that process died over a run that is not ours to finish (abandoned, or another job's), nobody here knows which
+/// cards it was calling, so all of them wait a request timeout; where it is ours, its rows in doubt wait alone.
+fn wait_for_predecessor(
+    ledger: &Ledger,
+    scope: &str,
+    rest: Duration,
+    timeout: Duration,
+    has_doubt: bool,
+) -> Result<Duration, Fault> {
     let Some(stamp) = ledger.quota_stamp(scope)? else { return Ok(Duration::ZERO) };
-    if has_doubt || stamp.busy || stamp.boot != boot::id() {
+    if stamp.busy && !has_doubt {
+        return Ok(rest.max(timeout));
+    }
+    if stamp.busy || has_doubt || stamp.boot != boot::id() {
         return Ok(rest);
     }
     let since = Duration::from_nanos((boot::clock_ns() - stamp.ended_ns).max(0) as u64);

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use super::progress::Progress;
 use super::{Fault, Signals};
-use crate::io::job::settings::{GatewayUrl, Settings};
+use crate::io::job::settings::Settings;
 use crate::io::lock::Lock;
 use crate::wire::Dialect;
 
@@ -35,10 +35,5 @@ impl Job {
     pub(super) fn lock(&self, wait: Duration) -> Result<Lock, Fault> {
         let holder = format!("job {}, process {}", self.settings.name, std::process::id());
         Ok(Lock::take_unless(&self.settings.ledger, &holder, wait, || self.signals.raised())?)
-    }
-
-    /// Whether the gateway is the embedded sandbox.
-    pub fn is_sandboxed(&self) -> bool {
-        self.settings.gateway.url == GatewayUrl::Sandbox
     }
 }
