@@ -9,6 +9,7 @@ pub mod breaker;
 pub mod candidate;
 pub mod card;
 pub mod coalesce;
+pub mod damage;
 pub mod dispatcher;
 pub mod door;
 pub mod halt;
