@@ -136,6 +136,9 @@ pub fn judge(job: &Job, found: &Found) -> Result<(), Fault> {
             found.rows, settings.input.rows_min
         )));
     }
+    if !found.refusals.is_empty() {
+        return Err(Fault::input(found.refusals.join("\n")));
+    }
     if found.closing > settings.guard.closing_max {
         return Err(Fault::input(format!(
             "{} rows close their cards, expected at most {} ([guard] closing_max); raise it for this run with --set guard.closing_max={} if that is meant",
@@ -233,6 +236,7 @@ fn make_plan(
         occurred_default_ms: &defaults,
         sources: &sources,
         members: &surveyed.found.members,
+        suspects: &surveyed.found.suspects,
         timed: &surveyed.found.timed,
         coalesce: job.settings.run.coalesce,
         coalesce_bills: job.settings.run.coalesce_bills,
@@ -310,6 +314,11 @@ fn detail(
 /// What a person should know of the inputs.
 pub fn warnings(surveyed: &Surveyed, flags: &Flags) -> Vec<String> {
     let mut warnings = Vec::new();
+    for name in &surveyed.found.open_ended {
+        warnings.push(format!(
+            "{name} does not end its last line: if its writer does, it was cut off, and its last value may be too"
+        ));
+    }
     if surveyed.found.folded > 0 {
         warnings.push(format!(
             "{} rows have an `occurred_at` that the clocks showed twice, when summer time ended; the earlier instant was taken: \

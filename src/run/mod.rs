@@ -19,6 +19,7 @@ mod detail;
 mod endpoint;
 mod fault;
 mod fold;
+mod gate;
 mod inputs;
 pub mod job;
 pub mod look;

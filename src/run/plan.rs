@@ -12,6 +12,7 @@ use serde::{Deserialize, Serialize};
 
 use super::Fault;
 use super::detail::RunDetail;
+use super::gate::Suspects;
 use super::store::{Content, Fate, Origin, PlanRecord, RowFacts, RunFolder, Seals, StoredRow, name_of};
 use super::survey::{Members, Timed, timed_key};
 use crate::core::card::{self, Candidate, CardPast, CardRules, Doubt, Planned};
@@ -36,6 +37,8 @@ pub struct Order<'a> {
     pub sources: &'a [String],
     /// Every member met.
     pub members: &'a Members,
+    /// Per input, what does not fit its columns.
+    pub suspects: &'a [Suspects],
     /// Which files have times of their own.
     pub timed: &'a BTreeMap<String, Timed>,
     /// Whether newer rows absorb older ones ...
@@ -121,6 +124,9 @@ impl Planner<'_> {
                 return self.end(id, Outcome::Rejected, reject.rule.code(), reject.to_string(), None, None);
             }
         };
+        if let Some(reject) = self.order.suspects[usize::from(row.seat.source)].reject(row) {
+            return self.end(id, Outcome::Rejected, reject.rule.code(), reject.to_string(), None, None);
+        }
         let source = &self.order.sources[usize::from(row.seat.source)];
         let timed = self.order.timed.get(&timed_key(source, row.origin.as_ref())).copied().unwrap_or_default();
         if delta.occurred_ms.is_none() && timed.is_mixed() {

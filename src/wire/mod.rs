@@ -73,6 +73,11 @@ pub const CANONICAL: &[&str] = &[
     "ext_info",
 ];
 
+/// Whether a canonical column holds a text that people read, on the card or in a message.
+pub fn is_prose(name: &str) -> bool {
+    matches!(name, "level" | "change_reason") || name.starts_with("level.") || name.starts_with("data.")
+}
+
 /// A dialect before its settings are known.
 pub struct Entry {
     /// The word in the job file.

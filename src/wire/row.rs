@@ -21,6 +21,12 @@ pub fn common_column(name: &str) -> Option<Column> {
     COMMON_COLUMNS.contains(&name).then_some(Column { required: false, id: matches!(name, "bill_no" | "merchant_id") })
 }
 
+/// A personal id as a reject may show it.
+pub fn masked(id: &str) -> String {
+    let shown: String = id.chars().take(SHOWN_OF_PERSONAL).collect();
+    format!("{shown}… ({} characters)", id.chars().count())
+}
+
 /// A canonical column and where its cell stands, if the rows have it.
 #[derive(Clone, Debug)]
 pub struct Col {
@@ -58,9 +64,7 @@ impl Col {
     /// A reject for what was found in this column.
     pub fn reject(&self, rule: Rule, found: &str, expected: impl Into<String>) -> Reject {
         if self.personal && !found.is_empty() {
-            let shown: String = found.chars().take(SHOWN_OF_PERSONAL).collect();
-            let masked = format!("{shown}… ({} characters)", found.chars().count());
-            return Reject::new(rule, &self.name, &masked, expected);
+            return Reject::new(rule, &self.name, &masked(found), expected);
         }
         Reject::new(rule, &self.name, found, expected)
     }

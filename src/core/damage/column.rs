@@ -34,6 +34,10 @@ const FORM_FROM: usize = 50;
 const FORM_CHARS: u16 = 12;
 const FORM_SHARE: f64 = 0.98;
 
+/// Examples of a refusal, and how long they may be.
+const EXAMPLES_MAX: usize = 3;
+const EXAMPLE_BYTES_MAX: usize = 64;
+
 /// What a shape consists of.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Class {
@@ -122,6 +126,8 @@ pub struct Ids {
     sample: BTreeMap<u64, Sampled>,
     opening: Option<Opening>,
     rows: u64,
+    /// By [`Mark::ALL`]: the first ids that bear it.
+    examples: [Vec<String>; 3],
 }
 
 impl Ids {
@@ -169,6 +175,11 @@ impl Ids {
             true => (mark.is_on(text), mark.natural(text)),
             false => (false, 0.0),
         });
+        for (examples, (is_on, _)) in self.examples.iter_mut().zip(marks) {
+            if is_on && examples.len() < EXAMPLES_MAX && text.len() < EXAMPLE_BYTES_MAX {
+                examples.push(text.to_owned());
+            }
+        }
         self.sample.insert(hash, Sampled { shape, first: text.bytes().next().unwrap_or_default(), marks });
     }
 
@@ -211,8 +222,8 @@ impl Ids {
     }
 
     /// Whether the column's ids as a whole were rounded: marks of rounding that short numbers bear by accident, and
-    /// that are too many here. Tells what was found.
-    pub fn refusal(&self) -> Option<String> {
+    /// that are too many here. Tells what was found, and examples.
+    pub fn refusal(&self) -> Option<(String, &[String])> {
         let doubtful = Mark::ALL.iter().enumerate().find_map(|(at, mark)| {
             let marks = self.sample.values().map(|id| id.marks[at]);
             let (mut seen, mut expected, mut spread) = (0_u32, 0.0, 0.0);
@@ -223,15 +234,17 @@ impl Ids {
             }
             // Four standard deviations, and one for the small numbers: one honest file in ten thousand.
             let is_doubtful = f64::from(seen) > expected + 4.0 * f64::sqrt(spread) + 1.0;
-            is_doubtful.then_some((mark, seen, expected))
+            is_doubtful.then_some((at, mark, seen, expected))
         });
-        doubtful.map(|(mark, seen, expected)| {
+        doubtful.map(|(at, mark, seen, expected)| {
             let like = match mark {
                 Mark::Fifteen => "end in zeros behind at most 15 digits",
                 Mark::Seventeen => "end in zeros behind at most 17 digits",
                 Mark::Binary => "are just what a float of 53 bits can hold",
             };
-            format!("{seen} of {} different ids {like}; chance would make {expected:.1}", self.sample.len())
+            let found =
+                format!("{seen} of {} different ids {like}, chance would make {expected:.1}", self.sample.len());
+            (found, self.examples[at].as_slice())
         })
     }
 
@@ -294,7 +307,7 @@ mod tests {
         let mut column = Ids::default();
         let shapes: Vec<u8> = ids.iter().map(|id| column.see(id)).collect();
         let odd = ids.iter().zip(shapes).filter_map(|(id, shape)| Some((id.clone(), column.flaw(shape)?.rule)));
-        (odd.collect(), column.refusal())
+        (odd.collect(), column.refusal().map(|(found, examples)| format!("{found}: {examples:?}")))
     }
 
     fn odd(ids: &[String]) -> Vec<(String, Rule)> {
