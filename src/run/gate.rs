@@ -193,3 +193,6 @@ fn reject(canonical: &str, shown: &str, flaw: Flaw) -> Reject {
     }
     reject
 }
+
+#[cfg(test)]
+mod tests;

@@ -8,7 +8,7 @@ use std::collections::BTreeMap;
 use std::hash::{DefaultHasher, Hash, Hasher};
 
 use super::Flaw;
-use super::rounding::{Mark, is_rounded, noughts_of};
+use super::rounding::{ACCIDENT, Mark, is_rounded, noughts_of};
 use crate::model::Rule;
 
 /// Distinct ids that are kept in mind: those whose hashes are the smallest, which is a fair sample.
@@ -33,6 +33,9 @@ const LOST_SHARE: f64 = 0.3;
 const FORM_FROM: usize = 50;
 const FORM_CHARS: u16 = 12;
 const FORM_SHARE: f64 = 0.98;
+
+/// ln(10^5): one honest column in a hundred thousand is refused by chance.
+const SURPRISE_MAX: f64 = 11.5;
 
 /// Examples of a refusal, and how long they may be.
 const EXAMPLES_MAX: usize = 3;
@@ -65,8 +68,7 @@ impl Shape {
         let is_digits = text.bytes().all(|byte| byte.is_ascii_digit());
         let leading_zero = is_digits && text.len() > 1 && text.starts_with('0');
         let class = match is_digits {
-            // A nought in front has passed through no number.
-            true if leading_zero || !is_rounded(text) => Class::Digits,
+            true if !is_rounded(text) => Class::Digits,
             true if is_first => Class::RoundedFirst,
             true => Class::Rounded,
             false if is_bare_exponent(text) => Class::BareExponent,
@@ -102,9 +104,13 @@ struct Sampled {
 struct Opening {
     chars: usize,
     noughts: usize,
-    /// Later ids of that length: all, and those in whose place of the noughts a small number stands.
+    /// Whether it bears another mark than noughts behind 17 digits, which a counter's id may well end in.
+    is_grave: bool,
+    /// Later ids of that length: all, and those in which a small number stands in place of the noughts.
     later: u64,
     counting: u64,
+    /// How many digits the counter has, as the id of its one shows.
+    counter: usize,
 }
 
 impl Opening {
@@ -112,8 +118,11 @@ impl Opening {
         if text.len() == self.chars && text.is_ascii() {
             self.later += 1;
             let tail = &text[self.chars - self.noughts..];
-            let lead = tail.len() - tail.trim_start_matches('0').len();
-            self.counting += u64::from(lead < tail.len() && lead * 2 >= self.noughts);
+            let run = tail.split(|digit| digit != '0').map(str::len).max().unwrap_or_default();
+            self.counting += u64::from(run < tail.len() && run * 2 >= self.noughts);
+            if let Some(rest) = text.strip_suffix('1') {
+                self.counter = self.counter.max(text.len() - rest.trim_end_matches('0').len());
+            }
         }
     }
 }
@@ -139,7 +148,15 @@ impl Ids {
             Some(opening) => opening.see(text),
             None if shape.class == Class::RoundedFirst => {
                 let noughts = noughts_of(text).filter(|noughts| *noughts > 0);
-                self.opening = noughts.map(|noughts| Opening { chars: text.len(), noughts, later: 0, counting: 0 });
+                let is_grave = Mark::Fifteen.is_on(text) || Mark::Binary.is_on(text);
+                self.opening = noughts.map(|noughts| Opening {
+                    chars: text.len(),
+                    noughts,
+                    is_grave,
+                    later: 0,
+                    counting: 0,
+                    counter: 0,
+                });
             }
             None => {}
         }
@@ -225,16 +242,12 @@ impl Ids {
     /// that are too many here. Tells what was found, and examples.
     pub fn refusal(&self) -> Option<(String, &[String])> {
         let doubtful = Mark::ALL.iter().enumerate().find_map(|(at, mark)| {
-            let marks = self.sample.values().map(|id| id.marks[at]);
-            let (mut seen, mut expected, mut spread) = (0_u32, 0.0, 0.0);
-            for (is_on, natural) in marks.filter(|(_, natural)| *natural > 0.0) {
-                seen += u32::from(is_on);
-                expected += natural;
-                spread += natural * (1.0 - natural);
+            let marks = self.sample.values().map(|id| id.marks[at]).filter(|(_, natural)| *natural > ACCIDENT);
+            let (mut seen, mut all, mut expected) = (0_u32, 0_u32, 0.0);
+            for (is_on, natural) in marks {
+                (seen, all, expected) = (seen + u32::from(is_on), all + 1, expected + natural);
             }
-            // Four standard deviations, and one for the small numbers: one honest file in ten thousand.
-            let is_doubtful = f64::from(seen) > expected + 4.0 * f64::sqrt(spread) + 1.0;
-            is_doubtful.then_some((at, mark, seen, expected))
+            (seen > 1 && surprise(seen, all, expected) > SURPRISE_MAX).then_some((at, mark, seen, expected))
         });
         doubtful.map(|(at, mark, seen, expected)| {
             let like = match mark {
@@ -251,7 +264,12 @@ impl Ids {
     /// Whether the first id, which ends in noughts, is the nought of a counter that goes on.
     fn is_counter(&self, rows: u64) -> bool {
         let comes_once = rows == 1 && !self.shapes.iter().any(|(shape, _)| shape.class == Class::Rounded);
-        comes_once && self.opening.is_some_and(|opening| opening.counting > 0 && opening.counting * 2 >= opening.later)
+        comes_once
+            && self.opening.is_some_and(|opening| match opening.later {
+                0 => !opening.is_grave,
+                // The digit before the counter is a nought in one id of ten.
+                later => opening.noughts <= opening.counter + 1 && opening.counting * 2 >= later,
+            })
     }
 
     fn has_no_letters(&self) -> bool {
@@ -296,6 +314,17 @@ impl Ids {
         let has_form = self.sample.len() >= FORM_FROM && usual >= FORM_CHARS && is_nearly_all(count);
         has_form.then_some((usual, is_nearly_all(digits)))
     }
+}
+
+/// How unlikely it is that `seen` or more of `all` bear a mark of which chance makes `expected`: minus the logarithm of
+/// Chernoff's bound.
+fn surprise(seen: u32, all: u32, expected: f64) -> f64 {
+    if f64::from(seen) <= expected {
+        return 0.0;
+    }
+    let (share, natural) = (f64::from(seen) / f64::from(all), expected / f64::from(all));
+    let term = |share: f64, natural: f64| if share > 0.0 { share * f64::ln(share / natural) } else { 0.0 };
+    f64::from(all) * (term(share, natural) + term(1.0 - share, 1.0 - natural))
 }
 
 #[cfg(test)]
@@ -357,6 +386,7 @@ mod tests {
             vec!["2160120036095020".to_owned(); 500],
             vec!["T5228480402".to_owned(); 500],
             vec!["202601020000000000000000001".to_owned()],
+            vec!["202601023109165510000000000".to_owned()],
             vec!["12E45".to_owned(), "5f3a1".to_owned(), "12345".to_owned()],
             [random(60, 27), random(30, 16)].concat(),
         ] {
@@ -414,7 +444,7 @@ mod tests {
         let all: Vec<String> = random(40, 27).iter().map(|id| format!("1{}{}", &id[..14], "0".repeat(12))).collect();
         assert_eq!(judge(&all).0.len(), 40);
         assert_eq!(odd(&[all[0].clone()]).len(), 1, "alone in its file");
-        for (width, count) in [(16, 4), (16, 300), (17, 3), (18, 50), (20, 3)] {
+        for (width, count) in [(16, 5), (16, 300), (17, 4), (18, 50), (20, 3)] {
             let ids: Vec<String> =
                 random(count, 20).iter().map(|id| format!("2{}{}", &id[..14], "0".repeat(width - 15))).collect();
             let (_, refusal) = judge(&ids);

@@ -15,7 +15,6 @@ impl Mark {
     pub const ALL: [Mark; 3] = [Mark::Fifteen, Mark::Seventeen, Mark::Binary];
 
     /// How likely it is that digits which no float has seen bear this mark; 0 where it says nothing about them.
-    /// `digits` has no leading zero.
     pub fn natural(self, digits: &str) -> f64 {
         let length = bits(digits).map(|(_, length)| length);
         // Ids of 17 digits and more that fit 64 bits are made of bit fields. They end in zero bits by design, and of
@@ -61,14 +60,16 @@ pub(super) fn noughts_of(digits: &str) -> Option<usize> {
 }
 
 /// Rarer marks than this are no accident: an honest file of a million ids has one at most.
-const ACCIDENT: f64 = 1.1e-6;
+pub(super) const ACCIDENT: f64 = 1.1e-6;
 
-/// Whether one value alone bears a mark that is no accident. `digits` has no leading zero.
+/// Whether one value alone bears a mark that is no accident.
 pub(super) fn is_rounded(digits: &str) -> bool {
-    Mark::ALL.into_iter().any(|mark| {
-        let natural = mark.natural(digits);
-        natural > 0.0 && natural <= ACCIDENT && mark.is_on(digits)
-    })
+    let is_nought = digits.bytes().all(|digit| digit == b'0');
+    !is_nought
+        && Mark::ALL.into_iter().any(|mark| {
+            let natural = mark.natural(digits);
+            natural > 0.0 && natural <= ACCIDENT && mark.is_on(digits)
+        })
 }
 
 #[cfg(test)]

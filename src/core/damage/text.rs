@@ -71,18 +71,22 @@ fn is_wrapped(text: &str) -> bool {
 fn odd_character(text: &str) -> Option<Flaw> {
     const EXPECTED: &str = "text without blanks around it, invisible or control characters; mend the export, or list the column in input.verbatim";
     let characters: Vec<char> = text.chars().collect();
-    let is_ascii = |at: Option<usize>| at.and_then(|at| characters.get(at)).is_none_or(char::is_ascii);
+    let is_joined = |at: Option<usize>| at.and_then(|at| characters.get(at)).is_some_and(|near| is_joinable(*near));
     let found = characters.iter().enumerate().find(|&(at, &character)| {
         let is_edge = at == 0 || at + 1 == characters.len();
-        // Joiners are part of emoji and of some scripts, never of ASCII.
         let joins =
-            matches!(character, '\u{200c}' | '\u{200d}') && !is_ascii(at.checked_sub(1)) && !is_ascii(Some(at + 1));
+            matches!(character, '\u{200c}' | '\u{200d}') && is_joined(at.checked_sub(1)) && is_joined(Some(at + 1));
         character.is_control() && !matches!(character, '\t' | '\n' | '\r')
             || character.is_whitespace() && is_edge
             || matches!(character, '\u{a0}' | '\u{2007}' | '\u{202f}' | '\u{2028}' | '\u{2029}')
             || is_invisible(character) && !joins
     });
     found.map(|(at, character)| Flaw::new(Rule::TextDamaged, place_of(*character, at), EXPECTED))
+}
+
+/// What joiners are part of: emoji, and the scripts from Arabic to Sinhala.
+fn is_joinable(character: char) -> bool {
+    matches!(character, '\u{600}'..='\u{dff}' | '\u{2190}'..='\u{2bff}' | '\u{fe0f}' | '\u{1f000}'..='\u{1faff}')
 }
 
 #[cfg(test)]
@@ -126,6 +130,7 @@ mod tests {
             "Gold\u{a0}Card",
             "Go\u{200b}ld",
             "Go\u{200d}ld",
+            "普通\u{200d}會員",
             "\u{feff}Gold",
             "Go\u{7}ld",
             "金\u{3000}",
