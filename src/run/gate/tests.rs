@@ -59,7 +59,9 @@ fn clean(style: usize, rows: usize, dice: &mut Dice) -> Table {
     let mut table = vec![header.map(str::to_owned).to_vec()];
     for at in 0..rows {
         let (bill, card) = match style {
-            0 => (format!("20260102{}{at:010}", dice.digits(9)), format!("{:020}", 20_260_000_000 + dice.below(9_999))),
+            0 => {
+                (format!("20260102{}7{at:010}", dice.digits(8)), format!("{:020}", 20_260_000_000 + dice.below(9_999)))
+            }
             1 => (dice.digits(27), dice.digits(16)),
             2 => (format!("B{}-{at}", dice.digits(6)), format!("HK{}", dice.digits(10))),
             _ => (format!("2026010200000000000{:08}", at + 1), format!("{:012}", at * 37 + 5)),

@@ -4,7 +4,9 @@ mod fence;
 mod footer;
 mod gate;
 mod pages;
+mod shape;
 mod text;
+mod thrift;
 
 use std::fs::File;
 use std::os::unix::fs::MetadataExt;
