@@ -78,6 +78,11 @@ pub fn is_prose(name: &str) -> bool {
     matches!(name, "level" | "change_reason") || name.starts_with("level.") || name.starts_with("data.")
 }
 
+/// Whether a canonical column holds JSON.
+pub fn is_json(name: &str) -> bool {
+    ["mdcode_info", "front_text_list", "mcard_style_info", "merchant_card_msg_info", "notify_messages"].contains(&name)
+}
+
 /// A dialect before its settings are known.
 pub struct Entry {
     /// The word in the job file.

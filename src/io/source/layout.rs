@@ -8,7 +8,7 @@ use std::fmt;
 
 use super::{Cells, Kind, TailColumn};
 use crate::io::job::settings;
-use crate::wire::{CANONICAL, Dialect};
+use crate::wire::{self, CANONICAL, Dialect};
 
 /// How the columns of one file become canonical ones.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -218,6 +218,10 @@ impl Draft<'_> {
                 )),
                 Some(Kind::Decimal) if is_id && !self.settings.verbatim.contains(canonical) => self.suspect.push(format!(
                     "suspect ids: the column `{}` holds decimal numbers, and `{canonical}` is an id: leading zeros are already lost; export it as text, or list `{canonical}` in input.verbatim if its ids are numbers",
+                    self.header[*column]
+                )),
+                Some(Kind::Nested) if !wire::is_json(canonical) => self.faults.push(format!(
+                    "the column `{}` is nested (a list, map or struct), and `{canonical}` is not; write it as text",
                     self.header[*column]
                 )),
                 Some(Kind::Unreadable(why)) => {

@@ -92,6 +92,8 @@ pub enum Kind {
     Decimal,
     /// A binary floating-point number: never an id.
     Float,
+    /// A list, a map or a struct: its text is JSON.
+    Nested,
     /// A type that has no text of its own, and why.
     Unreadable(String),
 }

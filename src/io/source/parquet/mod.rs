@@ -3,7 +3,9 @@
 mod fence;
 mod footer;
 mod gate;
+mod json;
 mod pages;
+mod rows;
 mod shape;
 mod text;
 mod thrift;
