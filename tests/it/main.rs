@@ -13,6 +13,7 @@
 
 mod demo;
 mod fixtures;
+mod hostile;
 mod jobs;
 mod night;
 mod sandbox;

@@ -8,7 +8,7 @@ mod history;
 mod laws;
 mod look;
 #[allow(dead_code, reason = "tests/faults plays on this stage too, with other props")]
-mod stage;
+pub mod stage;
 mod stops;
 
 use stage::{Delta, Night, as_csv, deltas, faulty, scripted};
