@@ -11,13 +11,13 @@ pub use super::context::Job;
 use super::detail::{Flags, RunDetail};
 use super::endpoint::Endpoint;
 use super::inputs::{self, Spool};
+use super::lease::Lease;
 use super::manifest::{Durations, Manifest};
 use super::store::RunFolder;
 use super::{Fault, wall_ms};
 use crate::io::job::dates::Dates;
 use crate::io::job::settings::{Gateway, Settings};
 use crate::io::ledger::{Ledger, RunRow};
-use crate::io::lock::Lock;
 use crate::io::source::{Input, STANDARD_INPUT};
 use crate::model::{Exit, Outcome};
 
@@ -64,14 +64,14 @@ impl Job {
         let endpoint = Endpoint::open(&self.settings, &self.dialect)?;
         let mut finished = Finished::default();
         // An interrupted run goes first, before anything is read: its rows in doubt wait for nothing else.
-        let lock = if self.has_interrupted()? {
-            let lock = self.lock(request.wait)?;
-            finished.interrupted = self.finish_interrupted(&self.asked_for(request))?;
-            Some(lock)
+        let lease = if self.has_interrupted()? {
+            let mut lease = self.lease(request.wait)?;
+            finished.interrupted = self.finish_interrupted(&self.asked_for(request), &mut lease)?;
+            Some(lease)
         } else {
             None
         };
-        let done = self.run_tonight(request, &endpoint, lock, &mut finished);
+        let done = self.run_tonight(request, &endpoint, lease, &mut finished);
         done.map_err(|fault| fault.not_better_than(finished.exit()))?;
         Ok(finished)
     }
@@ -81,7 +81,7 @@ impl Job {
         &self,
         request: &Request,
         endpoint: &Endpoint,
-        lock: Option<Lock>,
+        lease: Option<Lease>,
         finished: &mut Finished,
     ) -> Result<(), Fault> {
         let started_ms = wall_ms();
@@ -89,11 +89,12 @@ impl Job {
         let spool = self.spool(&mut files, started_ms)?;
         let reading = Reading { inputs: &files, include: None, occurred_at_ms: request.occurred_at_ms, started_ms };
         let surveyed = begin::survey(self, &reading)?;
-        let _lock = lock.map_or_else(|| self.lock(request.wait), Ok)?;
-        let mut ledger = Ledger::open(&self.settings.ledger)?;
+        let mut lease = lease.map_or_else(|| self.lease(request.wait), Ok)?;
         if finished.interrupted.is_none() {
-            finished.interrupted = self.finish_interrupted(&self.asked_for(request))?; // one that was cut off while we read
+            // One that was cut off while we read.
+            finished.interrupted = self.finish_interrupted(&self.asked_for(request), &mut lease)?;
         }
+        let mut ledger = lease.open()?;
         if finished.interrupted.as_ref().is_none_or(|manifest| inputs::digest(&manifest.inputs) != surveyed.digest) {
             let flags = Flags {
                 allow_stale: request.allow_stale,
@@ -121,9 +122,9 @@ impl Job {
         let endpoint = Endpoint::open(&self.settings, &self.dialect)?;
         let files = inputs::of_replay(&self.settings, failures)?;
         let surveyed = self.survey_replay(&files, include, request.occurred_at_ms)?;
-        let _lock = self.lock(request.wait)?;
-        let mut finished = Finished { interrupted: self.finish_interrupted(&[])?, ..Finished::default() };
-        let mut ledger = Ledger::open(&self.settings.ledger)?;
+        let mut lease = self.lease(request.wait)?;
+        let mut finished = Finished { interrupted: self.finish_interrupted(&[], &mut lease)?, ..Finished::default() };
+        let mut ledger = lease.open()?;
         finished.manifest =
             Some(self.replay_surveyed(surveyed, &files, include, request.allow_stale, &endpoint, &mut ledger)?);
         finished.open_rows = ledger.open_count()?;
@@ -132,17 +133,17 @@ impl Job {
 
     /// Finishes the interrupted run; `moved`: where its inputs are now.
     pub fn resume(&self, moved: &[PathBuf], wait: Duration) -> Result<Finished, Fault> {
-        let _lock = self.lock(wait)?;
-        let interrupted = self.finish_interrupted(moved)?;
+        let mut lease = self.lease(wait)?;
+        let interrupted = self.finish_interrupted(moved, &mut lease)?;
         let interrupted = interrupted.ok_or_else(|| self.nothing_to_resume())?;
-        let open_rows = Ledger::open(&self.settings.ledger)?.open_count()?;
+        let open_rows = lease.open()?.open_count()?;
         Ok(Finished { manifest: None, interrupted: Some(interrupted), replayed: None, open_rows })
     }
 
     /// Closes the interrupted run as it stands: in doubt becomes `unknown`, the rest `unsent`.
     pub fn abandon(&self, moved: &[PathBuf], wait: Duration) -> Result<Finished, Fault> {
-        let _lock = self.lock(wait)?;
-        let mut ledger = Ledger::open(&self.settings.ledger)?;
+        let mut lease = self.lease(wait)?;
+        let mut ledger = lease.open()?;
         let run = ledger.interrupted(&self.settings.name)?.ok_or_else(|| self.nothing_to_resume())?;
         let detail = RunDetail::of(&run)?;
         let is_whole = RunFolder::new(&self.settings.ledger, &run.id).is_whole(&detail.seals)?;
@@ -187,13 +188,12 @@ impl Job {
         Fault::usage(format!("job {} has no interrupted run: nothing to resume", self.settings.name))
     }
 
-    /// Finishes the job's interrupted run, if there is one, under the settings that it was begun with. The lock is
-    /// held.
-    fn finish_interrupted(&self, moved: &[PathBuf]) -> Result<Option<Manifest>, Fault> {
+    /// Finishes the job's interrupted run, if there is one, under the settings that it was begun with.
+    fn finish_interrupted(&self, moved: &[PathBuf], lease: &mut Lease) -> Result<Option<Manifest>, Fault> {
         if !self.settings.ledger.exists() {
             return Ok(None);
         }
-        let mut ledger = Ledger::open(&self.settings.ledger)?;
+        let mut ledger = lease.open()?;
         let Some(run) = ledger.interrupted(&self.settings.name)? else { return Ok(None) };
         tracing::info!(run = run.id, "finishing an interrupted run first");
         let detail = RunDetail::of(&run)?;

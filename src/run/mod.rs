@@ -21,6 +21,7 @@ mod fault;
 mod fold;
 mod inputs;
 pub mod job;
+mod lease;
 pub mod look;
 mod manifest;
 mod meter;

@@ -2,7 +2,7 @@
 
 use rusqlite::params;
 
-use super::bills::{BillRow, COLUMNS, OPEN, UNPROVED, read};
+use super::bills::{BillRow, COLUMNS, OPEN, UNPROVED, parse, read};
 use super::cards::CardState;
 use super::writer::read_record;
 use super::{Ledger, LedgerError};
@@ -48,8 +48,7 @@ impl Ledger {
         let query = || -> rusqlite::Result<Vec<(Digest, CardState)>> {
             let mut statement = self.db.prepare("SELECT key, state FROM cards WHERE card_no = ?1")?;
             let cards = statement.query_map([card_no], |row| {
-                let state: String = row.get(1)?;
-                Ok((Digest(row.get(0)?), serde_json::from_str(&state).unwrap_or_default()))
+                Ok((Digest(row.get(0)?), parse(row, 1)?))
             })?;
             cards.collect()
         };
