@@ -14,7 +14,7 @@ use std::os::unix::fs::{MetadataExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
-use super::{disk, folder};
+use super::{disk, folder, remedy};
 
 /// The lease, held until it is dropped. No connection of this process to the ledger may outlive it: whoever closes a
 /// file gives up SQLite's locks on it, too, those of other connections of the process included.
@@ -54,7 +54,7 @@ pub enum LockFault {
         path: PathBuf,
     },
     /// The file cannot be made or written.
-    #[error("{path} cannot be locked: {error}", path = path.display())]
+    #[error("{path} cannot be locked: {error}; {}", remedy(error), path = path.display())]
     Io {
         /// The lock file, or the ledger.
         path: PathBuf,

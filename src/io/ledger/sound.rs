@@ -41,6 +41,10 @@ pub(super) fn look_from_outside(path: &Path) -> io::Result<Option<String>> {
     if header.len() < 100 || !header.starts_with(b"SQLite format 3\0") {
         return Ok(Some("the file is not a ledger (not an SQLite file, or damaged)".to_owned()));
     }
+    // Offsets 18 and 19 of the file format: 1 or 2, who may write and who may read.
+    if header[18] > 2 || header[19] > 2 {
+        return Ok(Some("its header is damaged, or a newer SQLite wrote it".to_owned()));
+    }
     if has_log(path) {
         return foreign_log(&beside(path, "-wal")); // pages that the file lacks may be in there
     }

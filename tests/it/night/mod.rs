@@ -6,6 +6,7 @@ mod crash;
 mod damage;
 mod history;
 mod laws;
+mod lease;
 mod look;
 #[allow(dead_code, reason = "tests/faults plays on this stage too, with other props")]
 mod stage;
