@@ -5,7 +5,7 @@ use rusqlite::{Connection, Transaction, params};
 use super::bills::BillRow;
 use super::cards::{CardState, Confirmed};
 use super::rows::{raise_epoch, read_card, write_card};
-use super::{Ledger, LedgerError};
+use super::{Ledger, LedgerError, durable};
 
 /// A person's answer about a bill.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -52,7 +52,7 @@ impl Ledger {
             raise_epoch(&transaction)?;
             transaction.commit()
         };
-        book(&mut self.db).map_err(|error| self.fault("settle bills", error))
+        durable("settle", "commit", || book(&mut self.db)).map_err(|error| self.fault("settle bills", error))
     }
 }
 
