@@ -13,6 +13,7 @@ mod log;
 mod meaning;
 mod open;
 mod progress;
+mod proof;
 mod reconcile;
 mod replay;
 mod report;

@@ -125,7 +125,9 @@ impl Patience<'_> {
 
     fn lock_ledger(&self, path: &Path) -> Result<File, LockFault> {
         let mut file = File::open(path).map_err(|error| LockFault::Io { path: path.to_owned(), error })?;
-        self.lock(&mut file, path, |_| "a process that found it by another path, or whose lock file is gone".to_owned())?;
+        self.lock(&mut file, path, |_| {
+            "a process that found it by another path, or whose lock file is gone".to_owned()
+        })?;
         Ok(file)
     }
 }

@@ -229,16 +229,19 @@ mod tests {
     #[test]
     fn a_young_stamp_costs_what_is_left_of_the_rest_and_an_old_one_nothing() {
         assert_eq!(wait(false, None, "boot"), Duration::ZERO);
-        let left = [0, 500, 1_999, 2_000, 60_000].map(|ms: i64| {
-            wait(false, Some((false, "boot", NOW_NS - ms * 1_000_000)), "boot").as_millis()
-        });
+        let left = [0, 500, 1_999, 2_000, 60_000]
+            .map(|ms: i64| wait(false, Some((false, "boot", NOW_NS - ms * 1_000_000)), "boot").as_millis());
         assert_eq!(left, [2_000, 1_500, 1, 0, 0]);
     }
 
     #[test]
     fn an_intent_without_an_outcome_costs_a_whole_rest() {
         assert_eq!(wait(true, Some((false, "boot", 0)), "boot"), REST);
-        assert_eq!(wait(true, Some((true, "boot", 0)), "boot"), REST, "its own rows in doubt wait a timeout, the others do not");
+        assert_eq!(
+            wait(true, Some((true, "boot", 0)), "boot"),
+            REST,
+            "its own rows in doubt wait a timeout, the others do not"
+        );
     }
 
     #[test]
@@ -250,6 +253,10 @@ mod tests {
     fn a_stamp_of_another_boot_or_of_none_costs_a_whole_rest() {
         assert_eq!(wait(false, Some((false, "another", 0)), "boot"), REST);
         assert_eq!(wait(false, Some((false, "", 0)), ""), REST, "where the boot is not told, it may be another");
-        assert_eq!(wait(false, Some((false, "boot", NOW_NS + 1)), "boot"), REST, "the clock of a boot does not go back");
+        assert_eq!(
+            wait(false, Some((false, "boot", NOW_NS + 1)), "boot"),
+            REST,
+            "the clock of a boot does not go back"
+        );
     }
 }

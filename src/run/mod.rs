@@ -28,6 +28,7 @@ mod meter;
 mod plan;
 mod pool;
 mod progress;
+pub mod proof;
 pub mod reconcile;
 mod recover;
 pub mod report;
@@ -36,6 +37,7 @@ mod signals;
 mod space;
 mod store;
 mod survey;
+pub mod verify;
 mod words;
 
 pub use apply::wall_ms;

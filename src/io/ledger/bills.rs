@@ -174,11 +174,8 @@ impl Ledger {
     pub fn counts(&self) -> Result<(Vec<(Past, u64)>, u64), LedgerError> {
         let query = || -> rusqlite::Result<(Vec<(Past, u64)>, u64)> {
             let mut statement = self.db.prepare("SELECT past, count(*) FROM bills GROUP BY past ORDER BY past")?;
-            let bills = statement
-                .query_map([], |row| {
-                    Ok((past(row, 0)?, row.get(1)?))
-                })?
-                .collect::<rusqlite::Result<_>>()?;
+            let bills =
+                statement.query_map([], |row| Ok((past(row, 0)?, row.get(1)?)))?.collect::<rusqlite::Result<_>>()?;
             let cards = self.db.query_row("SELECT count(*) FROM cards", [], |row| row.get(0))?;
             Ok((bills, cards))
         };

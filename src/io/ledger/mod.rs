@@ -11,6 +11,7 @@ mod rows;
 mod runs;
 mod settle;
 mod sound;
+mod verify;
 mod writer;
 
 use std::os::unix::fs::OpenOptionsExt;
@@ -27,7 +28,8 @@ pub use look::BookedAnswer;
 pub use quota::QuotaStamp;
 pub use rows::{BillChange, CardChange, FoldError};
 pub use runs::{AgreeError, NewRun, RunRow, RunState};
-pub use settle::{Answer, Answered};
+pub use settle::{Answer, Answered, SETTLED_BY_PERSON};
+pub use verify::{Stored, StoredAnswer, StoredCard, StoredIntent, StoredRecord, StoredRun, StoredStamp};
 pub use writer::{Ack, Part, Writer};
 
 /// A fault of the ledger.
@@ -159,7 +161,9 @@ impl Ledger {
             .map_err(|error| self.fault("read", error))?;
         match (application, version) {
             (APPLICATION_ID, SCHEMA_VERSION) if mode == "wal" => Ok(()),
-            (APPLICATION_ID, SCHEMA_VERSION) => Err(foreign(format!("it has journal_mode={mode}: its header is damaged"))),
+            (APPLICATION_ID, SCHEMA_VERSION) => {
+                Err(foreign(format!("it has journal_mode={mode}: its header is damaged")))
+            }
             (APPLICATION_ID, newer) => {
                 Err(foreign(format!("it has schema {newer}, this program knows {SCHEMA_VERSION}: upgrade the program")))
             }
@@ -211,7 +215,11 @@ fn remedy(error: &rusqlite::Error) -> &'static str {
     match error.sqlite_error_code() {
         Some(ErrorCode::DiskFull) => "free some space and run the job again: it goes on from disk",
         Some(ErrorCode::DatabaseCorrupt | ErrorCode::NotADatabase) => DAMAGED,
-        None if matches!(error, rusqlite::Error::FromSqlConversionFailure(..) | rusqlite::Error::InvalidColumnType(..)) => {
+        None if matches!(
+            error,
+            rusqlite::Error::FromSqlConversionFailure(..) | rusqlite::Error::InvalidColumnType(..)
+        ) =>
+        {
             DAMAGED
         }
         Some(ErrorCode::ReadOnly | ErrorCode::PermissionDenied | ErrorCode::CannotOpen) => {

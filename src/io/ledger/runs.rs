@@ -85,9 +85,10 @@ pub enum AgreeError {
     Ledger(#[from] LedgerError),
 }
 
-const COLUMNS: &str = "ordinal, id, job, kind, state, started_ms, closed_ms, exit, inputs, epoch, detail, summary";
+pub(super) const COLUMNS: &str =
+    "ordinal, id, job, kind, state, started_ms, closed_ms, exit, inputs, epoch, detail, summary";
 
-fn read(row: &Row<'_>) -> rusqlite::Result<RunRow> {
+pub(super) fn read(row: &Row<'_>) -> rusqlite::Result<RunRow> {
     let state: String = row.get(4)?;
     Ok(RunRow {
         ordinal: row.get(0)?,

@@ -63,7 +63,9 @@ pub(super) fn look_from_outside(path: &Path) -> io::Result<Option<String>> {
 fn other_names(path: &Path, metadata: &Metadata) -> io::Result<Option<String>> {
     if metadata.nlink() > 1 {
         let names = metadata.nlink();
-        return Ok(Some(format!("the file has {names} names (hard links), and its log goes by one: remove the others")));
+        return Ok(Some(format!(
+            "the file has {names} names (hard links), and its log goes by one: remove the others"
+        )));
     }
     let mount = |path: &Path| -> io::Result<Option<u64>> {
         let found = statx(CWD, path, AtFlags::empty(), StatxFlags::MNT_ID)?;
@@ -246,7 +248,8 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("ledger.db");
         let whole = closed(&path);
-        for (length, word) in [(0, "empty"), (60, "not a ledger"), (4096, "cut short"), (whole.len() - 1, "cut short")] {
+        for (length, word) in [(0, "empty"), (60, "not a ledger"), (4096, "cut short"), (whole.len() - 1, "cut short")]
+        {
             is_refused(&path, &whole[..length], None, word);
         }
     }

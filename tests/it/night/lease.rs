@@ -90,7 +90,10 @@ fn started_at_once_they_agree_on_who_is_first() {
     // Whoever came second knows what the first one applied, and what it overtook.
     let of = |job: &str, outcome: &str| night.counts_of(job).get(outcome).copied().unwrap_or(0);
     assert_eq!(of("night", "already_applied") + of("other", "already_applied"), 20);
-    assert_eq!(of("night", "applied") + of("other", "applied") + of("night", "superseded") + of("other", "superseded"), 160);
+    assert_eq!(
+        of("night", "applied") + of("other", "applied") + of("night", "superseded") + of("other", "superseded"),
+        160
+    );
     night.is_well(&newest);
 }
 

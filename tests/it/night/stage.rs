@@ -217,6 +217,14 @@ impl Night {
         for (card, row) in newest {
             assert_eq!(self.points(card), Some(row.points.to_string()), "card {card}");
         }
+        self.is_sound();
+    }
+
+    /// Nothing in the ledger contradicts anything else.
+    #[track_caller]
+    pub fn is_sound(&self) {
+        let text = self.expect(0, &["ledger", "verify", "--state", "state"]);
+        assert!(text.contains("ledger.db: sound") && !text.contains("FAULT"), "{text}");
     }
 }
 
