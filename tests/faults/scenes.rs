@@ -171,8 +171,9 @@ impl Play {
         }
         let output = command.output().unwrap();
         self.was_killed(&output);
-        if self.night.path("state/ledger.db").exists() {
-            self.night.is_sound(); // cut off, and sound all the same
+        // Cut off, and sound all the same; but for what we damaged ourselves, until the plan is made again.
+        if self.night.path("state/ledger.db").exists() && self.scene != Scene::Replanned {
+            self.night.is_sound();
         }
         output
     }
@@ -222,7 +223,7 @@ impl Play {
         let ends: &[i32] = match self.scene {
             // Closed, or closed before: then there is nothing to resume. Booked, or booked before.
             Scene::Abandoned => &[0, 1, 2],
-            Scene::Settled => &[0, 2],
+            Scene::Settled => &[0, 3],
             // 3: the run was closed before the disturbance, and these inputs are done.
             _ => &[0, 3],
         };

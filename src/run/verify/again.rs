@@ -19,9 +19,8 @@ pub fn surveys(ledger: &Ledger, runs: &Runs) -> Result<(BTreeSet<u32>, Check), F
     let (mut whole, mut gone) = (BTreeSet::new(), 0);
     for (ordinal, run) in runs {
         let folder = RunFolder::new(ledger.path(), run.id());
-        // Only the newest closed runs keep theirs; an interrupted run makes it again, if its inputs are still there.
-        if !folder.path().exists() && run.is_closed() {
-            gone += 1;
+        if !folder.path().exists() {
+            gone += 1; // only the newest closed runs keep theirs; an interrupted one reads its inputs again
             continue;
         }
         let mut is_whole = true;
@@ -43,7 +42,7 @@ pub fn surveys(ledger: &Ledger, runs: &Runs) -> Result<(BTreeSet<u32>, Check), F
         }
     }
     if gone > 0 {
-        check.skipped = Some(format!("{gone} closed runs have none any more"));
+        check.skipped = Some(format!("{gone} runs have none any more"));
     }
     Ok((whole, check))
 }

@@ -11,5 +11,6 @@ mod look;
 #[allow(dead_code, reason = "tests/faults plays on this stage too, with other props")]
 mod stage;
 mod stops;
+mod verify;
 
 use stage::{Delta, Night, as_csv, deltas, faulty, scripted};
