@@ -57,7 +57,7 @@ const OURS: &[(&str, Meaning)] = &[
     ("FINISH_BY", told("there was no time left before `run.finish_by`", "replay it")),
     ("HALTED_CONFIGURATION", told("the gateway refused our identity", "`passync keys check JOB`; then replay it")),
     ("HALTED_ERRORS", told("too many rows were refused or unknown", "find out why; then replay it")),
-    ("HALTED_UNREACHABLE", told("the gateway could not be reached", READ)),
+    ("HALTED_UNREACHABLE", told("the gateway was not heard for too long", READ)),
     ("HALTED_DOUBT", told("too many cards were in doubt", "replay it when the gateway is well")),
 ];
 

@@ -100,6 +100,7 @@ pub struct Dispatcher {
 impl Dispatcher {
     /// A dispatcher at the beginning of a run's apply phase.
     pub fn new(config: Config, quota: Quota) -> Dispatcher {
+        let breaker = Breaker::new(config.concurrency);
         Dispatcher {
             watch: Watch::new(config.error_limit),
             budget: config.budget,
@@ -107,7 +108,7 @@ impl Dispatcher {
             cut_off_waiting: 0,
             config,
             quota,
-            breaker: Breaker::default(),
+            breaker,
             rows: HashMap::new(),
             lanes: HashMap::new(),
             ready: VecDeque::new(),

@@ -17,7 +17,7 @@ pub enum Stop {
     Misconfigured(String),
     /// `halt_after_errors` was passed.
     Errors,
-    /// The gateway could not be reached.
+    /// The gateway could not be reached, or gave no answer that can be believed, for too long.
     Unreachable,
     /// More cards hold rows back than a run keeps in memory.
     TooMuchDoubt,
@@ -49,7 +49,7 @@ impl fmt::Display for Stop {
             Stop::Deadline => f.write_str("`finish_by` is near: no attempt could end before it"),
             Stop::Misconfigured(code) => write!(f, "the gateway refuses our identity: {code}"),
             Stop::Errors => f.write_str("more errors than `halt_after_errors` permits"),
-            Stop::Unreachable => f.write_str("the gateway cannot be reached"),
+            Stop::Unreachable => f.write_str("the gateway cannot be reached, or gives no answer that can be believed"),
             Stop::TooMuchDoubt => f.write_str("too many cards are in doubt"),
         }
     }

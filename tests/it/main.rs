@@ -14,6 +14,7 @@
 mod demo;
 mod fixtures;
 mod jobs;
+mod net;
 mod night;
 mod sandbox;
 mod simulate;

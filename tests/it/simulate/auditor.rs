@@ -119,7 +119,7 @@ pub struct Auditor {
     disowned: BTreeSet<usize>,
     must_stop: bool,
     stopping: bool,
-    not_reached_since: Option<Tick>,
+    unheard_since: Option<Tick>,
 }
 
 impl Auditor {
@@ -151,7 +151,7 @@ impl Auditor {
             disowned: BTreeSet::new(),
             must_stop: false,
             stopping: false,
-            not_reached_since: None,
+            unheard_since: None,
         }
     }
 
@@ -235,7 +235,7 @@ impl Auditor {
         (self.budget_spent, self.errors) = (0, (0, 0));
         self.disowned.clear();
         (self.must_stop, self.stopping) = (false, false);
-        self.not_reached_since = None;
+        self.unheard_since = None;
     }
 
     /// The process died.

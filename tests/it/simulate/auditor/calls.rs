@@ -168,9 +168,11 @@ impl Auditor {
         if told.verdict == Verdict::NotSent {
             live.attempts -= 1;
             self.rows.get_mut(&sent.row).expect("sent").sends -= 1;
-            self.not_reached_since.get_or_insert(now);
+        }
+        if told.verdict == Verdict::NotSent || told.verdict.in_doubt() && !told.verified {
+            self.unheard_since.get_or_insert(now);
         } else {
-            self.not_reached_since = None;
+            self.unheard_since = None;
         }
         if told.verified {
             self.disowned.clear();
@@ -200,7 +202,7 @@ impl Auditor {
             }
             Stop::Misconfigured(_) => assert!(self.must_stop, "stopped without a reason: {stop:?}"),
             Stop::Unreachable => {
-                let since = self.not_reached_since.expect("the gateway was reached");
+                let since = self.unheard_since.expect("the gateway was heard");
                 assert!(now.since(since) >= Duration::from_secs(120), "given up after {:?}", now.since(since));
             }
             Stop::TooMuchDoubt => panic!("so many cards are not in this world"),

@@ -1,0 +1,3 @@
+//! Connections that go wrong: what the client makes of each, and that it never sends more than it says.
+
+mod outage;
