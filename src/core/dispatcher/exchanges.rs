@@ -114,5 +114,4 @@ impl Dispatcher {
         self.out.push_back(Action::Attempted { id });
         self.timers.push(Reverse((now + wait, id)));
     }
-
 }

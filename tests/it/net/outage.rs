@@ -92,7 +92,9 @@ impl Story {
             };
             let reply = replies.keys().next().map(|(at, _)| *at);
             now = reply.into_iter().chain(wake).min().expect("something is awaited");
-            while let Some(((_, id), verdict)) = replies.first_entry().filter(|next| next.key().0 <= now).map(|next| next.remove_entry()) {
+            while let Some(((_, id), verdict)) =
+                replies.first_entry().filter(|next| next.key().0 <= now).map(|next| next.remove_entry())
+            {
                 dispatcher.handle(heard(id, verdict), now);
             }
         }

@@ -8,7 +8,9 @@ mod history;
 mod laws;
 mod look;
 #[allow(dead_code, reason = "tests/faults plays on this stage too, with other props")]
-mod stage;
+pub mod stage;
 mod stops;
+
+pub use stops::wait_for;
 
 use stage::{Delta, Night, as_csv, deltas, faulty, scripted};
