@@ -28,6 +28,10 @@ pub const NEVER_HEARD: Duration = Duration::from_secs(120);
 /// How long a run waits for a gateway that it heard before: ten minutes of outage must cost no row.
 pub const OUTAGE: Duration = Duration::from_secs(15 * 60);
 
+/// How far our clock may be from the gateway's before that is told. `Date` has whole seconds, and a machine with a time
+/// service is off by milliseconds; gateways that look at request times are known to permit minutes, ours state no figure.
+pub const CLOCK_TOLERANCE: Duration = Duration::from_secs(60);
+
 /// The share of errors is judged from so many settled sends on: less is chance.
 pub const ERRORS_JUDGED_FROM: u64 = 100;
 

@@ -11,6 +11,7 @@ pub mod card;
 pub mod coalesce;
 pub mod dispatcher;
 pub mod door;
+pub mod drift;
 pub mod halt;
 pub mod history;
 pub mod lane;

@@ -345,14 +345,20 @@ fn fold_others(job: &Job, ledger: &mut Ledger) -> Result<(), Fault> {
             .help("finish it first: `passync resume` with its job file"));
         }
         tracing::info!(run = other.id, job = other.job, "taking over what an interrupted run knows");
-        fold_partly(&other, &detail, &folder, ledger)?;
+        fold_partly(&other, &detail, &folder, job.clock.now_ms(), ledger)?;
     }
     Ok(())
 }
 
 /// Folds what an interrupted run knows so far; it stays interrupted. `folder`: its survey.
-fn fold_partly(run: &RunRow, detail: &RunDetail, folder: &RunFolder, ledger: &mut Ledger) -> Result<(), Fault> {
-    let fold = fold::Fold::new(ledger, run.ordinal, folder, &detail.members, fold::Rest::Open, super::wall_ms())?;
+fn fold_partly(
+    run: &RunRow,
+    detail: &RunDetail,
+    folder: &RunFolder,
+    now_ms: i64,
+    ledger: &mut Ledger,
+) -> Result<(), Fault> {
+    let fold = fold::Fold::new(ledger, run.ordinal, folder, &detail.members, fold::Rest::Open, now_ms)?;
     fold::into_ledger(ledger, run.ordinal, folder, fold, detail.flags.allow_stale, |_| Ok(()))
 }
 
@@ -381,7 +387,7 @@ pub fn book_again(
         // The same rows against the same ledger: the plan that is missing.
         make_plan(job, &surveyed, &detail.flags, ledger, run.ordinal, &run.id, &folder)?;
     }
-    fold_partly(run, detail, &folder, ledger)?;
+    fold_partly(run, detail, &folder, job.clock.now_ms(), ledger)?;
     book(job, surveyed, detail.flags.clone(), Some(run), ledger)
 }
 

@@ -10,21 +10,19 @@ use super::progress::Phase;
 use super::recover::Recovery;
 use super::store::RunFolder;
 use super::survey::Members;
-use super::{Fault, apply, close, inputs, wall_ms};
+use super::{Fault, apply, close, inputs, words};
 use crate::core::dispatcher::Config;
 use crate::core::halt::ErrorLimit;
 use crate::core::limits;
 use crate::core::quota::Quota;
 use crate::core::retry::Policy;
 use crate::io::boot;
+use crate::io::job::dates;
 use crate::io::job::settings::Share;
 use crate::io::job::show_duration;
 use crate::io::ledger::{Ledger, QuotaStamp, RunState};
 use crate::io::source::{Input, ReadRules};
 use crate::model::Tick;
-
-/// A clock further off than this is told; signed request times further off are refused by careful gateways.
-const CLOCK_TOLERANCE_MS: i64 = 5_000;
 
 /// Surveys of closed runs that stay on disk.
 const SURVEYS_KEPT: u32 = 7;
@@ -70,6 +68,7 @@ impl Job {
             max_skew_ms: settings.gateway.max_skew.map(|skew| skew.as_millis() as i64),
             recovery,
             began: Instant::now(),
+            clock: self.clock,
             progress: &self.progress,
             signals: &self.signals,
         };
@@ -108,16 +107,8 @@ impl Job {
     /// No attempt starts later than `finish_by` less a request timeout: the next such instant in the input's zone.
     fn deadline(&self) -> Tick {
         let Some(time) = self.settings.run.finish_by else { return Tick::NEVER };
-        let now = jiff::Timestamp::now().to_zoned(self.settings.input.timezone.clone());
-        let today = now.date().to_datetime(time).to_zoned(now.time_zone().clone());
-        let next = match today {
-            Ok(today) if today > now => today,
-            _ => match now.date().tomorrow().and_then(|day| day.to_datetime(time).to_zoned(now.time_zone().clone())) {
-                Ok(tomorrow) => tomorrow,
-                Err(_) => return Tick::NEVER,
-            },
-        };
-        let left = next.timestamp().as_millisecond() - now.timestamp().as_millisecond();
+        let now_ms = self.clock.now_ms();
+        let left = dates::next_ms(time, now_ms, &self.settings.input.timezone) - now_ms;
         Tick::ZERO + Duration::from_millis(left as u64).saturating_sub(self.settings.gateway.request_timeout)
     }
 
@@ -133,13 +124,6 @@ impl Job {
         let limits = &self.settings.limits;
         let folder = RunFolder::new(&self.settings.ledger, &begun.run.id);
         let rules = ReadRules::new(&self.settings.input).map_err(Fault::usage)?;
-        let mut warnings = Vec::new();
-        if done.clock_difference_ms.abs() > CLOCK_TOLERANCE_MS {
-            warnings.push(format!(
-                "our clock differs from the gateway's by {} ms: see to the time service",
-                done.clock_difference_ms
-            ));
-        }
         let order = close::Order {
             run: &begun.run,
             detail: &begun.detail,
@@ -154,8 +138,8 @@ impl Job {
                 ..Calls::default()
             },
             durations,
-            warnings,
-            now_ms: wall_ms(),
+            warnings: done.clock_off_ms.map(words::clock_is_off).into_iter().collect(),
+            now_ms: self.clock.now_ms(),
         };
         let manifest = close::close(&order, ledger)?;
         self.forget_old_surveys(ledger)?;

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 
 use serde::Serialize;
 
+use super::Fault;
 use super::begin::{self, Reading, Surveyed};
 use super::context::Job;
 use super::detail::{Flags, InputFact};
@@ -12,7 +13,6 @@ use super::job::Request;
 use super::manifest::Sum;
 use super::plan::Counts;
 use super::store::{Fate, Rows, RunFolder, rows_and_fates};
-use super::{Fault, wall_ms};
 use crate::io::ledger::Ledger;
 use crate::model::{Exit, Outcome};
 
@@ -79,7 +79,7 @@ impl Checked {
 impl Job {
     /// What a run would do: reads, validates, deduplicates, plans.
     pub fn check(&self, request: &Request) -> Result<Checked, Fault> {
-        let started_ms = wall_ms();
+        let started_ms = self.clock.now_ms();
         let mut files = inputs::of_job(&self.settings, request.dates, started_ms)?;
         let _spool = self.spool(&mut files, started_ms)?;
         let reading = Reading { inputs: &files, include: None, occurred_at_ms: request.occurred_at_ms, started_ms };

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
+use super::Fault;
 use super::apply;
 use super::begin::{self, Begun, Reading, Surveyed};
 pub use super::context::Job;
@@ -13,7 +14,6 @@ use super::endpoint::Endpoint;
 use super::inputs::{self, Spool};
 use super::manifest::{Durations, Manifest};
 use super::store::RunFolder;
-use super::{Fault, wall_ms};
 use crate::io::job::dates::Dates;
 use crate::io::job::settings::{Gateway, Settings};
 use crate::io::ledger::{Ledger, RunRow};
@@ -84,7 +84,7 @@ impl Job {
         lock: Option<Lock>,
         finished: &mut Finished,
     ) -> Result<(), Fault> {
-        let started_ms = wall_ms();
+        let started_ms = self.clock.now_ms();
         let mut files = inputs::of_job(&self.settings, request.dates, started_ms)?;
         let spool = self.spool(&mut files, started_ms)?;
         let reading = Reading { inputs: &files, include: None, occurred_at_ms: request.occurred_at_ms, started_ms };
@@ -173,7 +173,7 @@ impl Job {
 
     /// The files that a run asks for, as far as they are there: an interrupted run's input may be among them, moved.
     fn asked_for(&self, request: &Request) -> Vec<PathBuf> {
-        let files = inputs::of_job(&self.settings, request.dates, wall_ms()).unwrap_or_default();
+        let files = inputs::of_job(&self.settings, request.dates, self.clock.now_ms()).unwrap_or_default();
         files.into_iter().filter(|input| input.name != STANDARD_INPUT).map(|input| input.path).collect()
     }
 
@@ -223,7 +223,7 @@ impl Job {
         let settings = Settings { gateway, ledger: self.settings.ledger.clone(), ..recorded };
         let dialect = super::dialect(&settings)?;
         let (progress, signals) = (Arc::clone(&self.progress), self.signals.clone());
-        Ok(Job { settings, file: self.file.clone(), dialect, progress, signals })
+        Ok(Job { settings, file: self.file.clone(), dialect, progress, signals, clock: self.clock })
     }
 
     /// The same inputs as those of a closed run: reopened where that one was cut short, refused otherwise.
@@ -267,7 +267,8 @@ impl Job {
         include: &[Outcome],
         occurred_at_ms: Option<i64>,
     ) -> Result<Surveyed, Fault> {
-        let reading = Reading { inputs: files, include: Some(include), occurred_at_ms, started_ms: wall_ms() };
+        let reading =
+            Reading { inputs: files, include: Some(include), occurred_at_ms, started_ms: self.clock.now_ms() };
         begin::survey(self, &reading)
     }
 

@@ -13,6 +13,7 @@ mod apply;
 mod begin;
 mod carry;
 mod check;
+mod clock;
 mod close;
 mod context;
 mod detail;
@@ -37,8 +38,8 @@ mod store;
 mod survey;
 mod words;
 
-pub use apply::wall_ms;
 pub use check::{Checked, Finding};
+pub use clock::wall_ms;
 pub use context::Job;
 pub use detail::{Flags, InputFact, RunDetail};
 pub use endpoint::{dialect, load_keys};

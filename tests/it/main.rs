@@ -11,6 +11,7 @@
     reason = "tests are outside the floors, and say what they skip"
 )]
 
+mod clock;
 mod demo;
 mod fixtures;
 mod jobs;

@@ -1,6 +1,6 @@
 //! Connections that go wrong: what the client makes of each, and that it never sends more than it says.
 
 mod exchange;
-mod nights;
+pub mod nights;
 mod outage;
-mod rogue;
+pub mod rogue;

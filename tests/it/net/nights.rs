@@ -10,7 +10,7 @@ use crate::night::wait_for;
 use passync::sandbox::Config;
 
 /// A night whose calls go through a server that misbehaves.
-fn night(settings: &str, script: impl Fn(usize, &[u8]) -> Act + Send + Sync + 'static) -> (Night, Rogue) {
+pub fn night(settings: &str, script: impl Fn(usize, &[u8]) -> Act + Send + Sync + 'static) -> (Night, Rogue) {
     let night = Night::new(Config::default(), settings);
     let rogue = Rogue::start(Some(night.server.addr()), script);
     let job = std::fs::read_to_string(night.path("job.toml")).unwrap();

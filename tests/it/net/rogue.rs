@@ -12,6 +12,8 @@ use std::time::Duration;
 pub enum Act {
     /// Hands it to the server behind, and the reply back; the connection is kept.
     Relay,
+    /// The same, with the reply altered.
+    Altered(fn(String) -> String),
     /// The same, and closes the connection without having said so, after so long.
     RelayThenClose(Duration),
     /// Hands it on, and throws the reply away with the connection.
@@ -87,7 +89,17 @@ impl Rogue {
 
     /// The bodies of all requests that came in.
     pub fn requests(&self) -> Vec<Vec<u8>> {
-        self.state.requests.lock().unwrap().clone()
+        self.state.requests.lock().unwrap().iter().map(|request| body_of(request).to_vec()).collect()
+    }
+
+    /// The values of a header in all requests that came in.
+    pub fn headers(&self, name: &str) -> Vec<String> {
+        let value = |request: &Vec<u8>| {
+            let text = String::from_utf8_lossy(request);
+            let value = text.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(": ").map(str::to_owned));
+            value.expect("every request has it")
+        };
+        self.state.requests.lock().unwrap().iter().map(value).collect()
     }
 
     pub fn connections(&self) -> u64 {
@@ -155,7 +167,7 @@ impl State {
         while let Some(request) = peek_request(&stream) {
             let act = {
                 let mut requests = self.requests.lock().unwrap();
-                requests.push(body_of(&request).to_vec());
+                requests.push(request.clone());
                 (self.script)(requests.len() - 1, &request)
             };
             let is_unread = matches!(act, Act::Reset | Act::WriteThenReset(_));
@@ -176,6 +188,10 @@ impl State {
             || relayed(behind.get_or_insert_with(|| TcpStream::connect(self.behind.unwrap()).unwrap()), request);
         match act {
             Act::Relay => stream.write_all(&relay()).is_ok(),
+            Act::Altered(alter) => {
+                let reply = String::from_utf8(relay()).expect("a reply that is text");
+                stream.write_all(alter(reply).as_bytes()).is_ok()
+            }
             Act::RelayThenClose(after) => {
                 let _ = stream.write_all(&relay());
                 std::thread::sleep(after);
