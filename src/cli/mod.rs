@@ -28,7 +28,7 @@ use clap::{Args, Parser, Subcommand, ValueEnum};
 pub use error::CliError;
 pub use screen::Screen;
 
-use crate::io::fault;
+use crate::io::{fault, memory};
 use crate::model::Exit;
 
 /// Keeps loyalty points and levels on Alipay membership cards true: nightly CSV and Parquet deltas in, signed
@@ -71,6 +71,9 @@ struct Global {
     /// No progress display
     #[arg(long, global = true, help_heading = "Global options")]
     no_progress: bool,
+    /// Show personal ids whole where they are shortened otherwise
+    #[arg(long, global = true, help_heading = "Global options")]
+    log_pii: bool,
 }
 
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
@@ -112,6 +115,7 @@ impl Cli {
     /// Carries the command out.
     pub fn execute(self, screen: Screen) -> Result<Exit, CliError> {
         log::begin(&self.global, screen)?;
+        memory::forbid_dumps().map_err(|error| CliError::usage(format!("core dumps cannot be forbidden: {error}")))?;
         if let Some(asked) = std::env::var_os(fault::VARIABLE) {
             fault::arm(&asked.to_string_lossy()).map_err(CliError::usage)?;
         }

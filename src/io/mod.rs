@@ -13,6 +13,7 @@ pub mod job;
 pub mod keys;
 pub mod ledger;
 pub mod lock;
+pub mod memory;
 pub mod outcomes;
 pub mod sort;
 pub mod source;

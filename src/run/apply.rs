@@ -31,6 +31,7 @@ use crate::io::frames::FrameReader;
 use crate::io::gateway::Gateway;
 use crate::io::ledger::{Ack, Ledger, LedgerError, Writer};
 use crate::model::{Attempt, Delta, Intent, Reading, Record, Settled, Tick, Verdict};
+use crate::wire::personal::Personal;
 use crate::wire::{Reply, retry_after};
 
 /// What the driver works with.
@@ -96,6 +97,7 @@ struct Held {
     first_sent_ms: Option<i64>,
     latency: Duration,
     last: Option<Reading>,
+    personal: Personal,
 }
 
 /// Carries the plan out. An error is a storage fault: nothing more was sent.
@@ -277,6 +279,7 @@ impl Driver<'_> {
             first_sent_ms,
             latency: Duration::ZERO,
             last: None,
+            personal: Personal::of(&delta),
         };
         self.held.insert(id, held);
         Ok(())
@@ -411,6 +414,7 @@ impl Driver<'_> {
     }
 
     fn heard(&mut self, id: u64, mut reading: Reading, answered: bool) {
+        self.held[&id].personal.hide_in(&mut reading);
         if reading.verified == Some(true)
             && let Some(theirs) = reading.result_ms
             && !self.skew.believes(theirs, self.clock.now_ms())

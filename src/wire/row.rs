@@ -5,13 +5,11 @@ use std::borrow::Cow;
 
 use super::{Column, ColumnFault, RowRules};
 use crate::model::moment::MomentFault;
+use crate::model::reject::veiled;
 use crate::model::{Amount, Delta, LocalTime, Moment, Reject, Rule, Status};
 
 /// The cells of one row; `None` is an absent cell.
 pub type Cells<'c> = [Option<Cow<'c, str>>];
-
-/// Enough to find a row by, too little to know the person by: ids of one wallet begin alike.
-const SHOWN_OF_PERSONAL: usize = 4;
 
 /// The columns that every dialect has.
 pub const COMMON_COLUMNS: [&str; 5] = ["bill_no", "occurred_at", "sequence", "last_changed_points", "merchant_id"];
@@ -58,9 +56,8 @@ impl Col {
     /// A reject for what was found in this column.
     pub fn reject(&self, rule: Rule, found: &str, expected: impl Into<String>) -> Reject {
         if self.personal && !found.is_empty() {
-            let shown: String = found.chars().take(SHOWN_OF_PERSONAL).collect();
-            let masked = format!("{shown}… ({} characters)", found.chars().count());
-            return Reject::new(rule, &self.name, &masked, expected);
+            let count = found.chars().count();
+            return Reject::new(rule, &self.name, &format!("{} ({count} characters)", veiled(found)), expected);
         }
         Reject::new(rule, &self.name, found, expected)
     }

@@ -8,7 +8,7 @@ use jiff::tz::TimeZone;
 use jiff::{Timestamp, ToSpan};
 
 use crate::net::nights;
-use crate::net::rogue::{Act, Rogue};
+use crate::net::rogue::{Act, Alter, Rogue};
 use crate::night::stage::{Night, as_csv, deltas, finish_by_in};
 use crate::night::wait_for;
 use passync::sandbox::Config;
@@ -112,7 +112,7 @@ fn a_gateway_whose_date_is_elsewhere_is_told_of() {
         });
         lines.collect::<Vec<_>>().join("\r\n")
     }
-    let cases: [(fn(String) -> String, Option<&str>); 3] = [
+    let cases: [(Alter, Option<&str>); 3] = [
         (|reply| dated(&reply, 600), Some("our clock is 59")),
         (|reply| dated(&reply, -600), Some("our clock is 60")),
         (|reply| dated(&reply, 40), None),

@@ -18,6 +18,7 @@ mod jobs;
 mod net;
 mod night;
 mod sandbox;
+mod secrets;
 mod simulate;
 mod tidy;
 mod usage;

@@ -35,20 +35,20 @@ impl Client {
         Client(Gateway::new(&config).unwrap(), runtime)
     }
 
-    fn call(&self, body: &str) -> Result<Reply, Reading> {
+    fn call(&self, body: &str) -> Result<Reply, Box<Reading>> {
         let headers = vec![("signature".to_owned(), "canary".to_owned())];
         let request = Request { target: "/call".to_owned(), headers, body: body.into() };
         self.1.block_on(async {
             let ended = self.0.exchange(request).await;
             // What the client does with the connection afterwards, it does now.
             tokio::time::sleep(Duration::from_millis(20)).await;
-            ended
+            ended.map_err(Box::new)
         })
     }
 }
 
 /// Calls a server that does `acts`, once more than it has to be warmed up. Returns how the last call ended.
-fn after(warm: bool, act: Act) -> (Result<Reply, Reading>, Rogue) {
+fn after(warm: bool, act: Act) -> (Result<Reply, Box<Reading>>, Rogue) {
     let mut acts = vec![act];
     if warm {
         acts.insert(0, Act::Write(OK.into()));
@@ -63,7 +63,7 @@ fn after(warm: bool, act: Act) -> (Result<Reply, Reading>, Rogue) {
 }
 
 #[track_caller]
-fn in_doubt(ended: Result<Reply, Reading>, code: &str) {
+fn in_doubt(ended: Result<Reply, Box<Reading>>, code: &str) {
     let reading = ended.expect_err("no reply can be made of it");
     assert_eq!((reading.verdict, reading.code.as_str()), (Verdict::InDoubt, code), "{}", reading.message);
 }

@@ -1,6 +1,7 @@
 //! Ten minutes without a gateway, in virtual time: the dispatcher alone, with the settings that jobs have by default.
 
 use std::collections::BTreeMap;
+use std::collections::btree_map::OccupiedEntry;
 use std::time::Duration;
 
 use passync::core::dispatcher::{Action, Config, Dispatcher, Event, PlanRow, Settlement};
@@ -93,7 +94,7 @@ impl Story {
             let reply = replies.keys().next().map(|(at, _)| *at);
             now = reply.into_iter().chain(wake).min().expect("something is awaited");
             while let Some(((_, id), verdict)) =
-                replies.first_entry().filter(|next| next.key().0 <= now).map(|next| next.remove_entry())
+                replies.first_entry().filter(|next| next.key().0 <= now).map(OccupiedEntry::remove_entry)
             {
                 dispatcher.handle(heard(id, verdict), now);
             }

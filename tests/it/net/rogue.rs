@@ -7,13 +7,16 @@ use std::sync::{Arc, Mutex};
 use std::thread::JoinHandle;
 use std::time::Duration;
 
+/// Makes another reply of a reply.
+pub type Alter = fn(String) -> String;
+
 /// What it does with a request.
 #[derive(Clone, Debug)]
 pub enum Act {
     /// Hands it to the server behind, and the reply back; the connection is kept.
     Relay,
     /// The same, with the reply altered.
-    Altered(fn(String) -> String),
+    Altered(Alter),
     /// The same, and closes the connection without having said so, after so long.
     RelayThenClose(Duration),
     /// Hands it on, and throws the reply away with the connection.
@@ -50,6 +53,7 @@ struct State {
     script: Box<Script>,
     behind: Option<SocketAddr>,
     requests: Mutex<Vec<Vec<u8>>>,
+    replies: Mutex<Vec<Vec<u8>>>,
     connections: AtomicU64,
     written: AtomicU64,
     open: Mutex<Vec<TcpStream>>,
@@ -69,6 +73,7 @@ impl Rogue {
             script: Box::new(script),
             behind,
             requests: Mutex::default(),
+            replies: Mutex::default(),
             connections: AtomicU64::new(0),
             written: AtomicU64::new(0),
             open: Mutex::default(),
@@ -90,6 +95,12 @@ impl Rogue {
     /// The bodies of all requests that came in.
     pub fn requests(&self) -> Vec<Vec<u8>> {
         self.state.requests.lock().unwrap().iter().map(|request| body_of(request).to_vec()).collect()
+    }
+
+    /// All that passed: every request, and every reply of the server behind.
+    pub fn traffic(&self) -> Vec<Vec<u8>> {
+        let (requests, replies) = (self.state.requests.lock().unwrap(), self.state.replies.lock().unwrap());
+        requests.iter().chain(replies.iter()).cloned().collect()
     }
 
     /// The values of a header in all requests that came in.
@@ -184,8 +195,12 @@ impl State {
 
     /// Returns whether the connection is kept.
     fn act(&self, act: Act, request: &[u8], stream: &mut TcpStream, behind: &mut Option<TcpStream>) -> bool {
-        let mut relay =
-            || relayed(behind.get_or_insert_with(|| TcpStream::connect(self.behind.unwrap()).unwrap()), request);
+        let mut relay = || {
+            let behind = behind.get_or_insert_with(|| TcpStream::connect(self.behind.unwrap()).unwrap());
+            let reply = relayed(behind, request);
+            self.replies.lock().unwrap().push(reply.clone());
+            reply
+        };
         match act {
             Act::Relay => stream.write_all(&relay()).is_ok(),
             Act::Altered(alter) => {
