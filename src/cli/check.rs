@@ -1,7 +1,6 @@
 //! `passync check`.
 
 use std::fmt::Write as _;
-use std::time::Duration;
 
 use clap::Args;
 
@@ -44,7 +43,7 @@ impl Check {
             occurred_at_ms: self.input.occurred_ms(&job.settings)?,
             again: self.again,
             allow_stale: self.allow_stale,
-            wait: Duration::ZERO,
+            ..Request::default()
         };
         let watch = Watch::start(screen, &job.progress);
         let checked = job.check(&request);

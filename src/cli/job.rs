@@ -129,6 +129,7 @@ pub fn request(send: &SendArgs, input: Option<(&InputArgs, &Settings)>) -> Resul
         again: false,
         allow_stale: send.allow_stale,
         wait: send.wait,
+        ..Request::default()
     })
 }
 

@@ -58,6 +58,8 @@ const OURS: &[(&str, Meaning)] = &[
     ("HALTED_CONFIGURATION", told("the gateway refused our identity", "`passync keys check JOB`; then replay it")),
     ("HALTED_ERRORS", told("too many rows were refused or unknown", "find out why; then replay it")),
     ("HALTED_UNREACHABLE", told("the gateway could not be reached", READ)),
+    ("CANARY", told("the run stopped behind its canary", "look at the canary's cards; then run the job again")),
+    ("CANARY_FAILED", told("a row of the canary did not end well", "find out why; then run the job again")),
     ("HALTED_DOUBT", told("too many cards were in doubt", "replay it when the gateway is well")),
 ];
 
@@ -79,6 +81,8 @@ mod tests {
                 Stop::Errors,
                 Stop::Unreachable,
                 Stop::TooMuchDoubt,
+                Stop::Canary,
+                Stop::CanaryFailed,
             ];
             for code in listed.chain(rules).chain(stops.iter().map(Stop::code)).chain(["HTTP_503"]) {
                 let meaning = of(code, entry.codes).unwrap_or_else(|| panic!("{code}"));

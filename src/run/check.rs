@@ -6,7 +6,7 @@ use serde::Serialize;
 
 use super::begin::{self, Reading, Surveyed};
 use super::context::Job;
-use super::detail::{Flags, InputFact};
+use super::detail::InputFact;
 use super::inputs;
 use super::job::Request;
 use super::manifest::Sum;
@@ -94,12 +94,7 @@ impl Job {
         } else {
             Ledger::open(&empty.path().join("ledger.db"))?
         };
-        let flags = Flags {
-            allow_stale: request.allow_stale,
-            again: request.again,
-            include: Vec::new(),
-            occurred_at_ms: request.occurred_at_ms,
-        };
+        let flags = request.flags();
         let counts = begin::rehearse(self, surveyed, &flags, &ledger)?;
         let found = surveyed.found();
         let mut checked = Checked {

@@ -70,6 +70,21 @@ pub struct Flags {
     pub include: Vec<String>,
     /// `--occurred-at`, milliseconds since 1970.
     pub occurred_at_ms: Option<i64>,
+    /// `--canary`.
+    #[serde(default)]
+    pub canary: Option<Canary>,
+    /// `--plan`: the digest of the plan that a person agreed to.
+    #[serde(default)]
+    pub plan: Option<String>,
+}
+
+/// The cards that are sent first.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Canary {
+    /// How many.
+    pub cards: usize,
+    /// Whether the others follow where all of these ended well.
+    pub continues: bool,
 }
 
 impl Flags {

@@ -8,7 +8,7 @@ use std::time::Duration;
 use super::apply;
 use super::begin::{self, Begun, Reading, Surveyed};
 pub use super::context::Job;
-use super::detail::{Flags, RunDetail};
+use super::detail::{Canary, Flags, RunDetail};
 use super::endpoint::Endpoint;
 use super::inputs::{self, Spool};
 use super::manifest::{Durations, Manifest};
@@ -34,6 +34,24 @@ pub struct Request {
     pub allow_stale: bool,
     /// `--wait`.
     pub wait: Duration,
+    /// `--canary`.
+    pub canary: Option<Canary>,
+    /// `--plan`.
+    pub plan: Option<String>,
+}
+
+impl Request {
+    /// What is recorded of it.
+    pub(super) fn flags(&self) -> Flags {
+        Flags {
+            allow_stale: self.allow_stale,
+            again: self.again,
+            include: Vec::new(),
+            occurred_at_ms: self.occurred_at_ms,
+            canary: self.canary,
+            plan: self.plan.clone(),
+        }
+    }
 }
 
 /// How a command ended.
@@ -95,18 +113,12 @@ impl Job {
             finished.interrupted = self.finish_interrupted(&self.asked_for(request))?; // one that was cut off while we read
         }
         if finished.interrupted.as_ref().is_none_or(|manifest| inputs::digest(&manifest.inputs) != surveyed.digest) {
-            let flags = Flags {
-                allow_stale: request.allow_stale,
-                again: request.again,
-                include: Vec::new(),
-                occurred_at_ms: request.occurred_at_ms,
-            };
             let reopened = self.guard_same_inputs(&surveyed, request.again, &ledger)?;
             if self.settings.run.replay_open {
                 finished.replayed = self.replay_open(endpoint, &mut ledger)?;
             }
             self.tell_open_rows(&ledger)?;
-            let begun = begin::book(self, surveyed, flags, reopened.as_ref(), &mut ledger);
+            let begun = begin::book(self, surveyed, request.flags(), reopened.as_ref(), &mut ledger);
             if begun.as_ref().map_or_else(|fault| fault.exit() == Exit::Storage, |_| true) {
                 spool.keep(); // behind a storage fault nobody knows whether the run is booked
             }
