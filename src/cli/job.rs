@@ -144,7 +144,7 @@ pub struct InputArgs {
     pub date: Option<Dates>,
     /// When the rows happened, for files without `occurred_at`
     #[arg(long, value_name = "TIME")]
-    occurred_at: Option<String>,
+    pub occurred_at: Option<String>,
 }
 
 impl InputArgs {

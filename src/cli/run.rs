@@ -29,7 +29,7 @@ pub struct Run {
     #[arg(long)]
     again: bool,
     /// Send nothing but the plan with this digest, as `passync check` shows it
-    #[arg(long, value_name = "DIGEST")]
+    #[arg(long, value_name = "DIGEST", value_parser = plan_digest)]
     plan: Option<String>,
     /// Send the first N cards of the plan, then stop (exit 5); the same command without it sends the rest
     #[arg(long, value_name = "N", value_parser = cards)]
@@ -44,6 +44,12 @@ pub struct Run {
 
 /// The canary's cards are in memory: more than these are no canary any more.
 const CANARY_MAX: usize = 100_000;
+
+fn plan_digest(text: &str) -> Result<String, String> {
+    let is_digest = text.len() == 32 && text.bytes().all(|byte| byte.is_ascii_hexdigit());
+    let expected = "expected the 32 hexadecimal digits that `passync check` shows";
+    if is_digest { Ok(text.to_ascii_lowercase()) } else { Err(expected.to_owned()) }
+}
 
 fn cards(text: &str) -> Result<usize, String> {
     let cards = text.parse().ok().filter(|cards| (1..=CANARY_MAX).contains(cards));

@@ -110,18 +110,18 @@ impl Job {
 
     /// No attempt starts later than `finish_by` less a request timeout: the next such instant in the input's zone.
     fn deadline(&self) -> Tick {
-        let Some(time) = self.settings.run.finish_by else { return Tick::NEVER };
+        self.time_left().map_or(Tick::NEVER, |left| Tick::ZERO + left)
+    }
+
+    /// How long attempts may still start; `None`: for ever.
+    pub(super) fn time_left(&self) -> Option<Duration> {
+        let time = self.settings.run.finish_by?;
         let now = jiff::Timestamp::now().to_zoned(self.settings.input.timezone.clone());
         let today = now.date().to_datetime(time).to_zoned(now.time_zone().clone());
-        let next = match today {
-            Ok(today) if today > now => today,
-            _ => match now.date().tomorrow().and_then(|day| day.to_datetime(time).to_zoned(now.time_zone().clone())) {
-                Ok(tomorrow) => tomorrow,
-                Err(_) => return Tick::NEVER,
-            },
-        };
+        let tomorrow = || now.date().tomorrow()?.to_datetime(time).to_zoned(now.time_zone().clone());
+        let next = today.ok().filter(|today| *today > now).or_else(|| tomorrow().ok())?;
         let left = next.timestamp().as_millisecond() - now.timestamp().as_millisecond();
-        Tick::ZERO + Duration::from_millis(left as u64).saturating_sub(self.settings.gateway.request_timeout)
+        Some(Duration::from_millis(left as u64).saturating_sub(self.settings.gateway.request_timeout))
     }
 
     pub(super) fn close(

@@ -26,6 +26,9 @@ pub struct RunDetail {
     pub points: Total,
     /// Rows that may be sent.
     pub planned: u64,
+    /// The digest of the plan.
+    #[serde(default)]
+    pub plan: String,
     /// What the survey's files are known by.
     pub seals: Seals,
     /// The canonical members of the inputs: bit 0 is the first.
