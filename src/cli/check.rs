@@ -12,6 +12,7 @@ use crate::run::{Request, WriteControl};
 
 /// Read, validate, deduplicate and plan; send nothing, change no ledger
 #[derive(Debug, Args)]
+#[expect(clippy::struct_excessive_bools, reason = "each is a flag of the command line")]
 #[command(after_help = "\
 Examples:
   passync check jobs/nightly.toml

@@ -104,7 +104,7 @@ impl Explain {
             known.retain(|one| one.dialect == dialect);
         }
         let found = match &self.topic {
-            Some(topic) => find(known, topic)?,
+            Some(topic) => find(&known, topic)?,
             None => known,
         };
         if self.json {
@@ -118,7 +118,7 @@ impl Explain {
     }
 }
 
-fn find(known: Vec<Explanation>, topic: &str) -> Result<Vec<Explanation>, CliError> {
+fn find(known: &[Explanation], topic: &str) -> Result<Vec<Explanation>, CliError> {
     let topic = topic.trim();
     // As messages print a rule: `R012 id-scientific-notation`.
     let word = topic.strip_prefix("exit ").unwrap_or(topic).split_whitespace().next().unwrap_or_default();
@@ -189,7 +189,7 @@ mod tests {
 
     #[test]
     fn words_are_found_by_any_of_their_names() {
-        let word = |topic: &str| find(all(), topic).unwrap().iter().map(|one| one.word.clone()).collect::<Vec<_>>();
+        let word = |topic: &str| find(&all(), topic).unwrap().iter().map(|one| one.word.clone()).collect::<Vec<_>>();
         for topic in ["R012", "r012", "id-scientific-notation", "R012 id-scientific-notation"] {
             assert_eq!(word(topic), ["R012"], "{topic}");
         }
@@ -200,9 +200,9 @@ mod tests {
         );
         assert_eq!(word("40004/INVALID_PARAMETER"), ["40004/INVALID_PARAMETER"]);
         assert_eq!(word("invalid_parameter"), ["40004/INVALID_PARAMETER"], "a sub_code by itself");
-        assert_eq!(find(all(), "PARAM_ILLEGAL").unwrap().len(), 2, "of both dialects that have it");
-        assert!(find(all(), "143").unwrap()[0].what.contains("number 15"));
-        let unknown = find(all(), "PARAM_ILEGAL").unwrap_err().to_string();
+        assert_eq!(find(&all(), "PARAM_ILLEGAL").unwrap().len(), 2, "of both dialects that have it");
+        assert!(find(&all(), "143").unwrap()[0].what.contains("number 15"));
+        let unknown = find(&all(), "PARAM_ILEGAL").unwrap_err().to_string();
         assert!(unknown.contains("did you mean `PARAM_ILLEGAL`?"), "{unknown}");
     }
 

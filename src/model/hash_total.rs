@@ -50,7 +50,9 @@ mod tests {
 
     fn total(bills: &[&str]) -> String {
         let mut total = HashTotal::default();
-        bills.iter().for_each(|bill| total.add(bill));
+        for bill in bills {
+            total.add(bill);
+        }
         total.to_string()
     }
 

@@ -8,7 +8,7 @@ use super::control::{self, Covering};
 use super::{Fault, Signals};
 use crate::io::job::dates::Dates;
 use crate::io::job::show_duration;
-use crate::io::source::{self, Input, STANDARD_INPUT};
+use crate::io::source::{self, Input, InputError, STANDARD_INPUT};
 
 /// How often an absent file is looked for.
 const POLL: Duration = Duration::from_millis(500);
@@ -51,7 +51,11 @@ impl Job {
             not_yet.extend(absent(Path::new(&marker), "input.ready", "the export is not finished"));
         }
         let days: Vec<_> = dates.days().collect();
-        let inputs = source::resolve(input, &self.settings.base, &days)?;
+        let inputs = match source::resolve(input, &self.settings.base, &days) {
+            // Without its marker the export is not finished: no wonder that files are missing.
+            Err(InputError::Missing(_)) if !not_yet.is_empty() => return Err(not_yet.remove(0)),
+            inputs => inputs?,
+        };
         let controls = match &input.control {
             Some(pattern) => control::covering(pattern, &inputs, dates)?,
             None => Vec::new(),

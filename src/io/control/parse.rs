@@ -231,7 +231,7 @@ impl Key {
     fn near(name: &str) -> Option<&'static str> {
         let folded = folded(name);
         let is_near = |known: &&str| strsim::osa_distance(&folded, known) <= usize::from(known.len() > 5) + 1;
-        Key::ALL.iter().find(|(_, names)| names.iter().any(|known| is_near(&known))).map(|(key, _)| key.name())
+        Key::ALL.iter().find(|(_, names)| names.iter().any(is_near)).map(|(key, _)| key.name())
     }
 }
 
@@ -276,7 +276,7 @@ mod tests {
             format!("rows,sum,hash_total,size,sha256\n3,-1.5,12,99,{digest}\n"),
             format!("rows|sum|hash_total|size|sha256\n3|-1.5|12|99|{digest}"),
         ] {
-            assert_eq!(good(&text).entries, [expected.clone()], "{text}");
+            assert_eq!(good(&text).entries, std::slice::from_ref(&expected), "{text}");
         }
     }
 
