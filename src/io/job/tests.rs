@@ -281,6 +281,22 @@ fn values_out_of_their_range_say_what_was_expected() {
         ("files = [", "timezone = \"Hongkong City\"\nfiles = [", "input.timezone: expected a time zone"),
         ("files = [", "encoding = \"latin1\"\nfiles = [", "input.encoding: expected utf-8, gbk, gb18030 or big5"),
         ("{date}", "{day}", "`{date}` is the only word in braces, `{day}` is not known"),
+        (
+            "[gateway]",
+            "control = \"{name}.ctl\"\n[gateway]",
+            "`{date}` and `{stem}` are the only words in braces, `{name}`",
+        ),
+        ("[gateway]", "ready = \"{stem}.ok\"\n[gateway]", "`{date}` is the only word in braces, `{stem}` is not known"),
+        (
+            "[gateway]",
+            "trailer = { mark = \"TRL\", rows = 65 }\n[gateway]",
+            "input.trailer.rows: expected a whole number from 0 to 64",
+        ),
+        (
+            "[gateway]",
+            "trailer = { sum = 2 }\n[gateway]",
+            "input.trailer.sum: has no effect without input.trailer.mark",
+        ),
         ("\"nightly\"", "\"../up\"", "name: expected up to 64 letters"),
         (
             "\"alipayhk-card\"",

@@ -2,6 +2,7 @@
 
 use passync::sandbox::Config;
 
+use super::stops::wait_for;
 use super::{Delta, Night, as_csv, deltas, scripted};
 
 impl Night {
@@ -113,4 +114,23 @@ fn behind_a_canary_the_rest_follows_only_where_none_failed() {
     night.write("in.csv", &as_csv(&rows));
     night.expect(0, &["run", "job.toml", "--canary", "100"]);
     assert_eq!(night.calls(), 20, "a canary of all cards is the run");
+}
+
+#[test]
+fn an_interrupted_run_goes_on_under_its_own_plan_alone() {
+    let night = Night::new(Config::default(), "");
+    let rows = deltas(60, 2);
+    night.write("in.csv", &as_csv(&rows));
+    let slow = ["--set", "limits.quota=40/1s"];
+    let plan = night.plan(0, &slow);
+    let mut child = night.start(&[&["run", "job.toml", "--plan", &plan], &slow[..]].concat());
+    wait_for(|| night.calls() > 20);
+    child.kill().unwrap();
+    child.wait().unwrap();
+    let calls = night.calls();
+    let text = night.expect(3, &["run", "job.toml", "--plan", &"0".repeat(32)]);
+    assert!(text.contains("was cut off and would be finished first") && text.contains(&plan), "{text}");
+    assert_eq!(night.calls(), calls, "nothing was sent");
+    night.expect(0, &["run", "job.toml", "--plan", &plan]);
+    night.is_well_after(&rows, 32);
 }

@@ -38,7 +38,7 @@ fn a_control_file_must_agree_before_any_call() {
     for (key, wrong, said) in [
         ("rows=20", "rows=21", "rows: expected 21, found 20, difference -1"),
         ("sum=20.00", "sum=19.5", "sum: expected 19.5, found 20, difference 0.5"),
-        ("hash_total=", "hash_total=1", "hash_total: expected 1"),
+        ("hash_total=", "hash_total=9\nother=", "hash_total: expected 9"),
         ("size=", "size=1", "size: expected 1"),
         ("sha256=", "sha256=0", "in.ctl: line 5: sha256: found"),
         ("rows=20", "row=20", "line 1: found the key \"row\"; did you mean `rows`?"),
