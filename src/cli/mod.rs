@@ -5,6 +5,7 @@
 mod check;
 mod ending;
 mod error;
+mod explain;
 mod figures;
 mod job;
 mod keys;
@@ -104,6 +105,7 @@ enum Command {
     Sandbox(sandbox::Sandbox),
     Keys(keys::Keys),
     Wire(wire::Wire),
+    Explain(explain::Explain),
 }
 
 impl Cli {
@@ -131,6 +133,7 @@ impl Cli {
             Command::Sandbox(command) => command.execute(screen),
             Command::Keys(command) => command.execute(screen),
             Command::Wire(command) => command.execute(screen),
+            Command::Explain(command) => command.execute(screen),
         }
     }
 }

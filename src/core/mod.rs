@@ -6,6 +6,7 @@
 //! card means is one function in [`card`]. No third place decides.
 
 pub mod breaker;
+pub mod canary;
 pub mod candidate;
 pub mod card;
 pub mod coalesce;

@@ -16,18 +16,19 @@ use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
 
 use super::clock::{RunClock, wall_ms};
 use super::meter::Meter;
+use super::plan_rows::PlanRows;
 use super::pool::{Pool, Product, Tools};
 use super::progress::Progress;
 use super::recover::Recovery;
-use super::store::{Content, PlanRecord, Rows, RunFolder};
+use super::store::{Content, Rows, RunFolder};
 use super::survey::Members;
 use super::{Fault, Signals};
+use crate::core::canary::PlanEnd;
 use crate::core::dispatcher::{Action, Cause, Config, Dispatcher, Event, PlanRow, Settlement};
 use crate::core::drift::Drift;
 use crate::core::halt::Stop;
 use crate::core::quota::Quota;
 use crate::core::skew::Skew;
-use crate::io::frames::FrameReader;
 use crate::io::gateway::Gateway;
 use crate::io::ledger::{Ack, Ledger, LedgerError, Writer};
 use crate::model::{Attempt, Delta, Intent, Reading, Record, Settled, Tick, Verdict};
@@ -50,6 +51,8 @@ pub struct Order<'a> {
     pub gateway: Gateway,
     /// What shapes the run.
     pub config: Config,
+    /// The cards that go first, if not all at once.
+    pub canary: Option<usize>,
     /// The quota.
     pub quota: Quota,
     /// The quota's window.
@@ -113,7 +116,7 @@ pub async fn apply(order: Order<'_>) -> Result<Done, Fault> {
     });
     let mut driver = Driver {
         dispatcher: Dispatcher::new(order.config.clone(), order.quota),
-        plan: FrameReader::open(&order.folder.plan())?,
+        plan: PlanRows::open(order.folder, order.canary)?,
         rows: Rows::open(order.folder)?,
         held: HashMap::new(),
         adopted: HashMap::new(),
@@ -142,7 +145,7 @@ pub async fn apply(order: Order<'_>) -> Result<Done, Fault> {
 
 struct Driver<'a> {
     dispatcher: Dispatcher,
-    plan: FrameReader<PlanRecord>,
+    plan: PlanRows,
     rows: Rows,
     held: HashMap<u64, Held>,
     /// Rows of the window whose revision an earlier run made durable.
@@ -178,7 +181,13 @@ impl Driver<'_> {
                 Action::Sleep(until) => Some(until.since(self.now())),
                 Action::Park => None,
                 action => {
+                    let is_reading = matches!(action, Action::Read(_));
                     self.act(action)?;
+                    if is_reading {
+                        // Many readings may follow one another where few rows have their turn: exchanges go on between.
+                        tokio::task::yield_now().await;
+                        self.take_all(&mut inbox)?;
+                    }
                     continue;
                 }
             };
@@ -196,10 +205,15 @@ impl Driver<'_> {
                 () = timer => {}
                 () = signals.wait(), if !signalled => {}
             }
-            while let Ok(note) = inbox.try_recv() {
-                self.take(note)?;
-            }
+            self.take_all(&mut inbox)?;
         }
+    }
+
+    fn take_all(&mut self, inbox: &mut UnboundedReceiver<Note>) -> Result<(), Fault> {
+        while let Ok(note) = inbox.try_recv() {
+            self.take(note)?;
+        }
+        Ok(())
     }
 
     fn now(&self) -> Tick {
@@ -226,9 +240,9 @@ impl Driver<'_> {
     }
 
     fn read(&mut self, rows: usize) -> Result<(), Fault> {
-        let mut batch = Vec::with_capacity(rows);
-        while batch.len() < rows {
-            let Some(record) = self.plan.next().transpose()? else { break };
+        let (records, end) = self.plan.next(rows)?;
+        let mut batch = Vec::with_capacity(records.len());
+        for record in records {
             let recovered = self.recovery.of(record.id)?;
             if let Some(dropped) = record.adopted {
                 self.adopted.insert(record.id, (record.bill, dropped));
@@ -246,11 +260,12 @@ impl Driver<'_> {
                 recovered,
             });
         }
-        let end = batch.len() < rows;
         let now = self.now();
         self.dispatcher.handle(Event::Rows(batch), now);
-        if end {
-            self.dispatcher.handle(Event::EndOfPlan, now);
+        match end {
+            None => {}
+            Some(PlanEnd::OfAll) => self.dispatcher.handle(Event::EndOfPlan, now),
+            Some(PlanEnd::OfCanary) => self.dispatcher.handle(Event::EndOfCanary, now),
         }
         Ok(())
     }

@@ -4,6 +4,7 @@ use std::time::{Duration, Instant};
 
 use super::begin::Begun;
 use super::context::Job;
+use super::detail::RunDetail;
 use super::endpoint::Endpoint;
 use super::manifest::{Calls, Durations, Manifest};
 use super::progress::Phase;
@@ -62,7 +63,8 @@ impl Job {
             members: &Members(begun.detail.members.clone()),
             tools: endpoint.tools.clone(),
             gateway: endpoint.gateway.clone(),
-            config: self.config(begun.detail.planned, recovery.cut_off(), Tick::ZERO + doubt_wait),
+            config: self.config(&begun.detail, recovery.cut_off(), Tick::ZERO + doubt_wait),
+            canary: begun.detail.flags.canary.map(|canary| canary.cards),
             quota: Quota::new(settings.limits.quota, window, settings.limits.quota_strict, Tick::ZERO + wait),
             quota_window: window,
             max_skew_ms: settings.gateway.max_skew.map(|skew| skew.as_millis() as i64),
@@ -81,7 +83,7 @@ impl Job {
         Ok(done)
     }
 
-    fn config(&self, planned: u64, cut_off: usize, doubt_not_before: Tick) -> Config {
+    fn config(&self, detail: &RunDetail, cut_off: usize, doubt_not_before: Tick) -> Config {
         let (retry, run) = (&self.settings.retry, &self.settings.run);
         Config {
             concurrency: self.settings.limits.concurrency as usize,
@@ -91,7 +93,7 @@ impl Job {
                 backoff_max: retry.backoff_max,
                 schedule: retry.schedule.clone(),
             },
-            budget: retry.budget.of(planned, limits::BUDGET_LEAST),
+            budget: retry.budget.of(detail.planned, limits::BUDGET_LEAST),
             hold: run.hold_on_doubt,
             error_limit: match run.halt_after_errors {
                 None => ErrorLimit::Off,
@@ -101,15 +103,20 @@ impl Job {
             cut_off,
             doubt_not_before,
             deadline: self.deadline(),
+            canary_continues: detail.flags.canary.is_some_and(|canary| canary.continues),
         }
     }
 
     /// No attempt starts later than `finish_by` less a request timeout: the next such instant in the input's zone.
     fn deadline(&self) -> Tick {
-        let Some(time) = self.settings.run.finish_by else { return Tick::NEVER };
+        self.time_left().map_or(Tick::NEVER, |left| Tick::ZERO + left)
+    }
+
+    /// How long attempts may still start; `None`: for ever.
+    pub(super) fn time_left(&self) -> Option<Duration> {
         let now_ms = self.clock.now_ms();
-        let left = dates::next_ms(time, now_ms, &self.settings.input.timezone) - now_ms;
-        Tick::ZERO + Duration::from_millis(left as u64).saturating_sub(self.settings.gateway.request_timeout)
+        let left = dates::next_ms(self.settings.run.finish_by?, now_ms, &self.settings.input.timezone) - now_ms;
+        Some(Duration::from_millis(left as u64).saturating_sub(self.settings.gateway.request_timeout))
     }
 
     pub(super) fn close(

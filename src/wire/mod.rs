@@ -75,6 +75,10 @@ pub const CANONICAL: &[&str] = &[
     "ext_info",
 ];
 
+/// The canonical columns that name a person's account, card or code: no message shows one of them whole.
+pub const PERSONAL: &[&str] =
+    &["pass_id", "user_id", "open_id", "card_no", "code_msg", "code_value", "mdcode_info", "verify_code"];
+
 /// A dialect before its settings are known.
 pub struct Entry {
     /// The word in the job file.
@@ -157,6 +161,11 @@ pub trait Dialect: Send + Sync {
 
     /// The frozen bytes of a revision; `drop` has a bit per member that it leaves out.
     fn body(&self, delta: &Delta, drop: u64) -> Vec<u8>;
+
+    /// Messages to customers that a row's call asks for.
+    fn messages(&self, _delta: &Delta) -> u64 {
+        0
+    }
 
     /// A freshly signed request around `body`. `now_ms`: wall clock, milliseconds since 1970.
     fn request(&self, body: &[u8], now_ms: i64, signer: &Signer) -> Request;

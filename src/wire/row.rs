@@ -27,6 +27,11 @@ pub struct Col {
     personal: bool,
 }
 
+/// A personal id as messages show it.
+pub fn masked(id: &str) -> String {
+    format!("{} ({} characters)", veiled(id), id.chars().count())
+}
+
 impl Col {
     /// Looks `name` up.
     pub fn of(columns: &[String], name: &str) -> Col {
@@ -35,6 +40,7 @@ impl Col {
 
     /// Looks `name` up, which names a person's account, card or code: no reject shows it whole.
     pub fn personal(columns: &[String], name: &str) -> Col {
+        debug_assert!(super::PERSONAL.contains(&name), "{name} is listed as personal");
         Col { personal: true, ..Col::of(columns, name) }
     }
 
@@ -56,8 +62,7 @@ impl Col {
     /// A reject for what was found in this column.
     pub fn reject(&self, rule: Rule, found: &str, expected: impl Into<String>) -> Reject {
         if self.personal && !found.is_empty() {
-            let count = found.chars().count();
-            return Reject::new(rule, &self.name, &format!("{} ({count} characters)", veiled(found)), expected);
+            return Reject::new(rule, &self.name, &masked(found), expected);
         }
         Reject::new(rule, &self.name, found, expected)
     }

@@ -13,7 +13,7 @@ use super::{Night, as_csv, deltas, scripted};
 impl Night {
     /// The JSON that a command prints.
     #[track_caller]
-    fn json(&self, exit: i32, args: &[&str]) -> Value {
+    pub fn json(&self, exit: i32, args: &[&str]) -> Value {
         let (code, output) = self.passync(&[args, &["--json"]].concat());
         let said = String::from_utf8_lossy(&output.stderr);
         assert_eq!(code, exit, "passync {args:?} said:\n{said}");

@@ -2,6 +2,8 @@
 //!
 //! The stage is in the first room; the scenes are in those below it.
 
+mod agreed;
+mod arrival;
 mod crash;
 mod damage;
 mod history;
