@@ -14,6 +14,7 @@ mod log;
 mod meaning;
 mod open;
 mod progress;
+mod proof;
 mod reconcile;
 mod replay;
 mod report;

@@ -61,7 +61,7 @@ impl Endpoint {
         })
         .map_err(Fault::usage)?;
         let tools = Tools { dialect: Arc::clone(dialect), signer, verifiers: verifiers.into() };
-        let quota_scope = format!("{url} {}", dialect.scope());
+        let quota_scope = format!("{url} {}", dialect.client());
         Ok(Endpoint { tools, gateway, quota_scope, _embedded: embedded })
     }
 }

@@ -141,8 +141,13 @@ pub trait Dialect: Send + Sync {
     /// The word in the job file.
     fn name(&self) -> &'static str;
 
-    /// What bills, quota stamps and ledgers are keyed by: the dialect and the client, as `alipayhk-card/2110...`.
-    fn scope(&self) -> String;
+    /// Who calls: the client's id, or the app's. With the gateway's address it is what quotas are counted by.
+    fn client(&self) -> &str;
+
+    /// What bills are keyed by: the dialect and the client, as `alipayhk-card/2110...`.
+    fn scope(&self) -> String {
+        format!("{}/{}", self.name(), self.client())
+    }
 
     /// The path (with a query that is the same for every call, if any) below the gateway's URL.
     fn path(&self) -> &str;

@@ -5,8 +5,8 @@ use std::path::Path;
 
 use serde::{Deserialize, Serialize};
 
-use super::lines::{Broken, End, Expected, Failures, Origin, Outcomes};
-use super::{Check, own_rules};
+use super::lines::{End, Expected, Failures, Origin, Outcomes};
+use super::own_rules;
 use crate::io::job::Settings;
 use crate::io::sort::Sorter;
 use crate::io::source::{Input, Layout, ReadRules, Reader, Row};
@@ -15,6 +15,7 @@ use crate::run::Fault;
 use crate::run::detail::InputFact;
 use crate::run::fold::CUT_OFF;
 use crate::run::manifest::{Manifest, Sum, Tally};
+use crate::run::proof::{Broken, Check};
 
 /// What is walked over.
 pub struct Order<'a> {

@@ -73,8 +73,8 @@ impl Dialect for AlipayHkCard {
         NAME
     }
 
-    fn scope(&self) -> String {
-        self.endpoint.scope(NAME)
+    fn client(&self) -> &str {
+        self.endpoint.client()
     }
 
     fn path(&self) -> &str {

@@ -99,8 +99,8 @@ impl Dialect for IntlPass {
         NAME
     }
 
-    fn scope(&self) -> String {
-        self.endpoint.scope(NAME)
+    fn client(&self) -> &str {
+        self.endpoint.client()
     }
 
     fn path(&self) -> &str {

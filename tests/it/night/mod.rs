@@ -8,10 +8,12 @@ mod crash;
 mod damage;
 mod history;
 mod laws;
+mod lease;
 mod look;
 #[allow(dead_code, reason = "tests/faults plays on this stage too, with other props")]
 pub mod stage;
 mod stops;
+mod verify;
 
 pub use stops::wait_for;
 
