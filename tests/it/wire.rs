@@ -304,11 +304,14 @@ fn json_suite() {
     for entry in fs::read_dir(folder).unwrap() {
         let path = entry.unwrap().path();
         let name = path.file_name().unwrap().to_string_lossy().into_owned();
-        let parsed = fs::read(&path).map(|bytes| Json::parse(&bytes).is_ok()).unwrap();
-        match name.as_bytes()[0] {
-            b'y' => assert!(parsed, "{name} must be read"),
-            b'n' => assert!(!parsed, "{name} must be refused"),
-            _ => {}
+        let bytes = fs::read(&path).unwrap();
+        for (parsed, reader) in [(Json::parse(&bytes).is_ok(), "cells"), (Json::parse_reply(&bytes).is_ok(), "replies")]
+        {
+            match name.as_bytes()[0] {
+                b'y' => assert!(parsed, "{name} must be read ({reader})"),
+                b'n' => assert!(!parsed, "{name} must be refused ({reader})"),
+                _ => {}
+            }
         }
         seen += 1;
     }

@@ -8,6 +8,7 @@ mod columns;
 pub mod envelope;
 mod gateway;
 pub mod params;
+pub mod parse;
 pub mod reply;
 mod scan;
 pub mod seal;
@@ -248,7 +249,7 @@ impl Dialect for MarketingCard {
 
     fn reply(&self, reply: &Reply, keys: &[Verifier]) -> Reading {
         let charset = reply::charset(reply, self.charset);
-        let read = envelope::read(&reply.body, charset);
+        let read = parse::read(&reply.body, charset);
         let proof = reply::prove(&read, self.sign_type, charset, keys);
         let claim = reply::claim(&read, charset, |sealed| {
             let (encrypt_type, aes) = self.seal.as_ref()?;
