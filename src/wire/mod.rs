@@ -136,6 +136,11 @@ pub trait Dialect: Send + Sync {
     /// The path (with a query that is the same for every call, if any) below the gateway's URL.
     fn path(&self) -> &str;
 
+    /// The methods that its gateway takes; calls go out with the first.
+    fn methods(&self) -> &'static [&'static str] {
+        &["POST"]
+    }
+
     /// What is known of a canonical column; `None` where this dialect cannot send it.
     fn column(&self, name: &str) -> Option<Column>;
 
@@ -165,8 +170,9 @@ pub trait Dialect: Send + Sync {
     /// The gateway's side of [`Dialect::request`]: verifies over the received bytes and reads the call.
     fn read_call(&self, request: &Request, key: &Verifier) -> Result<Call, CallFault>;
 
-    /// The gateway's side of [`Dialect::reply`]; unsigned without a `signer`.
-    fn write_reply(&self, answer: &Answer, now_ms: i64, signer: Option<&Signer>) -> Reply;
+    /// The gateway's side of [`Dialect::reply`]: the answer to a request, in the form that this asks for, as far as it
+    /// can be read; unsigned without a `signer`.
+    fn write_reply(&self, asked: &Request, answer: &Answer, now_ms: i64, signer: Option<&Signer>) -> Reply;
 
     /// The vendor's code and status for what a gateway has to say. The default is what Ant's international gateways
     /// share (docs.alipay.hk `codeConsult`, `error_handling`); a dialect with other codes has its own.

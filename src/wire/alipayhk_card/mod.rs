@@ -114,7 +114,7 @@ impl Dialect for AlipayHkCard {
         body::read(self, &body, sent_at)
     }
 
-    fn write_reply(&self, answer: &Answer, now_ms: i64, signer: Option<&Signer>) -> Reply {
-        self.endpoint.write_reply(answer, now_ms, signer)
+    fn write_reply(&self, asked: &Request, answer: &Answer, now_ms: i64, signer: Option<&Signer>) -> Reply {
+        self.endpoint.write_reply(asked, answer, now_ms, signer)
     }
 }

@@ -209,6 +209,10 @@ impl Dialect for MarketingCard {
         &self.path
     }
 
+    fn methods(&self) -> &'static [&'static str] {
+        &["POST", "GET"]
+    }
+
     fn column(&self, name: &str) -> Option<Column> {
         columns::column(name)
     }
@@ -267,8 +271,8 @@ impl Dialect for MarketingCard {
         gateway::read_call(self, request, key)
     }
 
-    fn write_reply(&self, answer: &Answer, _now_ms: i64, signer: Option<&Signer>) -> Reply {
-        gateway::write_reply(self, answer, signer)
+    fn write_reply(&self, asked: &Request, answer: &Answer, _now_ms: i64, signer: Option<&Signer>) -> Reply {
+        gateway::write_reply(self, asked, answer, signer)
     }
 
     fn phrase(&self, said: &Said) -> (String, String) {
