@@ -111,6 +111,11 @@ fn counts(text: &mut String, checked: &Checked, settings: &Settings) {
         line(outcome.as_str(), *sum, "");
     }
     line("rows read", checked.read, "with the sum of last_changed_points");
+    if checked.messages > 0 {
+        let messages = count(checked.messages, "message");
+        let _ =
+            writeln!(text, "\n  The calls send {messages} to customers; a call that is sent again may repeat its own.");
+    }
 }
 
 fn rejects(text: &mut String, checked: &Checked) {

@@ -211,7 +211,14 @@ pub fn book(
     let took = surveyed.took;
     let _ = surveyed.temporary.keep(); // it has another name now
     let run = ledger.run(ordinal)?.expect("just booked");
-    tracing::info!(run = run.id, rows = detail.rows, planned = counts.planned, cards = counts.cards, "planned");
+    tracing::info!(
+        run = run.id,
+        rows = detail.rows,
+        planned = counts.planned,
+        cards = counts.cards,
+        messages = counts.messages,
+        "planned"
+    );
     Ok(Begun { run, detail, took: took + began.elapsed() })
 }
 
@@ -227,6 +234,7 @@ fn make_plan(
     let sources: Vec<String> = surveyed.facts.iter().map(|fact| fact.name.clone()).collect();
     let defaults: Vec<i64> = surveyed.facts.iter().map(|fact| fact.occurred_default_ms).collect();
     let order = plan::Order {
+        dialect: job.dialect.as_ref(),
         scope: &job.dialect.scope(),
         ordinal,
         run_id,

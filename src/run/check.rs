@@ -29,6 +29,8 @@ pub struct Checked {
     pub planned: Sum,
     /// Their cards.
     pub cards: u64,
+    /// Messages that the calls send to customers, if each call is made once.
+    pub messages: u64,
     /// Rows that end without a call.
     pub ended: BTreeMap<Outcome, Sum>,
     /// Rejected rows by the code of the rule.
@@ -107,6 +109,7 @@ impl Job {
             inputs: surveyed.facts.clone(),
             read: Sum { rows: found.rows, points: found.points },
             cards: counts.cards,
+            messages: counts.messages,
             refused: self.refusals(surveyed, &counts, request.again, &ledger)?,
             warnings: begin::warnings(surveyed, &flags),
             interrupted: ledger.interrupted(&self.settings.name)?.map(|run| run.id),

@@ -156,6 +156,12 @@ pub trait Dialect: Send + Sync {
     /// The frozen bytes of a revision; `drop` has a bit per member that it leaves out.
     fn body(&self, delta: &Delta, drop: u64) -> Vec<u8>;
 
+    /// The messages that the call sends to the customer, each as the member whose change it tells: a revision without
+    /// that member has no such message.
+    fn messages(&self, _: &Delta) -> Vec<&'static str> {
+        Vec::new()
+    }
+
     /// A freshly signed request around `body`. `now_ms`: wall clock, milliseconds since 1970.
     fn request(&self, body: &[u8], now_ms: i64, signer: &Signer) -> Request;
 

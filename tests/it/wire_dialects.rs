@@ -194,3 +194,44 @@ fn one_sandbox_serves_every_dialect_at_once() {
         assert!(log.lines().filter(|line| line.contains(&said)).count() >= ROWS, "{} was not spoken", entry.name);
     }
 }
+
+#[test]
+fn the_plan_states_how_many_messages_customers_get() {
+    let folder = tempfile::tempdir().unwrap();
+    let form = FORMS.iter().find(|form| form.dialect == "marketing-card").unwrap();
+    write(folder.path(), "job.toml", &job(form, "", "url = 'sandbox'\n"));
+    let passync = |words: &[&str]| {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_passync"));
+        let output = command.current_dir(folder.path()).env_clear().args(words).args(["--state", "state"]).output();
+        let output = output.unwrap();
+        assert_eq!(output.status.code(), Some(0), "{}", String::from_utf8_lossy(&output.stderr));
+        String::from_utf8(output.stdout).unwrap()
+    };
+    let messages = || {
+        let json = passync(&["check", "job.toml", "--json"]);
+        serde_json::from_str::<serde_json::Value>(&json).unwrap()["messages"].as_u64().unwrap()
+    };
+    let rows = |rows: &[&str]| {
+        let mut text =
+            "bill_no,card_no,open_date,valid_date,occurred_at,points,level,notify,notify_messages\n".to_owned();
+        for row in rows {
+            let (ids, rest) = row.split_once(';').unwrap();
+            writeln!(text, "{ids},2014-02-20 21:20:46,2030-02-20 21:20:46,{rest}").unwrap();
+        }
+        write(folder.path(), "in.csv", &text);
+    };
+    rows(&["B1,C1;2026-11-21 10:00:00,100,,,"]);
+    assert_eq!(messages(), 0);
+    assert!(!passync(&["check", "job.toml"]).contains("customers"));
+    passync(&["run", "job.toml", "--no-progress"]);
+    let telling = r#""[{""message_type"":""LEVEL_UPDATE""},{""message_type"":""POINT_UPDATE""}]""#;
+    rows(&[
+        "B2,C2;2026-11-21 10:00:00,7,VIP1,points|level,",
+        &format!("B3,C3;2026-11-21 10:00:00,7,VIP1,,{telling}"),
+        // Its points are older than what the card was given: they are left out, and their message with them.
+        "B4,C1;2026-11-21 09:00:00,90,VIP1,points|level,",
+    ]);
+    assert_eq!(messages(), 5);
+    let said = passync(&["check", "job.toml"]);
+    assert!(said.contains("The calls send 5 messages to customers"), "{said}");
+}

@@ -239,6 +239,10 @@ impl Dialect for MarketingCard {
         }
     }
 
+    fn messages(&self, delta: &Delta) -> Vec<&'static str> {
+        body::messages(delta)
+    }
+
     fn request(&self, body: &[u8], now_ms: i64, signer: &Signer) -> Request {
         let mut params = self.protocol(now_ms);
         params.push("biz_content", body);
