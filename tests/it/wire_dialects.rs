@@ -235,3 +235,32 @@ fn the_plan_states_how_many_messages_customers_get() {
     let said = passync(&["check", "job.toml"]);
     assert!(said.contains("The calls send 5 messages to customers"), "{said}");
 }
+
+#[test]
+fn codes_on_no_page_are_counted_and_shown() {
+    for (form, code) in [(&FORMS[0], "BRAND_NEW"), (&FORMS[2], "BRAND_NEW"), (&FORMS[4], "40004/BRAND_NEW")] {
+        let folder = tempfile::tempdir().unwrap();
+        let sandbox = "[sandbox]\nfaults = 'refuse:BRAND_NEW=100%'\n[run]\nhalt_after_errors = 'off'\n";
+        write(folder.path(), "job.toml", &job(form, sandbox, "url = 'sandbox'\n"));
+        write(folder.path(), "in.csv", &rows(form, "C"));
+        let passync = |words: &[&str]| {
+            let mut command = Command::new(env!("CARGO_BIN_EXE_passync"));
+            command.current_dir(folder.path()).env_clear().args(words).output().unwrap()
+        };
+        let latest = "out/night/latest";
+        for (words, exit) in [
+            (&["run", "job.toml", "--no-progress", "--state", "state"][..], 1),
+            (&["report", latest, "--state", "state"], 0),
+        ] {
+            let output = passync(words);
+            let (said, fault) = (String::from_utf8(output.stdout).unwrap(), String::from_utf8(output.stderr).unwrap());
+            assert_eq!(output.status.code(), Some(exit), "{}: {said}{fault}", form.dialect);
+            let unlisted = format!("unlisted  {code}, {ROWS} times: on none of the vendor's pages; read by its status");
+            assert!(said.contains(&unlisted), "{}: {said}", form.dialect);
+            let manifest = fs::read(folder.path().join(latest).join("manifest.json")).unwrap();
+            let manifest: serde_json::Value = serde_json::from_slice(&manifest).unwrap();
+            assert_eq!(manifest["calls"]["unlisted_codes"][code], ROWS, "{}", form.dialect);
+            assert_eq!(outcomes(&folder.path().join(latest).join("outcomes.csv"))["refused"], ROWS, "{}", form.dialect);
+        }
+    }
+}
