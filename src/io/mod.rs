@@ -3,6 +3,7 @@
 
 pub mod atomic;
 pub mod boot;
+pub mod credentials;
 pub mod disk;
 pub mod failures;
 pub mod fault;

@@ -23,7 +23,7 @@ use std::borrow::Cow;
 
 use crate::model::{Delta, LocalTime, Reading, Reject, Status, Verdict};
 use crypto::{Signer, Verifier};
-use setting::{Keys, Vault};
+use setting::{Holds, Keys, Vault};
 
 /// Every dialect; a fourth is one more line here.
 pub const DIALECTS: &[Entry] = &[alipayhk_card::ENTRY, intl_pass::ENTRY, marketing_card::ENTRY];
@@ -79,6 +79,8 @@ pub struct Entry {
     pub name: &'static str,
     /// The keys of `[gateway]` that only this dialect has.
     pub keys: &'static [&'static str],
+    /// Which of these, dotted below `gateway`, name keys and certificates.
+    pub secrets: &'static [(&'static str, Holds)],
     /// What its gateway's codes mean.
     pub codes: &'static [Code],
     /// Builds the dialect from the whole `[gateway]` table. Common keys (url, keys, timeouts) are in it too and are
@@ -167,6 +169,11 @@ pub trait Dialect: Send + Sync {
 
     /// What a reply means. Any of `keys` verifies.
     fn reply(&self, reply: &Reply, keys: &[Verifier]) -> Reading;
+
+    /// The key that our own certificate is for, where calls name one: it must be the one that signs.
+    fn certified(&self) -> Option<Verifier> {
+        None
+    }
 
     /// The platform's keys that the dialect's own settings bring (certificates), beside those of `platform_keys`.
     fn verifiers(&self) -> Vec<Verifier> {

@@ -14,6 +14,7 @@
 mod demo;
 mod fixtures;
 mod jobs;
+mod keys;
 mod night;
 mod sandbox;
 mod simulate;

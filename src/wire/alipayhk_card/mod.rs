@@ -9,7 +9,7 @@ mod tests;
 use super::crypto::{Signer, Verifier};
 use super::pass::extra::{self, Extra};
 use super::pass::locale::Locales;
-use super::pass::{Endpoint, codes, data};
+use super::pass::{Endpoint, codes, data, encryption};
 use super::setting::Keys;
 use super::{
     Answer, Call, CallFault, Column, ColumnFault, Dialect, Entry, Reply, Request, RowReader, RowRules, SettingFault,
@@ -37,6 +37,7 @@ pub const ENTRY: Entry = Entry {
         "extra",
         "encryption",
     ],
+    secrets: encryption::SECRETS,
     codes: codes::CODES,
     build: |keys| Ok(Box::new(AlipayHkCard::from_settings(keys)?)),
 };
