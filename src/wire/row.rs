@@ -10,7 +10,8 @@ use crate::model::{Amount, Delta, LocalTime, Moment, Reject, Rule, Status};
 /// The cells of one row; `None` is an absent cell.
 pub type Cells<'c> = [Option<Cow<'c, str>>];
 
-/// Enough to find a row by, too little to know the person by: ids of one wallet begin alike.
+/// Enough to find a row by, too little to know the person by: ids of one wallet begin alike. Of a short one, such as a
+/// code of six digits, a quarter.
 const SHOWN_OF_PERSONAL: usize = 4;
 
 /// The columns that every dialect has.
@@ -58,8 +59,9 @@ impl Col {
     /// A reject for what was found in this column.
     pub fn reject(&self, rule: Rule, found: &str, expected: impl Into<String>) -> Reject {
         if self.personal && !found.is_empty() {
-            let shown: String = found.chars().take(SHOWN_OF_PERSONAL).collect();
-            let masked = format!("{shown}… ({} characters)", found.chars().count());
+            let length = found.chars().count();
+            let shown: String = found.chars().take(SHOWN_OF_PERSONAL.min(length / 4)).collect();
+            let masked = format!("{shown}… ({length} characters)");
             return Reject::new(rule, &self.name, &masked, expected);
         }
         Reject::new(rule, &self.name, found, expected)
@@ -373,6 +375,9 @@ mod tests {
         let column = Col::personal(&names(&["user_id"]), "user_id");
         let reject = column.text(&[Some(Cow::Borrowed("2160220037090534"))], 8).unwrap_err();
         assert_eq!(reject.found, "\"2160… (16 characters)\"");
+        for (code, shown) in [("4711", "\"4… (4 characters)\""), ("12", "\"… (2 characters)\"")] {
+            assert_eq!(column.reject(Rule::Combination, code, "").found, shown, "a code is short");
+        }
     }
 
     proptest! {
