@@ -236,7 +236,14 @@ pub fn book(
     let took = surveyed.took;
     let _ = surveyed.temporary.keep(); // it has another name now
     let run = ledger.run(name.ordinal)?.expect("just booked");
-    tracing::info!(run = run.id, rows = detail.rows, planned = counts.planned, cards = counts.cards, "planned");
+    tracing::info!(
+        run = run.id,
+        rows = detail.rows,
+        planned = counts.planned,
+        cards = counts.cards,
+        messages = counts.messages,
+        "planned"
+    );
     Ok(Begun { run, detail, took: took + began.elapsed() })
 }
 
@@ -249,6 +256,7 @@ fn make_plan(
     folder: &RunFolder,
 ) -> Result<Plan, Fault> {
     let order = plan::Order {
+        dialect: job.dialect.as_ref(),
         scope: &job.dialect.scope(),
         ordinal: name.ordinal,
         run_id: &name.id,

@@ -88,6 +88,12 @@ pub fn load_keys(settings: &Settings, dialect: &dyn Dialect) -> Result<(Signer, 
             "gateway.certificates.platform: this certificate is for our own key; Alipay's is wanted",
         ));
     }
+    if dialect.certified().is_some_and(|certified| !certified.same_key(&own)) {
+        return Err(Fault::usage(
+            "gateway.certificates.app: this certificate is for another key than gateway.private_key: no call would be taken",
+        )
+        .help("`passync keys check` shows what each of them is"));
+    }
     for secret in &settings.gateway.platform_keys {
         let bytes = keys::load(secret, Kind::Public).map_err(Fault::usage)?;
         let verifier = Verifier::parse(&bytes).map_err(|fault| named(secret, fault))?;

@@ -21,10 +21,13 @@ use crate::io::frames::{FrameReader, FrameWriter};
 use crate::io::ledger::Ledger;
 use crate::io::sort::Sorter;
 use crate::model::{Delta, Digest, Digester, Outcome, Place, Rule, Seat, Status};
+use crate::wire::Dialect;
 
 /// What the planner is told.
 #[expect(clippy::struct_excessive_bools, reason = "each is a setting or a flag")]
 pub struct Order<'a> {
+    /// The wire form.
+    pub dialect: &'a dyn Dialect,
     /// What bills are keyed by: dialect and client.
     pub scope: &'a str,
     /// The run's ordinal in the ledger.
@@ -62,6 +65,16 @@ pub struct Counts {
     pub absorbed: u64,
     /// Cards of the rows that may be sent.
     pub cards: u64,
+    /// Messages that the calls send to customers, if each call is made once.
+    pub messages: u64,
+}
+
+/// A row on its way to its card.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+struct CardRecord {
+    candidate: Candidate,
+    /// A mask for each message to the customer: the member whose change it tells.
+    messages: Vec<u64>,
 }
 
 /// A plan on disk.
@@ -80,7 +93,7 @@ pub struct Plan {
 struct BillRecord {
     key: Digest,
     id: u64,
-    candidate: Candidate,
+    bound: CardRecord,
     replayed: bool,
 }
 
@@ -153,7 +166,15 @@ impl Planner<'_> {
         };
         let place = Place { occurred_ms: delta.occurred_ms.unwrap_or(default_ms), sequence: delta.sequence, run, seat };
         let candidate = self.candidate(id, delta, place, row.origin.as_ref(), source, row.seat.line);
-        bills.push(BillRecord { key: candidate.bill, id, candidate, replayed: row.origin.is_some() })?;
+        let messages = self.order.dialect.messages(delta).into_iter();
+        let messages = messages.map(|member| self.order.members.mask(std::iter::once(member))).collect();
+        let key = candidate.bill;
+        bills.push(BillRecord {
+            key,
+            id,
+            bound: CardRecord { candidate, messages },
+            replayed: row.origin.is_some(),
+        })?;
         Ok(())
     }
 
@@ -201,7 +222,7 @@ impl Planner<'_> {
 
     // ---- bills
 
-    fn meet_bills(&mut self, bills: Sorter<BillRecord>, cards: &mut Sorter<Candidate>) -> Result<(), Fault> {
+    fn meet_bills(&mut self, bills: Sorter<BillRecord>, cards: &mut Sorter<CardRecord>) -> Result<(), Fault> {
         let mut group: Vec<BillRecord> = Vec::new();
         for record in bills.finish()? {
             let record = record?;
@@ -219,12 +240,12 @@ impl Planner<'_> {
     }
 
     /// One bill's rows of this run, in input order.
-    fn meet_bill(&mut self, group: &mut Vec<BillRecord>, cards: &mut Sorter<Candidate>) -> Result<(), Fault> {
+    fn meet_bill(&mut self, group: &mut Vec<BillRecord>, cards: &mut Sorter<CardRecord>) -> Result<(), Fault> {
         let mut rows = std::mem::take(group).into_iter();
         let Some(first) = rows.next() else { return Ok(()) };
         let others: Vec<BillRecord> = rows.collect();
-        let content = first.candidate.content;
-        if let Some(clash) = others.iter().find(|other| other.candidate.content != content) {
+        let content = first.bound.candidate.content;
+        if let Some(clash) = others.iter().find(|other| other.bound.candidate.content != content) {
             return self.conflict_in_run(&first, clash.id, &others);
         }
         let past = self.ledger.bill(first.key)?;
@@ -232,7 +253,7 @@ impl Planner<'_> {
         let same = past.as_ref().is_some_and(|bill| bill.content == content);
         let again =
             past.as_ref().map_or(Again::Afresh, |bill| history::again(bill.past, same, self.order.include_refused));
-        let mut candidate = first.candidate;
+        let CardRecord { mut candidate, messages } = first.bound;
         if let Some(bill) = &past
             && (same || first.replayed)
         {
@@ -264,9 +285,9 @@ impl Planner<'_> {
                 let dropped = self.order.members.mask(bill.dropped.iter().map(String::as_str));
                 candidate.adopted = Some((dropped & candidate.members, bill.doubt.max(1)));
                 candidate.absorbable = false;
-                cards.push(candidate)?;
+                cards.push(CardRecord { candidate, messages })?;
             }
-            (Again::Afresh, _) | (_, None) => cards.push(candidate)?,
+            (Again::Afresh, _) | (_, None) => cards.push(CardRecord { candidate, messages })?,
         }
         others.iter().try_for_each(|other| self.duplicate(other, id))
     }
@@ -281,26 +302,28 @@ impl Planner<'_> {
 
     // ---- cards
 
-    fn meet_cards(&mut self, cards: Sorter<Candidate>) -> Result<(), Fault> {
-        let mut group: Vec<Candidate> = Vec::new();
-        for candidate in cards.finish()? {
-            let candidate = candidate?;
-            if group.first().is_some_and(|first| first.card != candidate.card) {
-                self.meet_card(&group)?;
-                group.clear();
+    fn meet_cards(&mut self, cards: Sorter<CardRecord>) -> Result<(), Fault> {
+        let (mut rows, mut messages): (Vec<Candidate>, Vec<Vec<u64>>) = (Vec::new(), Vec::new());
+        for record in cards.finish()? {
+            let record = record?;
+            if rows.first().is_some_and(|first| first.card != record.candidate.card) {
+                self.meet_card(&rows, &messages)?;
+                rows.clear();
+                messages.clear();
             }
-            group.push(candidate);
+            rows.push(record.candidate);
+            messages.push(record.messages);
         }
-        self.meet_card(&group)
+        self.meet_card(&rows, &messages)
     }
 
     /// One card's rows, in the order of their places.
-    fn meet_card(&mut self, rows: &[Candidate]) -> Result<(), Fault> {
+    fn meet_card(&mut self, rows: &[Candidate], messages: &[Vec<u64>]) -> Result<(), Fault> {
         let Some(first) = rows.first() else { return Ok(()) };
         let past = self.card_past(first.card)?;
         let rules = CardRules { allow_stale: self.order.allow_stale, coalesce: self.order.coalesce };
         let planned = self.counts.planned;
-        for (row, verdict) in rows.iter().zip(card::plan(rows, &past, rules)) {
+        for ((row, messages), verdict) in rows.iter().zip(messages).zip(card::plan(rows, &past, rules)) {
             let doubt = row.adopted.map_or(0, |(_, doubt)| doubt);
             let facts = RowFacts { bill: row.bill, card: row.card, content: row.content, place: row.place, doubt };
             match verdict {
@@ -313,6 +336,9 @@ impl Planner<'_> {
                 Planned::Send { lead, rank, drop, cover, absorbed, gates, watched } => {
                     self.counts.planned += 1;
                     self.counts.absorbed += u64::from(absorbed);
+                    let gone = row.adopted.map_or(drop, |(dropped, _)| dropped);
+                    let kept = messages.iter().filter(|member| !absorbed && **member & gone == 0).count();
+                    self.counts.messages += kept as u64;
                     self.fates.push((row.id, Fate::Send(facts)))?;
                     self.plan.push(PlanRecord {
                         lead,

@@ -25,7 +25,7 @@ use std::fmt;
 
 use crate::model::{Delta, LocalTime, Reading, Reject, Status, Verdict};
 use crypto::{Signer, Verifier};
-use setting::{Keys, Vault};
+use setting::{Holds, Keys, Vault};
 
 /// Every dialect; a fourth is one more line here.
 pub const DIALECTS: &[Entry] = &[alipayhk_card::ENTRY, intl_pass::ENTRY, marketing_card::ENTRY];
@@ -85,6 +85,8 @@ pub struct Entry {
     pub name: &'static str,
     /// The keys of `[gateway]` that only this dialect has.
     pub keys: &'static [&'static str],
+    /// Which of these, dotted below `gateway`, name keys and certificates.
+    pub secrets: &'static [(&'static str, Holds)],
     /// What its gateway's codes mean.
     pub codes: &'static [Code],
     /// Builds the dialect from the whole `[gateway]` table. Common keys (url, keys, timeouts) are in it too and are
@@ -152,6 +154,11 @@ pub trait Dialect: Send + Sync {
     /// The path (with a query that is the same for every call, if any) below the gateway's URL.
     fn path(&self) -> &str;
 
+    /// The methods that its gateway takes; calls go out with the first.
+    fn methods(&self) -> &'static [&'static str] {
+        &["POST"]
+    }
+
     /// What is known of a canonical column; `None` where this dialect cannot send it.
     fn column(&self, name: &str) -> Option<Column>;
 
@@ -167,9 +174,10 @@ pub trait Dialect: Send + Sync {
     /// The frozen bytes of a revision; `drop` has a bit per member that it leaves out.
     fn body(&self, delta: &Delta, drop: u64) -> Vec<u8>;
 
-    /// Messages to customers that a row's call asks for.
-    fn messages(&self, _delta: &Delta) -> u64 {
-        0
+    /// The messages that the call sends to the customer, each as the member whose change it tells: a revision without
+    /// that member has no such message.
+    fn messages(&self, _: &Delta) -> Vec<&'static str> {
+        Vec::new()
     }
 
     /// A freshly signed request around `body`. `now_ms`: wall clock, milliseconds since 1970.
@@ -177,6 +185,11 @@ pub trait Dialect: Send + Sync {
 
     /// What a reply means. Any of `keys` verifies.
     fn reply(&self, reply: &Reply, keys: &[Verifier]) -> Reading;
+
+    /// The key that our own certificate is for, where calls name one: it must be the one that signs.
+    fn certified(&self) -> Option<Verifier> {
+        None
+    }
 
     /// The platform's keys that the dialect's own settings bring (certificates), beside those of `platform_keys`.
     fn verifiers(&self) -> Vec<Verifier> {
@@ -186,8 +199,9 @@ pub trait Dialect: Send + Sync {
     /// The gateway's side of [`Dialect::request`]: verifies over the received bytes and reads the call.
     fn read_call(&self, request: &Request, key: &Verifier) -> Result<Call, CallFault>;
 
-    /// The gateway's side of [`Dialect::reply`]; unsigned without a `signer`.
-    fn write_reply(&self, answer: &Answer, now_ms: i64, signer: Option<&Signer>) -> Reply;
+    /// The gateway's side of [`Dialect::reply`]: the answer to a request, in the form that this asks for, as far as it
+    /// can be read; unsigned without a `signer`.
+    fn write_reply(&self, asked: &Request, answer: &Answer, now_ms: i64, signer: Option<&Signer>) -> Reply;
 
     /// The vendor's code and status for what a gateway has to say. The default is what Ant's international gateways
     /// share (docs.alipay.hk `codeConsult`, `error_handling`); a dialect with other codes has its own.

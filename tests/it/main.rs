@@ -15,6 +15,7 @@ mod clock;
 mod demo;
 mod fixtures;
 mod jobs;
+mod keys;
 mod net;
 mod night;
 mod sandbox;

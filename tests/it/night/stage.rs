@@ -50,7 +50,7 @@ impl Night {
         };
         let log = Log::default();
         let setup = Setup {
-            dialect,
+            dialects: vec![dialect],
             client: CLIENT.public(),
             platform: PLATFORM.clone(),
             config,
