@@ -2,6 +2,7 @@
 //! again from the outcomes, the failure files and, where they are still there, the inputs.
 
 mod lines;
+mod order;
 mod walk;
 
 use std::path::Path;
@@ -60,6 +61,9 @@ fn files_check(dir: &Path, manifest: &Manifest) -> Check {
             Err(fault) => check.fault(format!("{name}: {fault}")),
         }
     }
+    for stray in strays(dir, manifest) {
+        check.fault(format!("{stray}: it lies in the run's folder, and the manifest does not know it"));
+    }
     for family in ["outcomes.", "failures"] {
         let is_there = manifest.files.keys().any(|name| name.starts_with(family));
         if !is_there {
@@ -67,6 +71,23 @@ fn files_check(dir: &Path, manifest: &Manifest) -> Check {
         }
     }
     check
+}
+
+/// Files that would pass for those of the run: a failure file among them would be replayed.
+fn strays(dir: &Path, manifest: &Manifest) -> Vec<String> {
+    let entries = std::fs::read_dir(dir).into_iter().flatten().flatten();
+    let names = entries.map(|entry| entry.file_name().to_string_lossy().into_owned());
+    let mut strays: Vec<String> = names
+        .filter(|name| ["outcomes.", "failures.", "failures-"].iter().any(|family| name.starts_with(family)))
+        .filter(|name| !manifest.files.contains_key(name))
+        .collect();
+    strays.sort();
+    strays
+}
+
+/// Whether bills and cards are told apart by more than their numbers, in which the files have them.
+fn several_merchants(settings: &Settings) -> bool {
+    settings.gateway.table.contains_key("merchants")
 }
 
 /// The inputs, and those that are still what they were.

@@ -10,6 +10,7 @@ mod history;
 mod laws;
 mod lease;
 mod look;
+mod reconcile;
 #[allow(dead_code, reason = "tests/faults plays on this stage too, with other props")]
 pub mod stage;
 mod stops;
