@@ -130,6 +130,7 @@ pub fn request(send: &SendArgs, input: Option<(&InputArgs, &Settings)>) -> Resul
         again: false,
         allow_stale: send.allow_stale,
         wait: send.wait,
+        ..Request::default()
     })
 }
 
@@ -144,7 +145,7 @@ pub struct InputArgs {
     pub date: Option<Dates>,
     /// When the rows happened, for files without `occurred_at`
     #[arg(long, value_name = "TIME")]
-    occurred_at: Option<String>,
+    pub occurred_at: Option<String>,
 }
 
 impl InputArgs {

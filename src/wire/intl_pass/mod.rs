@@ -12,7 +12,7 @@ use jiff::tz::{Offset, TimeZone};
 use super::crypto::{Signer, Verifier};
 use super::pass::extra::{self, Extra};
 use super::pass::locale::Locales;
-use super::pass::{Endpoint, codes, data};
+use super::pass::{Endpoint, codes, data, encryption};
 use super::setting::Keys;
 use super::{
     Answer, Call, CallFault, Column, ColumnFault, Dialect, Entry, Reply, Request, RowReader, RowRules, SettingFault,
@@ -42,6 +42,7 @@ pub const ENTRY: Entry = Entry {
         "extra",
         "encryption",
     ],
+    secrets: encryption::SECRETS,
     codes: codes::CODES,
     build: |keys| Ok(Box::new(IntlPass::from_settings(keys)?)),
 };
@@ -140,7 +141,7 @@ impl Dialect for IntlPass {
         body::read(self, &body, sent_at)
     }
 
-    fn write_reply(&self, answer: &Answer, now_ms: i64, signer: Option<&Signer>) -> Reply {
-        self.endpoint.write_reply(answer, now_ms, signer)
+    fn write_reply(&self, asked: &Request, answer: &Answer, now_ms: i64, signer: Option<&Signer>) -> Reply {
+        self.endpoint.write_reply(asked, answer, now_ms, signer)
     }
 }

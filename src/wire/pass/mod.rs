@@ -164,7 +164,7 @@ impl Endpoint {
     }
 
     /// The gateway's side: an answer, signed if there is a `signer`.
-    pub fn write_reply(&self, answer: &Answer, now_ms: i64, signer: Option<&Signer>) -> Reply {
+    pub fn write_reply(&self, asked: &Request, answer: &Answer, now_ms: i64, signer: Option<&Signer>) -> Reply {
         let mut result = Object::new();
         result.text("resultCode", &answer.code).text("resultStatus", &answer.status);
         result.text("resultMessage", &answer.message);
@@ -176,7 +176,7 @@ impl Endpoint {
         if let Some(signer) = signer {
             body = self.seal(body, signer, &mut headers);
             let time = self.time(now_ms);
-            let signature = signer.sign(&head::signing_input(&self.path, &self.client_id, &time, &body));
+            let signature = signer.sign(&head::signing_input(&asked.target, &self.client_id, &time, &body));
             headers.push(("client-id".into(), self.client_id.clone()));
             headers.push(("response-time".into(), time));
             headers.push(("signature".into(), self.signature(&signature)));

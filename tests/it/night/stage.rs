@@ -50,7 +50,7 @@ impl Night {
         };
         let log = Log::default();
         let setup = Setup {
-            dialect,
+            dialects: vec![dialect],
             client: CLIENT.public(),
             platform: PLATFORM.clone(),
             config,
@@ -278,6 +278,13 @@ pub fn as_csv(rows: &[Delta]) -> String {
             .unwrap();
     }
     text
+}
+
+/// The setting under which no attempt starts later than so many seconds from now, in UTC: it leaves a request timeout.
+pub fn finish_by_in(seconds: i64) -> String {
+    const REQUEST_TIMEOUT_S: i64 = 2; // the stage's
+    let now = jiff::Timestamp::now().to_zoned(jiff::tz::TimeZone::UTC);
+    (&now + jiff::Span::new().seconds(seconds + REQUEST_TIMEOUT_S)).strftime("run.finish_by=%H:%M:%S").to_string()
 }
 
 /// A gateway that does this to these bills or cards, every time.
