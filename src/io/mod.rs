@@ -3,6 +3,7 @@
 
 pub mod atomic;
 pub mod boot;
+pub mod control;
 pub mod credentials;
 pub mod disk;
 pub mod failures;
@@ -14,6 +15,7 @@ pub mod job;
 pub mod keys;
 pub mod ledger;
 pub mod lock;
+pub mod memory;
 pub mod outcomes;
 pub mod sort;
 pub mod source;

@@ -25,9 +25,16 @@ pub struct Endpoint {
 
 /// The dialect of a job.
 pub fn dialect(settings: &Settings) -> Result<Arc<dyn Dialect>, Fault> {
-    let entry = wire::entry(&settings.dialect)
-        .ok_or_else(|| Fault::usage(format!("dialect `{}` is not known", settings.dialect)))?;
-    entry.open(&settings.gateway.table, &keys::vault).map(Arc::from).map_err(Fault::usage)
+    entry(settings)?.open(&settings.gateway.table, &keys::vault).map(Arc::from).map_err(Fault::usage)
+}
+
+/// The dialect of a job without its secrets, which whoever proves a run may not have.
+pub fn dialect_unopened(settings: &Settings) -> Result<Arc<dyn Dialect>, Fault> {
+    entry(settings)?.unopened(&settings.gateway.table).map(Arc::from).map_err(Fault::usage)
+}
+
+fn entry(settings: &Settings) -> Result<&'static wire::Entry, Fault> {
+    wire::entry(&settings.dialect).ok_or_else(|| Fault::usage(format!("dialect `{}` is not known", settings.dialect)))
 }
 
 impl Endpoint {
@@ -54,7 +61,7 @@ impl Endpoint {
         })
         .map_err(Fault::usage)?;
         let tools = Tools { dialect: Arc::clone(dialect), signer, verifiers: verifiers.into() };
-        let quota_scope = format!("{url} {}", dialect.scope());
+        let quota_scope = format!("{url} {}", dialect.client());
         Ok(Endpoint { tools, gateway, quota_scope, _embedded: embedded })
     }
 }

@@ -10,10 +10,10 @@ use serde::Serialize;
 
 use super::close::file_fact;
 use super::manifest::Manifest;
+use super::proof::Check;
 use super::{Fault, inputs};
 use crate::io::job::{self, Settings};
 use crate::io::source::Input;
-use crate::model::Exit;
 
 /// What was proved, and what was not.
 #[derive(Clone, Debug, Serialize)]
@@ -26,49 +26,6 @@ pub struct Proof {
     pub proved: bool,
     /// What was looked at.
     pub checks: Vec<Check>,
-}
-
-/// One thing that was looked at.
-#[derive(Clone, Debug, Serialize)]
-pub struct Check {
-    /// A word for it.
-    pub name: &'static str,
-    /// What holds if it is sound.
-    pub what: String,
-    /// What contradicts it, the first of all.
-    pub faults: Vec<String>,
-    /// How many more contradict it.
-    pub more_faults: u64,
-    /// Why it, or a part of it, could not be looked at.
-    pub skipped: Option<String>,
-}
-
-/// Faults kept of each check.
-const SHOWN: usize = 20;
-
-impl Check {
-    fn new(name: &'static str, what: impl Into<String>) -> Check {
-        Check { name, what: what.into(), faults: Vec::new(), more_faults: 0, skipped: None }
-    }
-
-    fn fault(&mut self, text: impl Into<String>) {
-        if self.faults.len() < SHOWN {
-            self.faults.push(text.into());
-        } else {
-            self.more_faults += 1;
-        }
-    }
-
-    fn expect(&mut self, holds: bool, fault: impl FnOnce() -> String) {
-        if !holds {
-            self.fault(fault());
-        }
-    }
-
-    /// Whether nothing contradicts it.
-    pub fn is_sound(&self) -> bool {
-        self.faults.is_empty()
-    }
 }
 
 /// Proves the run in `dir`.
@@ -86,18 +43,7 @@ pub fn reconcile(dir: &Path) -> Result<Proof, Fault> {
 fn tally_check(manifest: &Manifest) -> Check {
     let mut check =
         Check::new("manifest", "rows and points read are those with an outcome; the exit says what they are");
-    if let Err(broken) = manifest.rows.conserved() {
-        check.fault(broken);
-    }
-    let failures = manifest.rows.failures();
-    let exits = match (&manifest.stopped, failures) {
-        (Some(_), _) => &[Exit::Halted, Exit::Stopped][..],
-        (None, 0) => &[Exit::Clean],
-        (None, _) => &[Exit::Failures],
-    };
-    check.expect(exits.iter().any(|exit| exit.code() == manifest.exit), || {
-        format!("exit {} does not go with {failures} rows that failed", manifest.exit)
-    });
+    manifest.contradictions().into_iter().for_each(|fault| check.fault(fault));
     check
 }
 

@@ -23,7 +23,7 @@ pub struct Plain;
 #[rustfmt::skip]
 impl Dialect for Plain {
     fn name(&self) -> &'static str { "plain" }
-    fn scope(&self) -> String { "plain/test".into() }
+    fn client(&self) -> &str { "test" }
     fn path(&self) -> &'static str { "/update" }
     fn column(&self, _: &str) -> Option<Column> { None }
     fn columns(&self) -> Columns { Columns(&[]) }

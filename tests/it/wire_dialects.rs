@@ -233,7 +233,7 @@ fn the_plan_states_how_many_messages_customers_get() {
     ]);
     assert_eq!(messages(), 5);
     let said = passync(&["check", "job.toml"]);
-    assert!(said.contains("The calls send 5 messages to customers"), "{said}");
+    assert!(said.contains("  messages                   5  to customers"), "{said}");
 }
 
 #[test]

@@ -2,44 +2,10 @@
 
 use std::path::Path;
 
-use crate::io::StorageError;
 use crate::io::job::settings::FormatChoice;
-use crate::io::source::{Cells, Input, InputError, ReadRules, Reader, TailColumn};
+use crate::io::source::{Cells, Input, ReadRules, Reader, TailColumn};
 use crate::model::Outcome;
-use crate::run::Fault;
-
-/// Why a walk cannot go on.
-#[derive(Debug)]
-pub enum Broken {
-    /// A file of the run, or an input, cannot be read (on): this contradicts what was recorded of it.
-    File(String),
-    /// We could not look.
-    Fault(Fault),
-}
-
-impl From<String> for Broken {
-    fn from(text: String) -> Broken {
-        Broken::File(text)
-    }
-}
-
-impl From<InputError> for Broken {
-    fn from(error: InputError) -> Broken {
-        Broken::File(error.to_string())
-    }
-}
-
-impl From<Fault> for Broken {
-    fn from(fault: Fault) -> Broken {
-        Broken::Fault(fault)
-    }
-}
-
-impl From<StorageError> for Broken {
-    fn from(error: StorageError) -> Broken {
-        Broken::Fault(error.into())
-    }
-}
+use crate::run::proof::Broken;
 
 /// One line of `outcomes`.
 #[derive(Clone, Debug)]

@@ -5,8 +5,8 @@ use std::path::Path;
 
 use serde::{Deserialize, Serialize};
 
-use super::lines::{Broken, End, Expected, Failures, Origin, Outcomes};
-use super::{Check, own_rules};
+use super::lines::{End, Expected, Failures, Origin, Outcomes};
+use super::own_rules;
 use crate::io::job::Settings;
 use crate::io::sort::Sorter;
 use crate::io::source::{Input, Layout, ReadRules, Reader, Row};
@@ -15,6 +15,7 @@ use crate::run::Fault;
 use crate::run::detail::InputFact;
 use crate::run::fold::CUT_OFF;
 use crate::run::manifest::{Manifest, Sum, Tally};
+use crate::run::proof::{Broken, Check};
 
 /// What is walked over.
 pub struct Order<'a> {
@@ -383,7 +384,7 @@ struct Teller {
 
 impl Teller {
     fn new(reader: &Reader, order: &Order<'_>) -> Result<Teller, Fault> {
-        let dialect = crate::run::dialect(order.settings)?;
+        let dialect = crate::run::endpoint::dialect_unopened(order.settings)?;
         let layout = Layout::new(reader.header(), &reader.kinds(), &order.settings.input, dialect.as_ref());
         let layout = layout.map_err(Fault::usage)?;
         Ok(Teller { layout, is_replay: !order.manifest.flags.include.is_empty() })

@@ -202,8 +202,8 @@ impl Dialect for MarketingCard {
         NAME
     }
 
-    fn scope(&self) -> String {
-        format!("{NAME}/{}", self.app_id)
+    fn client(&self) -> &str {
+        &self.app_id
     }
 
     fn path(&self) -> &str {

@@ -48,8 +48,8 @@ impl<F: Form> Dialect for Pass<F> {
         F::NAME
     }
 
-    fn scope(&self) -> String {
-        self.0.endpoint().scope(F::NAME)
+    fn client(&self) -> &str {
+        self.0.endpoint().client()
     }
 
     fn path(&self) -> &str {

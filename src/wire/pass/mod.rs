@@ -86,9 +86,9 @@ impl Endpoint {
         })
     }
 
-    /// The dialect's word and the client.
-    pub fn scope(&self, dialect: &str) -> String {
-        format!("{dialect}/{}", self.client_id)
+    /// The client's id.
+    pub fn client(&self) -> &str {
+        &self.client_id
     }
 
     /// The path, as it is signed.
