@@ -25,8 +25,8 @@ use super::crypto::{Aes, Certificate, Signer, Verifier};
 use super::row::Merchants;
 use super::setting::{Holds, Keys, Secrecy, token};
 use super::{
-    Answer, Call, CallFault, Column, ColumnFault, Dialect, Entry, Reply, Request, RowReader, RowRules, Said,
-    SettingFault, reading,
+    Answer, Call, CallFault, Column, ColumnFault, Columns, Dialect, Entry, Reply, Request, RowReader, RowRules, Said,
+    SettingFault, Signing, reading,
 };
 use crate::model::{Delta, Reading};
 
@@ -47,6 +47,8 @@ pub const ENTRY: Entry = Entry {
         "changed_point",
         "certificates",
     ],
+    signing: Signing::Params,
+    columns: columns::COLUMNS,
     secrets: &[
         ("certificates.app", Holds::OwnCertificate),
         ("certificates.root", Holds::RootCertificates),
@@ -216,7 +218,7 @@ impl Dialect for MarketingCard {
         columns::column(name)
     }
 
-    fn columns(&self) -> &'static [&'static str] {
+    fn columns(&self) -> Columns {
         columns::COLUMNS
     }
 
