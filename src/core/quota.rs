@@ -50,6 +50,34 @@ pub struct Quota {
     not_before: Tick,
 }
 
+/// What is known of whoever sent for this client last.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Predecessor {
+    /// It sends still, or died sending.
+    pub busy: bool,
+    /// How long ago its last exchange ended, or its own wait for whoever was before it; negative: that is so far ahead
+    /// still; `None`: it was before the machine was started. Nanoseconds.
+    pub ended_ns: Option<i64>,
+}
+
+impl Predecessor {
+    /// How long to wait for what it may have under way: no window may hold sends of both. `rest`: see [`Quota::rest`].
+    ///
+    /// Where it died over a run that is not ours to finish (abandoned, or another job's), nobody here knows which cards
+    /// it was calling, so all of them wait a request timeout; where it is ours (`has_doubt`), its rows in doubt wait
+    /// alone. What it had to wait for itself when it ended is still to be waited for. Behind a new start of the machine
+    /// nobody knows how long any of that is ago.
+    pub fn wait(self, rest: Duration, timeout: Duration, has_doubt: bool) -> Duration {
+        let ahead = |ended_ns: i64| Duration::from_nanos((-ended_ns).max(0).unsigned_abs());
+        let ago = |ended_ns: i64| Duration::from_nanos(ended_ns.max(0).unsigned_abs());
+        match self.ended_ns {
+            Some(ended) if has_doubt => rest.max(ahead(ended)),
+            Some(ended) if !self.busy => (rest + ahead(ended)).saturating_sub(ago(ended)),
+            _ => rest.max(timeout),
+        }
+    }
+}
+
 /// The permits of strict mode.
 #[derive(Default)]
 struct Guard {
@@ -249,6 +277,31 @@ mod tests {
             }
         }
         arrivals
+    }
+
+    #[test]
+    fn what_a_predecessor_left_is_waited_for_line_by_line() {
+        let seconds = Duration::from_secs;
+        let ns = |seconds: i64| Some(seconds * 1_000_000_000);
+        for (busy, ended_ns, has_doubt, wait) in [
+            (false, ns(0), false, 2),
+            (false, ns(1), false, 1),
+            (false, ns(3), false, 0),
+            (false, ns(-4), false, 6), // it was done before its own wait was over
+            (false, None, false, 9),   // another boot: nobody knows when
+            (true, ns(100), false, 9), // nobody knows which cards it was calling
+            (true, None, false, 9),
+            (true, ns(100), true, 2), // those of our own rows in doubt, which wait by themselves
+            (true, ns(-4), true, 4),  // and those that it was waiting for
+            (true, None, true, 9),
+        ] {
+            let predecessor = Predecessor { busy, ended_ns };
+            assert_eq!(
+                predecessor.wait(seconds(2), seconds(9), has_doubt),
+                seconds(wait),
+                "{predecessor:?} {has_doubt}"
+            );
+        }
     }
 
     fn worst_window(arrivals: &mut [u64]) -> usize {

@@ -14,7 +14,7 @@ use super::{Fault, apply, close, inputs, wall_ms};
 use crate::core::dispatcher::Config;
 use crate::core::halt::ErrorLimit;
 use crate::core::limits;
-use crate::core::quota::Quota;
+use crate::core::quota::{Predecessor, Quota};
 use crate::core::retry::Policy;
 use crate::io::boot;
 use crate::io::job::settings::Share;
@@ -54,9 +54,12 @@ impl Job {
         let has_doubt = recovery.cut_off() > 0;
         let rest = Quota::rest(window, settings.limits.quota_strict);
         let timeout = settings.gateway.request_timeout;
-        let wait = wait_for_predecessor(ledger, &endpoint.quota_scope, rest, timeout, has_doubt)?;
+        let wait = predecessor(ledger, &endpoint.quota_scope)?
+            .map_or(Duration::ZERO, |predecessor| predecessor.wait(rest, timeout, has_doubt));
         let doubt_wait = if has_doubt { timeout } else { Duration::ZERO };
-        stamp(ledger, &endpoint.quota_scope, true)?;
+        let in_ns = |wait: Duration| boot::clock_ns() + wait.as_nanos() as i64;
+        let (others_until, all_until) = (in_ns(wait), in_ns(wait.max(doubt_wait)));
+        stamp(ledger, &endpoint.quota_scope, true, others_until)?;
         let order = apply::Order {
             ledger,
             run: begun.run.ordinal,
@@ -78,7 +81,7 @@ impl Job {
             .build()
             .map_err(|error| Fault::storage(format!("no IO runtime: {error}")))?;
         let done = runtime.block_on(apply::apply(order))?;
-        stamp(ledger, &endpoint.quota_scope, false)?;
+        stamp(ledger, &endpoint.quota_scope, false, all_until.max(boot::clock_ns()))?;
         Ok(done)
     }
 
@@ -99,6 +102,7 @@ impl Job {
                 Some(Share::Percent(percent)) => ErrorLimit::Percent(percent),
                 Some(Share::Count(count)) => ErrorLimit::Count(count),
             },
+            held_max: limits::HELD_CARDS,
             cut_off,
             doubt_not_before,
             deadline: self.deadline(),
@@ -182,27 +186,15 @@ impl Job {
     }
 }
 
-/// How long to wait for what an earlier process of this client may have under way: no window may hold sends of both.
-/// Where that process died over a run that is not ours to finish (abandoned, or another job's), nobody here knows which
-/// cards it was calling, so all of them wait a request timeout; where it is ours, its rows in doubt wait alone.
-fn wait_for_predecessor(
-    ledger: &Ledger,
-    scope: &str,
-    rest: Duration,
-    timeout: Duration,
-    has_doubt: bool,
-) -> Result<Duration, Fault> {
-    let Some(stamp) = ledger.quota_stamp(scope)? else { return Ok(Duration::ZERO) };
-    if stamp.busy && !has_doubt {
-        return Ok(rest.max(timeout));
-    }
-    if stamp.busy || has_doubt || stamp.boot != boot::id() {
-        return Ok(rest);
-    }
-    let since = Duration::from_nanos((boot::clock_ns() - stamp.ended_ns).max(0) as u64);
-    Ok(rest.saturating_sub(since))
+/// Whoever sent for this client last, as the ledger knows it.
+fn predecessor(ledger: &Ledger, scope: &str) -> Result<Option<Predecessor>, Fault> {
+    let stamp = ledger.quota_stamp(scope)?;
+    Ok(stamp.map(|stamp| Predecessor {
+        busy: stamp.busy,
+        ended_ns: (stamp.boot == boot::id()).then(|| boot::clock_ns() - stamp.ended_ns),
+    }))
 }
 
-fn stamp(ledger: &Ledger, scope: &str, busy: bool) -> Result<(), Fault> {
-    Ok(ledger.stamp_quota(scope, &QuotaStamp { busy, boot: boot::id(), ended_ns: boot::clock_ns() })?)
+fn stamp(ledger: &Ledger, scope: &str, busy: bool, ended_ns: i64) -> Result<(), Fault> {
+    Ok(ledger.stamp_quota(scope, &QuotaStamp { busy, boot: boot::id(), ended_ns })?)
 }
