@@ -77,6 +77,8 @@ pub struct Process<'a> {
     began: Tick,
     dispatcher: Dispatcher,
     skew: Skew,
+    /// Our wall clock when the process began: what it is set to later changes nothing here.
+    began_ms: i64,
     held: HashMap<u64, Held>,
     /// What the stored revisions of adopted rows leave out.
     adopted: HashMap<u64, u64>,
@@ -113,7 +115,7 @@ impl<'a> Process<'a> {
             deadline: settings.deadline.map_or(Tick::NEVER, |after| Tick::ZERO + after),
         };
         let quota = Quota::new(world.quota, world.window, world.strict, Tick::ZERO + wait);
-        let skew = Skew::new(world.clocks.max_skew_ms, world.clocks.ours_ms(began));
+        let (skew, began_ms) = (Skew::new(world.clocks.max_skew_ms), world.clocks.ours_ms(began));
         let open: Vec<(u64, u32, u32)> = recovered
             .iter()
             .filter(|(_, row)| row.settled.is_none())
@@ -130,6 +132,7 @@ impl<'a> Process<'a> {
         Process {
             dispatcher: Dispatcher::new(config, quota),
             skew,
+            began_ms,
             stage,
             name,
             began,
@@ -360,7 +363,7 @@ impl<'a> Process<'a> {
         self.stage.network.end(exchange, now, sent, &told);
         if told.verified
             && let Some(theirs) = told.result_ms
-            && !self.skew.believes(theirs, self.tick().since(Tick::ZERO))
+            && !self.skew.believes(theirs, self.began_ms + self.tick().since(Tick::ZERO).as_millis() as i64)
         {
             (told.verdict, told.skewed) = (Verdict::InDoubt, true);
         }
