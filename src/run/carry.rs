@@ -191,7 +191,8 @@ fn predecessor(ledger: &Ledger, scope: &str) -> Result<Option<Predecessor>, Faul
     let stamp = ledger.quota_stamp(scope)?;
     Ok(stamp.map(|stamp| Predecessor {
         busy: stamp.busy,
-        ended_ns: (stamp.boot == boot::id()).then(|| boot::clock_ns() - stamp.ended_ns),
+        // Where the boot is not told, it may be another.
+        ended_ns: (!stamp.boot.is_empty() && stamp.boot == boot::id()).then(|| boot::clock_ns() - stamp.ended_ns),
     }))
 }
 
