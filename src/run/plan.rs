@@ -403,3 +403,6 @@ impl Origins {
         Ok(found.map(|(run, source, default_ms)| (run, Seat { source, line: origin.line }, default_ms)))
     }
 }
+
+#[cfg(test)]
+mod tests;
