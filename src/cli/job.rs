@@ -129,6 +129,7 @@ pub fn request(send: &SendArgs, input: Option<(&InputArgs, &Settings)>) -> Resul
         again: false,
         allow_stale: send.allow_stale,
         wait: send.wait,
+        ..Request::default()
     })
 }
 
@@ -143,7 +144,7 @@ pub struct InputArgs {
     pub date: Option<Dates>,
     /// When the rows happened, for files without `occurred_at`
     #[arg(long, value_name = "TIME")]
-    occurred_at: Option<String>,
+    pub occurred_at: Option<String>,
 }
 
 impl InputArgs {

@@ -13,6 +13,7 @@ use crate::io::ledger;
 use crate::model::Exit;
 use crate::run::look::{self, ShownAttempt, ShownBill, ShownCard, ShownPlace};
 use crate::run::settle::{self, Given};
+use crate::wire::personal::is_code;
 
 /// Look into the ledger, or book a person's answer
 #[derive(Debug, Args)]
@@ -97,10 +98,13 @@ impl Ledger {
 }
 
 fn show(key: &str, ledger: &LedgerArgs, json: bool, screen: Screen) -> Result<Exit, CliError> {
-    let shown = look::show(&ledger.open()?, key)?;
+    let mut shown = look::show(&ledger.open()?, key)?;
     if shown.bills.is_empty() && shown.cards.is_empty() {
         return Err(CliError::usage(format!("{key} is neither a bill nor a card of the ledger")));
     }
+    let of_cards = shown.cards.iter_mut().flat_map(|card| &mut card.bills);
+    shown.bills.iter_mut().chain(of_cards).for_each(|bill| veil_bill(bill, screen));
+    shown.cards.iter_mut().for_each(|card| veil_card(card, screen));
     if json {
         screen.print_json(&shown)?;
     } else {
@@ -109,6 +113,16 @@ fn show(key: &str, ledger: &LedgerArgs, json: bool, screen: Screen) -> Result<Ex
         screen.print(&bills.chain(cards).collect::<Vec<_>>().join("\n"))?;
     }
     Ok(Exit::Clean)
+}
+
+fn veil_bill(bill: &mut ShownBill, screen: Screen) {
+    screen.veil(&mut bill.card);
+    bill.members.iter_mut().filter(|(name, _)| is_code(name)).for_each(|(_, value)| screen.veil(value));
+}
+
+fn veil_card(card: &mut ShownCard, screen: Screen) {
+    screen.veil(&mut card.card);
+    card.members.iter_mut().filter(|(name, _)| is_code(name)).for_each(|(_, member)| screen.veil(&mut member.value));
 }
 
 fn place_text(place: &ShownPlace) -> String {
@@ -190,7 +204,10 @@ impl Settle {
             }
             _ => unreachable!("clap requires one or the other"),
         };
-        let booked = settle::settle(&self.ledger.path()?, &given)?;
+        let mut booked = settle::settle(&self.ledger.path()?, &given)?;
+        for one in &mut booked {
+            screen.veil(&mut one.card);
+        }
         if self.json {
             screen.print_json(&booked)?;
             return Ok(Exit::Clean);

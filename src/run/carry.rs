@@ -4,27 +4,26 @@ use std::time::{Duration, Instant};
 
 use super::begin::Begun;
 use super::context::Job;
+use super::detail::RunDetail;
 use super::endpoint::Endpoint;
 use super::manifest::{Calls, Durations, Manifest};
 use super::progress::Phase;
 use super::recover::Recovery;
 use super::store::RunFolder;
 use super::survey::Members;
-use super::{Fault, apply, close, inputs, wall_ms};
+use super::{Fault, apply, close, inputs, words};
 use crate::core::dispatcher::Config;
 use crate::core::halt::ErrorLimit;
 use crate::core::limits;
 use crate::core::quota::{Predecessor, Quota};
 use crate::core::retry::Policy;
 use crate::io::boot;
+use crate::io::job::dates;
 use crate::io::job::settings::Share;
 use crate::io::job::show_duration;
 use crate::io::ledger::{Ledger, QuotaStamp, RunState};
 use crate::io::source::{Input, ReadRules};
 use crate::model::Tick;
-
-/// A clock further off than this is told; signed request times further off are refused by careful gateways.
-const CLOCK_TOLERANCE_MS: i64 = 5_000;
 
 /// Surveys of closed runs that stay on disk.
 const SURVEYS_KEPT: u32 = 7;
@@ -67,12 +66,14 @@ impl Job {
             members: &Members(begun.detail.members.clone()),
             tools: endpoint.tools.clone(),
             gateway: endpoint.gateway.clone(),
-            config: self.config(begun.detail.planned, recovery.cut_off(), Tick::ZERO + doubt_wait),
+            config: self.config(&begun.detail, recovery.cut_off(), Tick::ZERO + doubt_wait),
+            canary: begun.detail.flags.canary.map(|canary| canary.cards),
             quota: Quota::new(settings.limits.quota, window, settings.limits.quota_strict, Tick::ZERO + wait),
             quota_window: window,
             max_skew_ms: settings.gateway.max_skew.map(|skew| skew.as_millis() as i64),
             recovery,
             began: Instant::now(),
+            clock: self.clock,
             progress: &self.progress,
             signals: &self.signals,
         };
@@ -85,7 +86,7 @@ impl Job {
         Ok(done)
     }
 
-    fn config(&self, planned: u64, cut_off: usize, doubt_not_before: Tick) -> Config {
+    fn config(&self, detail: &RunDetail, cut_off: usize, doubt_not_before: Tick) -> Config {
         let (retry, run) = (&self.settings.retry, &self.settings.run);
         Config {
             concurrency: self.settings.limits.concurrency as usize,
@@ -95,7 +96,7 @@ impl Job {
                 backoff_max: retry.backoff_max,
                 schedule: retry.schedule.clone(),
             },
-            budget: retry.budget.of(planned, limits::BUDGET_LEAST),
+            budget: retry.budget.of(detail.planned, limits::BUDGET_LEAST),
             hold: run.hold_on_doubt,
             error_limit: match run.halt_after_errors {
                 None => ErrorLimit::Off,
@@ -106,23 +107,20 @@ impl Job {
             cut_off,
             doubt_not_before,
             deadline: self.deadline(),
+            canary_continues: detail.flags.canary.is_some_and(|canary| canary.continues),
         }
     }
 
     /// No attempt starts later than `finish_by` less a request timeout: the next such instant in the input's zone.
     fn deadline(&self) -> Tick {
-        let Some(time) = self.settings.run.finish_by else { return Tick::NEVER };
-        let now = jiff::Timestamp::now().to_zoned(self.settings.input.timezone.clone());
-        let today = now.date().to_datetime(time).to_zoned(now.time_zone().clone());
-        let next = match today {
-            Ok(today) if today > now => today,
-            _ => match now.date().tomorrow().and_then(|day| day.to_datetime(time).to_zoned(now.time_zone().clone())) {
-                Ok(tomorrow) => tomorrow,
-                Err(_) => return Tick::NEVER,
-            },
-        };
-        let left = next.timestamp().as_millisecond() - now.timestamp().as_millisecond();
-        Tick::ZERO + Duration::from_millis(left as u64).saturating_sub(self.settings.gateway.request_timeout)
+        self.time_left().map_or(Tick::NEVER, |left| Tick::ZERO + left)
+    }
+
+    /// How long attempts may still start; `None`: for ever.
+    pub(super) fn time_left(&self) -> Option<Duration> {
+        let now_ms = self.clock.now_ms();
+        let left = dates::next_ms(self.settings.run.finish_by?, now_ms, &self.settings.input.timezone) - now_ms;
+        Some(Duration::from_millis(left as u64).saturating_sub(self.settings.gateway.request_timeout))
     }
 
     pub(super) fn close(
@@ -137,13 +135,6 @@ impl Job {
         let limits = &self.settings.limits;
         let folder = RunFolder::new(&self.settings.ledger, &begun.run.id);
         let rules = ReadRules::new(&self.settings.input).map_err(Fault::usage)?;
-        let mut warnings = Vec::new();
-        if done.clock_difference_ms.abs() > CLOCK_TOLERANCE_MS {
-            warnings.push(format!(
-                "our clock differs from the gateway's by {} ms: see to the time service",
-                done.clock_difference_ms
-            ));
-        }
         let order = close::Order {
             run: &begun.run,
             detail: &begun.detail,
@@ -158,8 +149,8 @@ impl Job {
                 ..Calls::default()
             },
             durations,
-            warnings,
-            now_ms: wall_ms(),
+            warnings: done.clock_off_ms.map(words::clock_is_off).into_iter().collect(),
+            now_ms: self.clock.now_ms(),
         };
         let manifest = close::close(&order, ledger)?;
         self.forget_old_surveys(ledger)?;

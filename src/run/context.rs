@@ -4,6 +4,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
+use super::clock::RunClock;
 use super::progress::Progress;
 use super::{Fault, Signals};
 use crate::io::job::settings::Settings;
@@ -22,13 +23,22 @@ pub struct Job {
     pub progress: Arc<Progress>,
     /// Signals.
     pub signals: Signals,
+    /// What time it is.
+    pub clock: RunClock,
 }
 
 impl Job {
     /// A job with its settings, from the job file `file`.
     pub fn new(settings: Settings, file: &Path, signals: Signals) -> Result<Job, Fault> {
         let dialect = super::dialect(&settings)?;
-        Ok(Job { settings, file: file.to_owned(), dialect, progress: Arc::default(), signals })
+        Ok(Job {
+            settings,
+            file: file.to_owned(),
+            dialect,
+            progress: Arc::default(),
+            signals,
+            clock: RunClock::start(),
+        })
     }
 
     /// The lease on the ledger: one run at a time.

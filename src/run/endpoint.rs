@@ -25,9 +25,16 @@ pub struct Endpoint {
 
 /// The dialect of a job.
 pub fn dialect(settings: &Settings) -> Result<Arc<dyn Dialect>, Fault> {
-    let entry = wire::entry(&settings.dialect)
-        .ok_or_else(|| Fault::usage(format!("dialect `{}` is not known", settings.dialect)))?;
-    entry.open(&settings.gateway.table, &keys::vault).map(Arc::from).map_err(Fault::usage)
+    entry(settings)?.open(&settings.gateway.table, &keys::vault).map(Arc::from).map_err(Fault::usage)
+}
+
+/// The dialect of a job without its secrets, which whoever proves a run may not have.
+pub fn dialect_unopened(settings: &Settings) -> Result<Arc<dyn Dialect>, Fault> {
+    entry(settings)?.unopened(&settings.gateway.table).map(Arc::from).map_err(Fault::usage)
+}
+
+fn entry(settings: &Settings) -> Result<&'static wire::Entry, Fault> {
+    wire::entry(&settings.dialect).ok_or_else(|| Fault::usage(format!("dialect `{}` is not known", settings.dialect)))
 }
 
 impl Endpoint {

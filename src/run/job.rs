@@ -6,14 +6,15 @@ use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use super::apply;
+use super::arrive::{Arrived, Patience};
 use super::begin::{self, Begun, Reading, Surveyed};
 pub use super::context::Job;
-use super::detail::{Flags, RunDetail};
+use super::detail::{Canary, Flags, RunDetail};
 use super::endpoint::Endpoint;
 use super::inputs::{self, Spool};
 use super::manifest::{Durations, Manifest};
 use super::store::RunFolder;
-use super::{Fault, wall_ms};
+use super::{Fault, guard};
 use crate::io::job::dates::Dates;
 use crate::io::job::settings::{Gateway, Settings};
 use crate::io::ledger::{Ledger, RunRow};
@@ -34,6 +35,24 @@ pub struct Request {
     pub allow_stale: bool,
     /// `--wait`.
     pub wait: Duration,
+    /// `--canary`.
+    pub canary: Option<Canary>,
+    /// `--plan`.
+    pub plan: Option<String>,
+}
+
+impl Request {
+    /// What is recorded of it.
+    pub(super) fn flags(&self) -> Flags {
+        Flags {
+            allow_stale: self.allow_stale,
+            again: self.again,
+            include: Vec::new(),
+            occurred_at_ms: self.occurred_at_ms,
+            canary: self.canary,
+            plan: self.plan.clone(),
+        }
+    }
 }
 
 /// How a command ended.
@@ -64,7 +83,8 @@ impl Job {
         let endpoint = Endpoint::open(&self.settings, &self.dialect)?;
         let mut finished = Finished::default();
         // An interrupted run goes first, before anything is read: its rows in doubt wait for nothing else.
-        let lock = if self.has_interrupted()? {
+        let lock = if let Some(run) = self.interrupted()? {
+            self.guard_agreed(&run, request.plan.as_deref())?;
             let lock = self.lock(request.wait)?;
             finished.interrupted = self.finish_interrupted(&self.asked_for(request))?;
             Some(lock)
@@ -84,29 +104,43 @@ impl Job {
         lock: Option<Lock>,
         finished: &mut Finished,
     ) -> Result<(), Fault> {
-        let started_ms = wall_ms();
-        let mut files = inputs::of_job(&self.settings, request.dates, started_ms)?;
+        let started_ms = self.clock.now_ms();
+        let patience = Patience::new(self.settings.input.wait_for, &self.signals);
+        let lock = lock.filter(|_| self.settings.input.wait_for.is_zero()); // nobody waits for our inputs with us
+        let Arrived { inputs: mut files, controls, .. } =
+            patience.until(|| self.look(request.dates, started_ms)?.ready())?;
         let spool = self.spool(&mut files, started_ms)?;
-        let reading = Reading { inputs: &files, include: None, occurred_at_ms: request.occurred_at_ms, started_ms };
-        let surveyed = begin::survey(self, &reading)?;
+        let reading = Reading {
+            inputs: &files,
+            include: None,
+            occurred_at_ms: request.occurred_at_ms,
+            started_ms,
+            controls: &controls,
+            agreed: request.plan.is_some(),
+        };
+        let surveyed = patience.until(|| begin::survey(self, &reading))?;
         let _lock = lock.map_or_else(|| self.lock(request.wait), Ok)?;
         let mut ledger = Ledger::open(&self.settings.ledger)?;
         if finished.interrupted.is_none() {
             finished.interrupted = self.finish_interrupted(&self.asked_for(request))?; // one that was cut off while we read
+        } else if self.interrupted()?.is_some() {
+            return Err(Fault::storage(
+                "another run of the job was begun and cut off while this one waited for its inputs",
+            )
+            .help("run the job again: it is finished first"));
         }
         if finished.interrupted.as_ref().is_none_or(|manifest| inputs::digest(&manifest.inputs) != surveyed.digest) {
-            let flags = Flags {
-                allow_stale: request.allow_stale,
-                again: request.again,
-                include: Vec::new(),
-                occurred_at_ms: request.occurred_at_ms,
-            };
             let reopened = self.guard_same_inputs(&surveyed, request.again, &ledger)?;
-            if self.settings.run.replay_open {
+            if reopened.is_none()
+                && let Some(compared) = guard::volume(self, &surveyed, &ledger)?
+            {
+                tracing::info!("{compared}");
+            }
+            if self.settings.run.replay_open && request.plan.is_none() {
                 finished.replayed = self.replay_open(endpoint, &mut ledger)?;
             }
             self.tell_open_rows(&ledger)?;
-            let begun = begin::book(self, surveyed, flags, reopened.as_ref(), &mut ledger);
+            let begun = begin::book(self, surveyed, request.flags(), reopened.as_ref(), &mut ledger);
             if begun.as_ref().map_or_else(|fault| fault.exit() == Exit::Storage, |_| true) {
                 spool.keep(); // behind a storage fault nobody knows whether the run is booked
             }
@@ -164,16 +198,31 @@ impl Job {
 
     // ---- steps
 
-    fn has_interrupted(&self) -> Result<bool, Fault> {
+    fn interrupted(&self) -> Result<Option<RunRow>, Fault> {
         if !self.settings.ledger.exists() {
-            return Ok(false);
+            return Ok(None);
         }
-        Ok(Ledger::open_existing(&self.settings.ledger)?.interrupted(&self.settings.name)?.is_some())
+        Ok(Ledger::open_existing(&self.settings.ledger)?.interrupted(&self.settings.name)?)
+    }
+
+    /// `--plan` permits nothing but that plan: an interrupted run is finished under it only where it is its own.
+    fn guard_agreed(&self, run: &RunRow, agreed: Option<&str>) -> Result<(), Fault> {
+        let Some(agreed) = agreed else { return Ok(()) };
+        let detail = RunDetail::of(run)?;
+        if detail.plan == agreed || detail.flags.plan.as_deref() == Some(agreed) {
+            return Ok(());
+        }
+        let job = self.file.display();
+        Err(Fault::input(format!(
+            "run {} was cut off and would be finished first; its plan is {}, and --plan names {agreed}",
+            run.id, detail.plan
+        ))
+        .help(format!("finish it: `passync resume {job}`; then look at the plan again: `passync check {job}`")))
     }
 
     /// The files that a run asks for, as far as they are there: an interrupted run's input may be among them, moved.
     fn asked_for(&self, request: &Request) -> Vec<PathBuf> {
-        let files = inputs::of_job(&self.settings, request.dates, wall_ms()).unwrap_or_default();
+        let files = inputs::of_job(&self.settings, request.dates, self.clock.now_ms()).unwrap_or_default();
         files.into_iter().filter(|input| input.name != STANDARD_INPUT).map(|input| input.path).collect()
     }
 
@@ -223,7 +272,7 @@ impl Job {
         let settings = Settings { gateway, ledger: self.settings.ledger.clone(), ..recorded };
         let dialect = super::dialect(&settings)?;
         let (progress, signals) = (Arc::clone(&self.progress), self.signals.clone());
-        Ok(Job { settings, file: self.file.clone(), dialect, progress, signals })
+        Ok(Job { settings, file: self.file.clone(), dialect, progress, signals, clock: self.clock })
     }
 
     /// The same inputs as those of a closed run: reopened where that one was cut short, refused otherwise.
@@ -267,7 +316,9 @@ impl Job {
         include: &[Outcome],
         occurred_at_ms: Option<i64>,
     ) -> Result<Surveyed, Fault> {
-        let reading = Reading { inputs: files, include: Some(include), occurred_at_ms, started_ms: wall_ms() };
+        let started_ms = self.clock.now_ms();
+        let include = Some(include);
+        let reading = Reading { inputs: files, include, occurred_at_ms, started_ms, controls: &[], agreed: false };
         begin::survey(self, &reading)
     }
 

@@ -36,6 +36,9 @@ pub struct Manifest {
     pub ledger: String,
     /// The inputs in their order.
     pub inputs: Vec<InputFact>,
+    /// The digest of the plan: what `--plan` names.
+    #[serde(default)]
+    pub plan: String,
     /// What became of the rows.
     pub rows: Tally,
     /// What the calls were.

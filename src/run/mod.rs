@@ -10,21 +10,28 @@
 #![expect(clippy::disallowed_methods, reason = "the driver has the clock, the files and the threads of a run")]
 
 mod apply;
+mod arrive;
 mod begin;
 mod carry;
 mod check;
+mod clock;
 mod close;
 mod context;
+mod control;
 mod detail;
 mod endpoint;
 mod fault;
+mod findings;
 mod fold;
+mod guard;
 mod inputs;
 pub mod job;
 pub mod look;
 mod manifest;
 mod meter;
 mod plan;
+mod plan_digest;
+mod plan_rows;
 mod pool;
 mod progress;
 pub mod reconcile;
@@ -37,14 +44,16 @@ mod store;
 mod survey;
 mod words;
 
-pub use apply::wall_ms;
-pub use check::{Checked, Finding};
+pub use check::{Checked, Time, WriteControl};
+pub use clock::wall_ms;
 pub use context::Job;
-pub use detail::{Flags, InputFact, RunDetail};
+pub use detail::{Canary, Flags, InputFact, RunDetail};
 pub use endpoint::{dialect, load_keys};
 pub use fault::Fault;
+pub use findings::{Clash, Difference, Finding};
 pub use job::{Finished, Request};
 pub use manifest::{Calls, Durations, FileFact, Manifest, Sum, Tally};
 pub use progress::{Phase, Progress};
 pub use signals::Signals;
+pub use survey::Columns;
 pub use words::Stopped;

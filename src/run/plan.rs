@@ -11,7 +11,8 @@ use std::collections::{BTreeMap, HashMap};
 use serde::{Deserialize, Serialize};
 
 use super::Fault;
-use super::detail::RunDetail;
+use super::detail::{InputFact, RunDetail};
+use super::plan_digest::{Own, PlanDigester};
 use super::store::{Content, Fate, Origin, PlanRecord, RowFacts, RunFolder, Seals, StoredRow, name_of};
 use super::survey::{Members, Timed, timed_key};
 use crate::core::card::{self, Candidate, CardPast, CardRules, Doubt, Planned};
@@ -30,10 +31,12 @@ pub struct Order<'a> {
     pub ordinal: u32,
     /// The run's name.
     pub run_id: &'a str,
-    /// Per input, the place in time of rows without one.
-    pub occurred_default_ms: &'a [i64],
-    /// Per input, its name.
-    pub sources: &'a [String],
+    /// When it started, which is the time of rows that have none; milliseconds since 1970.
+    pub started_ms: i64,
+    /// The inputs in their order.
+    pub inputs: &'a [InputFact],
+    /// The settings in force.
+    pub settings: &'a serde_json::Value,
     /// Every member met.
     pub members: &'a Members,
     /// Which files have times of their own.
@@ -55,8 +58,21 @@ pub struct Counts {
     pub planned: u64,
     /// Rows that end without a call, by outcome.
     pub ended: BTreeMap<Outcome, u64>,
+    /// Those of them that a newer row of their card may carry: no call each.
+    pub absorbed: u64,
     /// Cards of the rows that may be sent.
     pub cards: u64,
+}
+
+/// A plan on disk.
+#[derive(Clone, Debug)]
+pub struct Plan {
+    /// What was found.
+    pub counts: Counts,
+    /// What its files are known by.
+    pub seals: Seals,
+    /// What `--plan` names.
+    pub digest: Digest,
 }
 
 /// A row on its way through the bill's past.
@@ -69,7 +85,7 @@ struct BillRecord {
 }
 
 /// Decides about every row of the folder; leaves fates and plan, both durable, and says what they are known by.
-pub fn make(order: &Order<'_>, ledger: &Ledger, folder: &RunFolder) -> Result<(Counts, Seals), Fault> {
+pub fn make(order: &Order<'_>, ledger: &Ledger, folder: &RunFolder) -> Result<Plan, Fault> {
     let mut planner = Planner {
         order,
         ledger,
@@ -121,7 +137,7 @@ impl Planner<'_> {
                 return self.end(id, Outcome::Rejected, reject.rule.code(), reject.to_string(), None, None);
             }
         };
-        let source = &self.order.sources[usize::from(row.seat.source)];
+        let source = &self.order.inputs[usize::from(row.seat.source)].name;
         let timed = self.order.timed.get(&timed_key(source, row.origin.as_ref())).copied().unwrap_or_default();
         if delta.occurred_ms.is_none() && timed.is_mixed() {
             let message = format!(
@@ -142,7 +158,7 @@ impl Planner<'_> {
     }
 
     fn own_seat(&self, row: &StoredRow) -> (u32, Seat, i64) {
-        (self.order.ordinal, row.seat, self.order.occurred_default_ms[usize::from(row.seat.source)])
+        (self.order.ordinal, row.seat, self.order.inputs[usize::from(row.seat.source)].occurred_default_ms)
     }
 
     fn candidate(
@@ -292,6 +308,7 @@ impl Planner<'_> {
                 }
                 Planned::Send { lead, rank, drop, cover, absorbed, gates, watched } => {
                     self.counts.planned += 1;
+                    self.counts.absorbed += u64::from(absorbed);
                     self.fates.push((row.id, Fate::Send(facts)))?;
                     self.plan.push(PlanRecord {
                         lead,
@@ -343,21 +360,28 @@ impl Planner<'_> {
 
     // ---- what is left on disk
 
-    fn write(self, folder: &RunFolder) -> Result<(Counts, Seals), Fault> {
+    fn write(self, folder: &RunFolder) -> Result<Plan, Fault> {
+        let Order { ordinal, started_ms, .. } = *self.order;
+        let own = Own { ordinal, started_ms };
+        let mut digester = PlanDigester::new(self.order.inputs, self.order.settings, &self.order.members.0, own);
         let mut fates = FrameWriter::create(&folder.fates())?;
         for (expected, fate) in (0_u64..).zip(self.fates.finish()?) {
             let (id, fate) = fate?;
             assert_eq!(id, expected, "every row has one fate");
+            digester.fate(&fate);
             fates.push(&fate)?;
         }
         let fates = fates.finish()?;
         let mut plan = FrameWriter::create(&folder.plan())?;
         for record in self.plan.finish()? {
-            plan.push(&record?)?;
+            let record = record?;
+            digester.record(&record);
+            plan.push(&record)?;
         }
         let plan = plan.finish()?;
         folder.sync()?;
-        Ok((self.counts, [(name_of(&folder.fates()), fates), (name_of(&folder.plan()), plan)].into()))
+        let seals = [(name_of(&folder.fates()), fates), (name_of(&folder.plan()), plan)].into();
+        Ok(Plan { counts: self.counts, seals, digest: digester.finish() })
     }
 }
 

@@ -14,12 +14,14 @@ pub mod intl_pass;
 pub mod json;
 pub mod marketing_card;
 pub mod pass;
+pub mod personal;
 pub mod reading;
 pub mod retry_after;
 pub mod row;
 pub mod setting;
 
 use std::borrow::Cow;
+use std::fmt;
 
 use crate::model::{Delta, LocalTime, Reading, Reject, Status, Verdict};
 use crypto::{Signer, Verifier};
@@ -73,6 +75,10 @@ pub const CANONICAL: &[&str] = &[
     "ext_info",
 ];
 
+/// The canonical columns that name a person's account, card or code: no message shows one of them whole.
+pub const PERSONAL: &[&str] =
+    &["pass_id", "user_id", "open_id", "card_no", "code_msg", "code_value", "mdcode_info", "verify_code"];
+
 /// A dialect before its settings are known.
 pub struct Entry {
     /// The word in the job file.
@@ -92,9 +98,14 @@ impl Entry {
         (self.build)(&Keys::gateway(table, vault))
     }
 
+    /// Builds the dialect with every secret left where it is: to look at rows with, never to send them.
+    pub fn unopened(&self, table: &toml::Table) -> Result<Box<dyn Dialect>, SettingFault> {
+        (self.build)(&Keys::unopened(table))
+    }
+
     /// Whether the dialect can be built, as far as that shows without opening a secret.
     pub fn check(&self, table: &toml::Table) -> Result<(), SettingFault> {
-        (self.build)(&Keys::unopened(table)).map(drop)
+        self.unopened(table).map(drop)
     }
 }
 
@@ -150,6 +161,11 @@ pub trait Dialect: Send + Sync {
 
     /// The frozen bytes of a revision; `drop` has a bit per member that it leaves out.
     fn body(&self, delta: &Delta, drop: u64) -> Vec<u8>;
+
+    /// Messages to customers that a row's call asks for.
+    fn messages(&self, _delta: &Delta) -> u64 {
+        0
+    }
 
     /// A freshly signed request around `body`. `now_ms`: wall clock, milliseconds since 1970.
     fn request(&self, body: &[u8], now_ms: i64, signer: &Signer) -> Request;
@@ -251,7 +267,7 @@ pub trait RowReader: Send {
 }
 
 /// An HTTP request, before the transport adds its own headers.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, PartialEq, Eq)]
 pub struct Request {
     /// Path and query, percent-encoded.
     pub target: String,
@@ -261,8 +277,17 @@ pub struct Request {
     pub body: Vec<u8>,
 }
 
+/// Signatures, tokens and ids are in it: shown are the path, the names of the headers and how much there is.
+impl fmt::Debug for Request {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let path = self.target.split('?').next().unwrap_or_default();
+        f.debug_struct("Request").field("path", &path).field("headers", &Names(&self.headers)).finish()?;
+        write!(f, " with {} bytes", self.body.len())
+    }
+}
+
 /// An HTTP reply, read whole (the transport caps it).
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, PartialEq, Eq)]
 pub struct Reply {
     /// The HTTP status.
     pub status: u16,
@@ -270,6 +295,22 @@ pub struct Reply {
     pub headers: Vec<(String, String)>,
     /// The bytes of the body.
     pub body: Vec<u8>,
+}
+
+impl fmt::Debug for Reply {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Reply").field("status", &self.status).field("headers", &Names(&self.headers)).finish()?;
+        write!(f, " with {} bytes", self.body.len())
+    }
+}
+
+/// The names of headers.
+struct Names<'a>(&'a [(String, String)]);
+
+impl fmt::Debug for Names<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_list().entries(self.0.iter().map(|(name, _)| name)).finish()
+    }
 }
 
 /// The first header of that (lower-case) name.
@@ -321,4 +362,21 @@ pub struct Answer {
     pub message: String,
     /// Its trace id.
     pub trace_id: String,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::marketing_card::params::Params;
+    use super::*;
+
+    #[test]
+    fn what_is_sent_is_not_shown_by_debug() {
+        let headers = vec![("signature".to_owned(), "canary".to_owned())];
+        let request = Request { target: "/g.do?sign=canary".into(), headers: headers.clone(), body: b"canary".into() };
+        assert_eq!(format!("{request:?}"), r#"Request { path: "/g.do", headers: ["signature"] } with 6 bytes"#);
+        let reply = Reply { status: 200, headers, body: b"canary".into() };
+        assert_eq!(format!("{reply:?}"), r#"Reply { status: 200, headers: ["signature"] } with 6 bytes"#);
+        let params = Params::of_request("/g.do?app_auth_token=canary", b"biz_content=canary").unwrap();
+        assert_eq!(format!("{params:?}"), r#"["app_auth_token", "biz_content"]"#);
+    }
 }

@@ -11,11 +11,14 @@
     reason = "tests are outside the floors, and say what they skip"
 )]
 
+mod clock;
 mod demo;
 mod fixtures;
 mod jobs;
+mod net;
 mod night;
 mod sandbox;
+mod secrets;
 mod simulate;
 mod tidy;
 mod usage;

@@ -213,6 +213,12 @@ impl Ledger {
         self.runs("job = ?1 AND state = 'closed' ORDER BY ordinal DESC LIMIT ?2", params![job, most])
     }
 
+    /// The job's newest closed runs over its own inputs, replays apart; newest first.
+    pub fn closed_nights(&self, job: &str, most: u32) -> Result<Vec<RunRow>, LedgerError> {
+        let condition = "job = ?1 AND kind = 'run' AND state = 'closed' ORDER BY ordinal DESC LIMIT ?2";
+        self.runs(condition, params![job, most])
+    }
+
     /// Makes sure that a fact that identities rest on is what it was, and keeps it when it is new. The error says
     /// both.
     pub fn agree(&mut self, fact: &str, scope: &str, value: &str) -> Result<(), AgreeError> {

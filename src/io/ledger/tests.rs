@@ -8,7 +8,6 @@ use tempfile::TempDir;
 
 use super::*;
 use crate::core::history::Past;
-use crate::io::StorageError;
 use crate::model::{Attempt, Digest, Intent, Outcome, Place, Reading, Record, Seat, Settled, Verdict};
 
 /// Rows of a run, and bills: row `n` is always of bill `n`, and bills of even and odd numbers are of two cards.
@@ -228,7 +227,9 @@ impl Pair {
         let (sender, acks) = channel();
         let writer =
             Writer::start(self.ledger.path(), ordinal, move |done| sender.send(done.unwrap()).unwrap()).unwrap();
-        events.iter().for_each(|event| writer.append(event.record(ordinal)));
+        for event in events {
+            writer.append(event.record(ordinal));
+        }
         drop(writer);
         let acks: Vec<Ack> = acks.iter().flatten().collect();
         let expected = events.iter().filter_map(|event| match event {
@@ -269,8 +270,7 @@ impl Pair {
         }
         bills.sort();
         cards.sort();
-        let ok = |change| Ok::<_, StorageError>(change);
-        self.ledger.fold(ordinal, bills.into_iter().map(ok), cards.into_iter().map(|card| Ok(card))).unwrap();
+        self.ledger.fold(ordinal, bills.into_iter().map(Ok), cards.into_iter().map(Ok)).unwrap();
         self.model.fold(ordinal, pasts, at, replace);
     }
 

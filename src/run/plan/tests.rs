@@ -123,8 +123,17 @@ impl Desk {
             scope: "scope",
             ordinal: 2,
             run_id: "run-2",
-            occurred_default_ms: &[DEFAULT_MS],
-            sources: &["a.csv".to_owned()],
+            started_ms: DEFAULT_MS,
+            inputs: &[InputFact {
+                name: "a.csv".to_owned(),
+                path: String::new(),
+                format: "csv".to_owned(),
+                size: 0,
+                rows: lines.len() as u64,
+                sha256: String::new(),
+                occurred_default_ms: DEFAULT_MS,
+            }],
+            settings: &serde_json::Value::Null,
             members: &self.members,
             timed: &BTreeMap::new(),
             coalesce,
@@ -225,6 +234,7 @@ fn calls(lines: &[Line], plan: &[PlanRecord], concurrency: usize) -> BTreeMap<u8
         cut_off: 0,
         doubt_not_before: Tick::ZERO,
         deadline: Tick::NEVER,
+        canary_continues: false,
     };
     let mut dispatcher = Dispatcher::new(config, Quota::new(1_000_000, Duration::from_secs(1), false, Tick::ZERO));
     let rows = plan.iter().cloned().map(|record| PlanRow {

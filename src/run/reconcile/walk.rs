@@ -383,7 +383,7 @@ struct Teller {
 
 impl Teller {
     fn new(reader: &Reader, order: &Order<'_>) -> Result<Teller, Fault> {
-        let dialect = crate::run::dialect(order.settings)?;
+        let dialect = crate::run::endpoint::dialect_unopened(order.settings)?;
         let layout = Layout::new(reader.header(), &reader.kinds(), &order.settings.input, dialect.as_ref());
         let layout = layout.map_err(Fault::usage)?;
         Ok(Teller { layout, is_replay: !order.manifest.flags.include.is_empty() })

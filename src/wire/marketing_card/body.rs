@@ -96,6 +96,15 @@ fn card_info(delta: &Delta, carried: &[&Field]) -> Object {
     info
 }
 
+/// Entries of `notify_messages`: each is a message to the customer.
+pub fn messages(delta: &Delta) -> u64 {
+    let notices = delta.riders.iter().find(|rider| rider.name == NOTICES).map(|rider| rider.value.text());
+    match notices.as_ref().map(|notices| Json::parse(notices.as_bytes())) {
+        Some(Ok(Json::List(entries))) => entries.len() as u64,
+        _ => 0,
+    }
+}
+
 /// Messages about members that a revision leaves out are left out with them: they would tell of no change.
 fn without_messages_of(notices: &str, gone: impl Fn(&str) -> bool) -> String {
     let json = Json::parse(notices.as_bytes()).expect("it was read before");

@@ -225,6 +225,10 @@ impl Dialect for MarketingCard {
     }
 
     /// `biz_content` as it is sent: in the call's charset, encrypted if it is to be.
+    fn messages(&self, delta: &Delta) -> u64 {
+        body::messages(delta)
+    }
+
     fn body(&self, delta: &Delta, drop: u64) -> Vec<u8> {
         let text = String::from_utf8(body::write(self, delta, drop)).expect("JSON made of text is text");
         let content = self.charset.encode(&text).expect("a row with such a character was rejected");

@@ -13,7 +13,7 @@ use super::{Night, as_csv, deltas, scripted};
 impl Night {
     /// The JSON that a command prints.
     #[track_caller]
-    fn json(&self, exit: i32, args: &[&str]) -> Value {
+    pub fn json(&self, exit: i32, args: &[&str]) -> Value {
         let (code, output) = self.passync(&[args, &["--json"]].concat());
         let said = String::from_utf8_lossy(&output.stderr);
         assert_eq!(code, exit, "passync {args:?} said:\n{said}");
@@ -110,7 +110,7 @@ fn open_rows_are_listed_with_the_command_that_closes_them() {
 fn the_ledger_shows_all_it_knows_and_takes_an_answer() {
     let (night, bill) = night_in_doubt();
     let at = ["--state", "state"];
-    let show = |exit: i32, key: &str| night.json(exit, &[&["ledger", "show", key], &at[..]].concat());
+    let show = |exit: i32, key: &str| night.json(exit, &[&["ledger", "show", key, "--log-pii"], &at[..]].concat());
     let shown = show(0, &bill)["bills"][0].clone();
     assert_eq!(shown["state"], "open, possibly applied");
     assert_eq!(shown["place"]["at"], "in.csv:17");

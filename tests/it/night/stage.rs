@@ -251,6 +251,13 @@ pub fn as_csv(rows: &[Delta]) -> String {
     text
 }
 
+/// The setting under which no attempt starts later than so many seconds from now, in UTC: it leaves a request timeout.
+pub fn finish_by_in(seconds: i64) -> String {
+    const REQUEST_TIMEOUT_S: i64 = 2; // the stage's
+    let now = jiff::Timestamp::now().to_zoned(jiff::tz::TimeZone::UTC);
+    (&now + jiff::Span::new().seconds(seconds + REQUEST_TIMEOUT_S)).strftime("run.finish_by=%H:%M:%S").to_string()
+}
+
 /// A gateway that does this to these bills or cards, every time.
 pub fn scripted(script: &[(&str, &str)]) -> Config {
     let script = script.iter().map(|(key, fault)| ((*key).to_owned(), fault.parse::<Fault>().unwrap())).collect();

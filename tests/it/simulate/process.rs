@@ -4,7 +4,8 @@ use std::collections::{HashMap, VecDeque};
 use std::rc::Rc;
 use std::time::Duration;
 
-use passync::core::dispatcher::{Action, Config, Dispatcher, Event, Recovered, Settlement};
+use passync::core::canary::{PlanEnd, Turns};
+use passync::core::dispatcher::{Action, Config, Dispatcher, Event, PlanRow, Recovered, Settlement};
 use passync::core::halt::Stop;
 use passync::core::quota::{Predecessor, Quota};
 use passync::core::skew::Skew;
@@ -91,6 +92,7 @@ pub struct Process<'a> {
     death: Death,
     /// The next line of the plan to be read.
     read: usize,
+    turns: Turns,
     polls: u32,
 }
 
@@ -113,6 +115,7 @@ impl<'a> Process<'a> {
             cut_off: recovered.values().filter(|row| row.settled.is_none()).count(),
             doubt_not_before: if has_doubt { Tick::ZERO + world.timeout } else { Tick::ZERO },
             deadline: settings.deadline.map_or(Tick::NEVER, |after| Tick::ZERO + after),
+            canary_continues: settings.canary.is_some_and(|(_, continues)| continues),
         };
         let quota = Quota::new(world.quota, world.window, world.strict, Tick::ZERO + wait);
         let (skew, began_ms) = (Skew::new(world.clocks.max_skew_ms), world.clocks.ours_ms(began));
@@ -144,6 +147,7 @@ impl<'a> Process<'a> {
             wide_commits: 0,
             death,
             read: 0,
+            turns: Turns::new(run.settings.canary.map(|(cards, _)| cards)),
             polls: 0,
             run,
         }
@@ -249,25 +253,30 @@ impl<'a> Process<'a> {
     fn read(&mut self) {
         let recovered = recover(self.run.since_plan());
         let end = (self.read + self.run.settings.chunk).min(self.run.survey.plan.len());
-        let rows = self.run.survey.plan[self.read..end].iter().map(|planning| {
-            let mut row = planning.row.clone();
-            row.recovered = recovered.get(&row.id).copied();
-            let coverage = &mut self.stage.auditor.coverage;
-            match &row.recovered {
-                Some(Recovered { settled: Some(_), .. }) if row.absorbed => {
-                    coverage.hit("an end taken over of an absorbed row");
-                }
-                Some(Recovered { settled: Some(_), .. }) => coverage.hit("an end taken over"),
-                Some(_) => coverage.hit("a row taken up"),
-                None => {}
+        let mut rows = Vec::new();
+        for planning in &self.run.survey.plan[self.read..end] {
+            if self.turns.takes(planning.row.card) {
+                let row = PlanRow { recovered: recovered.get(&planning.row.id).copied(), ..planning.row.clone() };
+                let case = match &row.recovered {
+                    Some(Recovered { settled: Some(_), .. }) if row.absorbed => "an end taken over of an absorbed row",
+                    Some(Recovered { settled: Some(_), .. }) => "an end taken over",
+                    Some(_) => "a row taken up",
+                    None => "a row begun",
+                };
+                self.stage.auditor.coverage.hit(case);
+                rows.push(row);
             }
-            row
-        });
-        let rows = rows.collect();
+        }
         self.read = end;
         self.handle(Event::Rows(rows));
         if self.read == self.run.survey.plan.len() {
-            self.handle(Event::EndOfPlan);
+            match self.turns.end() {
+                PlanEnd::OfAll => self.handle(Event::EndOfPlan),
+                PlanEnd::OfCanary => {
+                    self.read = 0;
+                    self.handle(Event::EndOfCanary);
+                }
+            }
         }
     }
 
