@@ -328,7 +328,7 @@ pub fn warnings(surveyed: &Surveyed, flags: &Flags) -> Vec<String> {
 /// Interrupted runs of other jobs on the ledger: what they know is folded in before we look anything up. Their
 /// plans are stale from then on, and they are planned anew when they are resumed.
 fn fold_others(job: &Job, ledger: &mut Ledger) -> Result<(), Fault> {
-    for other in ledger.interrupted_others(&job.settings.name)? {
+    for other in ledger.interrupted_others(&job.settings.name)?.into_iter().filter(|other| !other.is_folded()) {
         let folder = RunFolder::new(&job.settings.ledger, &other.id);
         let detail = RunDetail::of(&other)?;
         if !folder.is_whole(&detail.seals)? {
@@ -376,14 +376,16 @@ pub fn book_again(
     };
     let mut surveyed = survey(job, &reading)?;
     surveyed.facts.clone_from(&detail.inputs); // the places in time that were given first are kept
-    let mut folder = RunFolder::new(&job.settings.ledger, &run.id);
-    if !folder.is_whole(&detail.seals)? {
-        tracing::warn!(run = run.id, "its survey is damaged or gone: it is made again from the inputs");
-        folder = surveyed.folder();
-        // The same rows against the same ledger: the plan that is missing.
-        make_plan(job, &surveyed, &detail.flags, &Name::of(&surveyed, Some(run), ledger)?, ledger, &folder)?;
+    if !run.is_folded() {
+        let mut folder = RunFolder::new(&job.settings.ledger, &run.id);
+        if !folder.is_whole(&detail.seals)? {
+            tracing::warn!(run = run.id, "its survey is damaged or gone: it is made again from the inputs");
+            folder = surveyed.folder();
+            // The same rows against the same ledger: the plan that is missing.
+            make_plan(job, &surveyed, &detail.flags, &Name::of(&surveyed, Some(run), ledger)?, ledger, &folder)?;
+        }
+        fold_partly(run, detail, &folder, job.clock.now_ms(), ledger)?;
     }
-    fold_partly(run, detail, &folder, job.clock.now_ms(), ledger)?;
     book(job, surveyed, detail.flags.clone(), Some(run), ledger)
 }
 

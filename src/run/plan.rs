@@ -259,16 +259,12 @@ impl Planner<'_> {
         {
             candidate.place = bill.place; // given when the ledger first saw the row, and kept
         }
-        let facts = |doubt| RowFacts {
-            bill: candidate.bill,
-            card: candidate.card,
-            content: candidate.content,
-            place: candidate.place,
-            doubt,
-        };
         match (again, past) {
             (_, Some(bill)) if same && bill.last_run == self.order.ordinal && !bill.past.is_open() => {
-                self.fates.push((id, Fate::Keep(facts(bill.doubt))))?;
+                let Again::End(outcome, code) = history::again(bill.past, true, false) else {
+                    unreachable!("what is not open ends without a call")
+                };
+                self.fates.push((id, Fate::Keep { outcome, code: code.to_owned() }))?;
             }
             (Again::End(outcome, code), Some(bill)) => {
                 let message =
@@ -457,3 +453,6 @@ impl Origins {
         Ok(found.map(|(run, source, default_ms)| (run, Seat { source, line: origin.line }, default_ms)))
     }
 }
+
+#[cfg(test)]
+mod tests;

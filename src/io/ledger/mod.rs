@@ -261,3 +261,6 @@ fn durable<T>(subject: &str, act: &str, work: impl FnOnce() -> rusqlite::Result<
     };
     fault::around_as(told, subject, act, work)
 }
+
+#[cfg(test)]
+mod tests;

@@ -136,8 +136,8 @@ impl Ledger {
 /// Which part of a run's records is asked for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Part {
-    /// Everything that the run learnt.
-    Whole,
+    /// What its present plan was made with.
+    BeforePlan,
     /// What its present plan does not know of: what came after it was made.
     SincePlan,
 }
@@ -175,12 +175,15 @@ impl Ledger {
         mut each: impl FnMut(Record) -> Result<(), E>,
     ) -> Result<(), E> {
         let fault = |error| self.fault("read the journal", error);
-        let from = if part == Part::Whole { "first_seq" } else { "journal_from" };
+        let (from, to) = match part {
+            Part::BeforePlan => ("first_seq", "journal_from - 1"),
+            Part::SincePlan => ("journal_from", "9223372036854775807"),
+        };
         let mut statement = self
             .db
             .prepare(&format!(
-                "SELECT row, settled, data FROM journal WHERE run = ?1 \
-                 AND seq >= (SELECT {from} FROM runs WHERE ordinal = ?1) ORDER BY seq"
+                "SELECT row, settled, data FROM journal WHERE run = ?1 AND seq BETWEEN \
+                 (SELECT {from} FROM runs WHERE ordinal = ?1) AND (SELECT {to} FROM runs WHERE ordinal = ?1) ORDER BY seq"
             ))
             .map_err(fault)?;
         let mut rows = statement.query([run]).map_err(fault)?;
