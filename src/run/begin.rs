@@ -264,6 +264,7 @@ fn make_plan(
         inputs: &surveyed.facts,
         settings: &job.settings.in_force,
         members: &surveyed.found.members,
+        suspects: &surveyed.found.suspects,
         timed: &surveyed.found.timed,
         coalesce: job.settings.run.coalesce,
         coalesce_bills: job.settings.run.coalesce_bills,
@@ -304,6 +305,11 @@ fn detail(job: &Job, surveyed: &Surveyed, flags: Flags, plan: &Plan, id: &str, a
 /// What a person should know of the inputs.
 pub fn warnings(surveyed: &Surveyed, flags: &Flags) -> Vec<String> {
     let mut warnings = surveyed.judged.warnings.clone();
+    for name in &surveyed.found.open_ended {
+        warnings.push(format!(
+            "{name} does not end its last line: if its writer does, it was cut off, and its last value may be too"
+        ));
+    }
     if surveyed.found.folded > 0 {
         warnings.push(format!(
             "{} rows have an `occurred_at` that the clocks showed twice, when summer time ended; the earlier instant was taken: \

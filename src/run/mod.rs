@@ -23,6 +23,7 @@ mod endpoint;
 mod fault;
 mod findings;
 mod fold;
+mod gate;
 mod guard;
 mod inputs;
 pub mod job;

@@ -12,6 +12,7 @@ use serde::{Deserialize, Serialize};
 
 use super::Fault;
 use super::detail::{InputFact, RunDetail};
+use super::gate::Suspects;
 use super::plan_digest::{Own, PlanDigester};
 use super::store::{Content, Fate, Origin, PlanRecord, RowFacts, RunFolder, Seals, StoredRow, name_of};
 use super::survey::{Members, Timed, timed_key};
@@ -42,6 +43,8 @@ pub struct Order<'a> {
     pub settings: &'a serde_json::Value,
     /// Every member met.
     pub members: &'a Members,
+    /// Per input, what does not fit its columns.
+    pub suspects: &'a [Suspects],
     /// Which files have times of their own.
     pub timed: &'a BTreeMap<String, Timed>,
     /// Whether newer rows absorb older ones ...
@@ -150,6 +153,9 @@ impl Planner<'_> {
                 return self.end(id, Outcome::Rejected, reject.rule.code(), reject.to_string(), None, None);
             }
         };
+        if let Some(reject) = self.order.suspects[usize::from(row.seat.source)].reject(row) {
+            return self.end(id, Outcome::Rejected, reject.rule.code(), reject.to_string(), None, None);
+        }
         let source = &self.order.inputs[usize::from(row.seat.source)].name;
         let timed = self.order.timed.get(&timed_key(source, row.origin.as_ref())).copied().unwrap_or_default();
         if delta.occurred_ms.is_none() && timed.is_mixed() {
