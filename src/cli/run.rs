@@ -4,7 +4,9 @@ use clap::Args;
 
 use super::ending::{self, Ending};
 use super::job::{InputArgs, JobArgs, SendArgs, request};
+use super::timings::Spent;
 use super::{CliError, Screen};
+use crate::io::cpu;
 use crate::model::Exit;
 
 /// The main job: read, check, send, and write an outcome for every row
@@ -25,6 +27,9 @@ pub struct Run {
     /// Run inputs again that a closed run has read; the ledger decides row by row
     #[arg(long)]
     again: bool,
+    /// Print what processor time went into, stage by stage
+    #[arg(long)]
+    timings: bool,
     /// Print the summary as JSON
     #[arg(long)]
     json: bool,
@@ -35,7 +40,10 @@ impl Run {
         let opened = self.job.open(&self.input.inputs, self.send.out.as_ref())?;
         let mut request = request(&self.send, Some((&self.input, &opened.job.settings)))?;
         request.again = self.again;
+        let before = cpu::of_process();
         let finished = ending::watch(screen, &opened.job, |job| job.run(&request))?;
-        Ending { args: &self.job, opened: &opened, out: self.send.out.as_ref() }.show(screen, &finished, self.json)
+        let timings = self.timings.then(|| Spent::of(&opened.job.progress, cpu::of_process().saturating_sub(before)));
+        let out = self.send.out.as_ref();
+        Ending { args: &self.job, opened: &opened, out, timings }.show(screen, &finished, self.json)
     }
 }

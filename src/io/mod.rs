@@ -3,6 +3,7 @@
 
 pub mod atomic;
 pub mod boot;
+pub mod cpu;
 pub mod disk;
 pub mod failures;
 pub mod fault;

@@ -1,4 +1,7 @@
 //! Sorting more than fits in memory: sorted runs in temporary files, merged.
+//!
+//! Runs are merged level by level, each with as many of its own size, so that a record is written once a level and there
+//! are two levels up to a hundred million records.
 
 use std::cmp::Reverse;
 use std::collections::BinaryHeap;
@@ -16,18 +19,19 @@ pub struct Sorter<T> {
     folder: PathBuf,
     run_records: usize,
     pending: Vec<T>,
-    runs: Vec<FrameReader<T>>,
+    /// By level: runs of about the same size.
+    runs: Vec<Vec<FrameReader<T>>>,
 }
 
 impl<T: Ord + Serialize + DeserializeOwned> Sorter<T> {
-    /// Records in memory: about 16 MiB of the survey's records.
-    const RUN_RECORDS: usize = 100_000;
-    /// Runs merged at once: each holds a 64 KiB buffer and a file descriptor.
+    /// Bytes of records in memory, beside the texts that they hold. A survey has four sorters at work at once.
+    const RUN_BYTES: usize = 4 << 20;
+    /// Runs merged at once: each holds a buffer of 64 KiB and a file descriptor.
     const FAN_IN: usize = 64;
 
     /// A sorter whose temporary files lie in `folder`.
     pub fn new(folder: &Path) -> Self {
-        Self::with_run(folder, Self::RUN_RECORDS)
+        Self::with_run(folder, Self::RUN_BYTES / size_of::<T>())
     }
 
     fn with_run(folder: &Path, run_records: usize) -> Self {
@@ -46,16 +50,22 @@ impl<T: Ord + Serialize + DeserializeOwned> Sorter<T> {
     /// The records in order.
     pub fn finish(mut self) -> Result<Sorted<T>, StorageError> {
         self.pending.sort_unstable();
-        Sorted::new(self.runs, self.pending)
+        Sorted::new(self.runs.into_iter().flatten().collect(), self.pending)
     }
 
     fn spill(&mut self) -> Result<(), StorageError> {
         self.pending.sort_unstable();
-        let run = write_run(&self.folder, self.pending.drain(..).map(Ok))?;
-        self.runs.push(run);
-        if self.runs.len() == Self::FAN_IN {
-            let merged = Sorted::new(std::mem::take(&mut self.runs), Vec::new())?;
-            self.runs.push(write_run(&self.folder, merged)?);
+        let mut run = write_run(&self.folder, self.pending.drain(..).map(Ok))?;
+        for level in 0.. {
+            if self.runs.len() == level {
+                self.runs.push(Vec::new());
+            }
+            self.runs[level].push(run);
+            if self.runs[level].len() < Self::FAN_IN {
+                break;
+            }
+            let merged = Sorted::new(std::mem::take(&mut self.runs[level]), Vec::new())?;
+            run = write_run(&self.folder, merged)?;
         }
         Ok(())
     }

@@ -35,6 +35,7 @@ mod signals;
 mod space;
 mod store;
 mod survey;
+mod timings;
 mod words;
 
 pub use apply::wall_ms;
@@ -47,4 +48,5 @@ pub use job::{Finished, Request};
 pub use manifest::{Calls, Durations, FileFact, Manifest, Sum, Tally};
 pub use progress::{Phase, Progress};
 pub use signals::Signals;
+pub use timings::{Stage, Timings};
 pub use words::Stopped;
