@@ -5,6 +5,7 @@
 
 use std::cmp::Reverse;
 use std::collections::BinaryHeap;
+use std::collections::binary_heap::PeekMut;
 use std::io::{Seek, SeekFrom};
 use std::path::{Path, PathBuf};
 
@@ -96,18 +97,22 @@ impl<T: Ord + DeserializeOwned> Sorted<T> {
     fn new(runs: Vec<FrameReader<T>>, last: Vec<T>) -> Result<Self, StorageError> {
         let mut sorted = Sorted { heads: BinaryHeap::with_capacity(runs.len() + 1), runs, last: last.into_iter() };
         for run in 0..=sorted.runs.len() {
-            sorted.refill(run)?;
+            let head = next_of(&mut sorted.runs, &mut sorted.last, run)?;
+            sorted.heads.extend(head.map(|record| Reverse((record, run))));
         }
         Ok(sorted)
     }
+}
 
-    fn refill(&mut self, run: usize) -> Result<(), StorageError> {
-        let head = match self.runs.get_mut(run) {
-            Some(reader) => reader.next().transpose()?,
-            None => self.last.next(),
-        };
-        self.heads.extend(head.map(|record| Reverse((record, run))));
-        Ok(())
+/// The next record of a run; the last run is the one in memory.
+fn next_of<T: DeserializeOwned>(
+    runs: &mut [FrameReader<T>],
+    last: &mut std::vec::IntoIter<T>,
+    run: usize,
+) -> Result<Option<T>, StorageError> {
+    match runs.get_mut(run) {
+        Some(reader) => reader.next().transpose(),
+        None => Ok(last.next()),
     }
 }
 
@@ -115,8 +120,15 @@ impl<T: Ord + DeserializeOwned> Iterator for Sorted<T> {
     type Item = Result<T, StorageError>;
 
     fn next(&mut self) -> Option<Self::Item> {
-        let Reverse((record, run)) = self.heads.pop()?;
-        Some(self.refill(run).map(|()| record))
+        let mut head = self.heads.peek_mut()?;
+        let Reverse((record, run)) = &mut *head;
+        Some(match next_of(&mut self.runs, &mut self.last, *run) {
+            // Records are large: putting the next one in place of this one moves them half as often as taking this one
+            // out and the next one in.
+            Ok(Some(next)) => Ok(std::mem::replace(record, next)),
+            Ok(None) => Ok(PeekMut::pop(head).0.0),
+            Err(error) => Err(error),
+        })
     }
 }
 

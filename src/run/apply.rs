@@ -105,7 +105,7 @@ pub async fn apply(order: Order<'_>) -> Result<Done, Fault> {
     let mut spent = Duration::ZERO;
     let writer = Writer::start(order.ledger.path(), order.run, move |acknowledged| {
         let before = std::mem::replace(&mut spent, cpu::of_thread());
-        timings.add(Stage::Ledger, spent - before);
+        timings.add(Stage::Ledger, spent.saturating_sub(before));
         let _ = acks.send(Note::Acks(acknowledged)); // the loop has ended: nobody waits for it
     })?;
     let products = notes.clone();

@@ -149,7 +149,7 @@ async fn connection(stream: TcpStream, state: Rc<RefCell<State>>) {
             return;
         }
         let mut state = state.borrow_mut();
-        let took = state.began.elapsed() - arrived;
+        let took = state.began.elapsed().saturating_sub(arrived);
         state.calls.push((arrived.as_micros() as u64, took.as_micros() as u32));
     }
 }

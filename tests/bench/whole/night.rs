@@ -28,7 +28,7 @@ pub struct Shape {
 impl Shape {
     /// 128 in flight, and a quota that never says no.
     pub const FAST: Shape =
-        Shape { concurrency: 128, quota: "1000000/1s", mode: "paced", delay: Duration::from_millis(5), more: "" };
+        Shape { concurrency: 128, quota: "100000/1s", mode: "paced", delay: Duration::from_millis(5), more: "" };
 }
 
 /// A folder of a night.
