@@ -4,7 +4,7 @@
 use std::path::PathBuf;
 use std::time::Duration;
 
-use reqwest::{Client, redirect};
+use reqwest::{Client, Url, redirect};
 
 use crate::model::{Reading, Verdict};
 use crate::wire::{Reply, Request};
@@ -14,7 +14,7 @@ use crate::wire::{Reply, Request};
 pub struct GatewayConfig {
     /// Scheme, host and port.
     pub url: String,
-    /// How long a connection may take.
+    /// How long a connection may take; less than the exchange in any case.
     pub connect_timeout: Duration,
     /// How long an exchange may take.
     pub request_timeout: Duration,
@@ -30,7 +30,7 @@ pub struct GatewayConfig {
 #[derive(Clone)]
 pub struct Gateway {
     client: Client,
-    url: String,
+    url: Url,
     request_timeout: Duration,
 }
 
@@ -40,16 +40,20 @@ const REPLY_MAX: usize = 64 << 10;
 /// Connections idle for longer are closed by us: a server that closes first, under a request, leaves a doubt.
 const IDLE: Duration = Duration::from_secs(4);
 
+/// The most of an exchange's time that its connection may take. Were all of it spent on connecting, the exchange would
+/// end as a timeout, which is a doubt; a connection that did not come about in its own time is none.
+const CONNECTING: f64 = 0.9;
+
 impl Gateway {
     /// Sets the client up; nothing is sent. The error says what is wrong with the settings.
     pub fn new(config: &GatewayConfig) -> Result<Gateway, String> {
         let mut builder = Client::builder()
             .http1_only()
             .redirect(redirect::Policy::none())
-            .retry(reqwest::retry::never())
+            .retry(reqwest::retry::never()) // what its pool does by itself below that is told with `exchange`
             .referer(false)
             .tcp_nodelay(true)
-            .connect_timeout(config.connect_timeout)
+            .connect_timeout(config.connect_timeout.min(config.request_timeout.mul_f64(CONNECTING)))
             .timeout(config.request_timeout)
             .pool_idle_timeout(IDLE)
             .pool_max_idle_per_host(config.concurrency)
@@ -69,13 +73,25 @@ impl Gateway {
             builder = roots.into_iter().fold(builder, reqwest::ClientBuilder::add_root_certificate);
         }
         let client = builder.build().map_err(|error| format!("gateway: {}", causes(&error)))?;
-        let url = config.url.trim_end_matches('/').to_owned();
+        let url = Url::parse(&config.url).map_err(|error| format!("gateway.url {}: {error}", config.url))?;
         Ok(Gateway { client, url, request_timeout: config.request_timeout })
     }
 
+    /// The host was parsed once: with it every call would cost twice as much as with its path alone.
+    fn url_of(&self, target: &str) -> Url {
+        let (path, query) = target.split_once('?').map_or((target, None), |(path, query)| (path, Some(query)));
+        let mut url = self.url.clone();
+        url.set_path(path);
+        url.set_query(query);
+        url
+    }
+
     /// One exchange. When it returns, the reply was read or the connection is closed.
+    ///
+    /// A pooled connection that turns out to be closed before a byte of the request was written to it is replaced by a
+    /// new one below us (hyper-util, `retry_canceled_requests`); once a byte may have left, nothing is tried again.
     pub async fn exchange(&self, request: Request) -> Result<Reply, Reading> {
-        let mut builder = self.client.post(format!("{}{}", self.url, request.target)).body(request.body);
+        let mut builder = self.client.post(self.url_of(&request.target)).body(request.body);
         for (name, value) in request.headers {
             builder = builder.header(name, value);
         }

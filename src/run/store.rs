@@ -74,8 +74,13 @@ pub enum Fate {
         /// What the ledger has to learn of it, if anything.
         facts: Option<RowFacts>,
     },
-    /// An earlier part of this run settled it.
-    Keep(RowFacts),
+    /// An earlier part of this run settled it, or a person did since.
+    Keep {
+        /// How, where that part has no record of it.
+        outcome: Outcome,
+        /// The rule, likewise.
+        code: String,
+    },
 }
 
 /// What the ledger needs to know of a row.

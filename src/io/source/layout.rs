@@ -8,7 +8,7 @@ use std::fmt;
 
 use super::{Cells, Kind, TailColumn};
 use crate::io::job::settings;
-use crate::wire::{self, CANONICAL, Dialect};
+use crate::wire::{self, Columns, Dialect};
 
 /// How the columns of one file become canonical ones.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -277,7 +277,7 @@ impl Draft<'_> {
     }
 
     fn check_required(&mut self, columns: &[String]) {
-        for name in self.dialect.columns() {
+        for name in self.dialect.columns().iter() {
             let is_required = self.dialect.column(name).is_some_and(|known| known.required);
             // A column whose mapping leads nowhere is told already.
             let is_mapped = self.settings.columns.iter().any(|(canonical, _)| canonical == name);
@@ -294,7 +294,10 @@ impl Draft<'_> {
         let dialect = self.dialect.name();
         match near_miss(name, self.dialect.columns()) {
             Some(near) => format!("{dialect} has no such column; did you mean `{near}`?"),
-            None => format!("{dialect} has no such column; it has {}", self.dialect.columns().join(", ")),
+            None => format!(
+                "{dialect} has no such column; it has {}",
+                self.dialect.columns().iter().collect::<Vec<_>>().join(", ")
+            ),
         }
     }
 }
@@ -314,15 +317,15 @@ fn found(header: &[String], wanted: &str) -> String {
 
 /// Whether a name is canonical in some dialect.
 fn is_canonical(name: &str) -> bool {
-    CANONICAL.iter().any(|canonical| match canonical.split_once('<') {
+    wire::canonical().any(|canonical| match canonical.split_once('<') {
         Some((head, _)) => name.len() > head.len() && name.starts_with(head),
-        None => *canonical == name,
+        None => canonical == name,
     })
 }
 
 /// The canonical name that `name` misses by at most two edits, by case or by separators.
-fn near_miss(name: &str, columns: &[&'static str]) -> Option<&'static str> {
-    columns.iter().copied().find(|canonical| match canonical.split_once(".<") {
+fn near_miss(name: &str, columns: Columns) -> Option<&'static str> {
+    columns.iter().find(|canonical| match canonical.split_once(".<") {
         Some((head, _)) => misses_pattern(name, head),
         None => folded(name) == folded(canonical) || strsim::osa_distance(name, canonical) <= EDITS_MAX,
     })

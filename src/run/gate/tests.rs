@@ -418,9 +418,17 @@ impl Stage {
     fn sent(&self, bytes: &[u8]) -> Result<Vec<String>, String> {
         std::fs::write(self.input(), bytes).unwrap();
         let files = inputs::of_job(&self.job.settings, None, 0).map_err(|fault| fault.to_string())?;
-        let reading = Reading { inputs: &files, include: None, occurred_at_ms: None, started_ms: 0 };
+        let reading = Reading {
+            inputs: &files,
+            include: None,
+            occurred_at_ms: None,
+            started_ms: 0,
+            controls: &[],
+            agreed: false,
+        };
         let surveyed = begin::survey(&self.job, &reading).map_err(|fault| fault.to_string())?;
-        begin::rehearse(&self.job, &surveyed, &Flags::default(), &self.ledger).map_err(|fault| fault.to_string())?;
+        begin::rehearse(&self.job, &surveyed, &Flags::default(), None, &self.ledger)
+            .map_err(|fault| fault.to_string())?;
         let mut sent = Vec::new();
         for item in rows_and_fates(&surveyed.folder()).unwrap() {
             if let (_, row, Fate::Send(_)) = item.unwrap()
