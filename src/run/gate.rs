@@ -180,8 +180,7 @@ impl Suspects {
 
 /// A value as a reject may show it: whose it is, is nobody's business.
 fn shown(canonical: &str, text: &str) -> String {
-    let is_common = row::common_column(canonical).is_some();
-    if is_common || wire::is_prose(canonical) { text.to_owned() } else { row::masked(text) }
+    if wire::PERSONAL.contains(&canonical) { row::masked(text) } else { text.to_owned() }
 }
 
 fn reject(canonical: &str, shown: &str, flaw: Flaw) -> Reject {

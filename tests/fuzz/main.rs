@@ -17,6 +17,7 @@
 //! |---|---|---|
 //! | `csv` | `io::source`, CSV, plain and compressed | lines rise; a failure file reads back the same cells |
 //! | `parquet` | `io::source`, Parquet | an error is a refusal that names the file |
+//! | `control` | `io::control` | what is stated can be compared |
 //! | `job` | `io::job` | a job that loads loads again from what its manifest records |
 //! | `reply` | every dialect's `reply` | no mutation of a signed "no" is believed to be a yes |
 //! | `call` | every dialect's `read_call` | no mutation of a signed call is believed with another body |
@@ -28,6 +29,7 @@
     reason = "tests are outside the floors, and say what they skip"
 )]
 
+mod control;
 mod harness;
 mod job;
 mod sources;

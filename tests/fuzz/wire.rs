@@ -49,6 +49,7 @@ fn reply() {
     let now_ms = 1_767_312_000_000;
     let mut corpus = Vec::new();
     for dialect in &dialects {
+        let asked = dialect.request(b"{}", now_ms, &platform);
         for entry in DIALECTS.iter().filter(|entry| entry.name == dialect.name()) {
             for code in entry.codes.iter().filter(|code| code.verdict != Verdict::Applied) {
                 let answer = Answer {
@@ -57,7 +58,7 @@ fn reply() {
                     message: "no { \"sign\" } \\/ 金".to_owned(),
                     trace_id: "t1".to_owned(),
                 };
-                corpus.push(written(&dialect.write_reply(&answer, now_ms, Some(&platform))));
+                corpus.push(written(&dialect.write_reply(&asked, &answer, now_ms, Some(&platform))));
             }
         }
     }
