@@ -29,10 +29,11 @@ const LOST_MAX: u16 = 4;
 /// Random digits lose a nought in one id of ten. Where more than this share are short, that is their nature.
 const LOST_SHARE: f64 = 0.3;
 
-/// From so many distinct ids on, of such a length, with such a share of one shape, the shape is the column's form ...
-const FORM_FROM: usize = 50;
-const FORM_CHARS: u16 = 12;
-const FORM_SHARE: f64 = 0.98;
+/// From so many distinct ids on, of such a length, with such a share of one length, that is the column's form. Of the
+/// numbers from 1 on, never more than 91 in a hundred have one length.
+const FORM_FROM: usize = 20;
+const FORM_CHARS: u16 = 8;
+const FORM_SHARE: f64 = 0.95;
 
 /// ln(10^5): one honest column in a hundred thousand is refused by chance.
 const SURPRISE_MAX: f64 = 11.5;
@@ -370,6 +371,8 @@ mod tests {
             count(|at| at.to_string(), 0..2000),
             count(|at| at.to_string(), 9_950..10_050),
             count(|at| format!("b{at}"), 0..1500),
+            count(|at| format!("card-2026-{at}"), 0..100),
+            count(|at| format!("2026010200000{at}"), 0..1000),
             count(|at| format!("{at:08}"), 0..1500),
             count(|at| format!("2026010200000000000{at:08}"), 0..500),
             count(|at| format!("202601020000000000{at}"), 0..1500),
