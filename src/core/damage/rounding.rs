@@ -54,11 +54,6 @@ fn bits(digits: &str) -> Option<(u128, u32)> {
     Some((number, u128::BITS - number.leading_zeros()))
 }
 
-/// How many noughts end the digits, where they are so many that nature hardly makes them.
-pub(super) fn noughts_of(digits: &str) -> Option<usize> {
-    is_rounded(digits).then(|| digits.len() - digits.trim_end_matches('0').len())
-}
-
 /// Rarer marks than this are no accident: an honest file of a million ids has one at most.
 pub(super) const ACCIDENT: f64 = 1.1e-6;
 
