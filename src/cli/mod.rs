@@ -20,6 +20,7 @@ mod resume;
 mod run;
 mod sandbox;
 mod screen;
+mod setup;
 mod summary;
 mod wire;
 
@@ -101,6 +102,11 @@ enum Command {
     Sandbox(sandbox::Sandbox),
     Keys(keys::Keys),
     Wire(wire::Wire),
+    Init(setup::Init),
+    Doctor(setup::Doctor),
+    Schema(setup::Schema),
+    Completions(setup::Completions),
+    Man(setup::Man),
 }
 
 impl Cli {
@@ -127,6 +133,11 @@ impl Cli {
             Command::Sandbox(command) => command.execute(screen),
             Command::Keys(command) => command.execute(screen),
             Command::Wire(command) => command.execute(screen),
+            Command::Init(command) => command.execute(screen),
+            Command::Doctor(command) => command.execute(screen),
+            Command::Schema(command) => command.execute(screen),
+            Command::Completions(command) => command.execute(screen),
+            Command::Man(command) => command.execute(screen),
         }
     }
 }

@@ -16,6 +16,7 @@ mod check;
 mod close;
 mod context;
 mod detail;
+pub mod doctor;
 mod endpoint;
 mod fault;
 mod fold;

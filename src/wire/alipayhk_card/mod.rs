@@ -7,9 +7,10 @@ mod columns;
 mod tests;
 
 use super::crypto::{Signer, Verifier};
+use super::key::{Key, Shape};
 use super::pass::extra::{self, Extra};
 use super::pass::locale::Locales;
-use super::pass::{Endpoint, codes, data};
+use super::pass::{Endpoint, codes, data, keys};
 use super::setting::Keys;
 use super::{
     Answer, Call, CallFault, Column, ColumnFault, Dialect, Entry, Reply, Request, RowReader, RowRules, SettingFault,
@@ -22,22 +23,23 @@ const NAME: &str = "alipayhk-card";
 pub const ENTRY: Entry = Entry {
     name: NAME,
     keys: &[
-        "merchant_id",
-        "merchants",
-        "client_id",
-        "key_version",
-        "algorithm",
-        "path",
-        "locales",
-        "request_time_format",
-        "bill_fields",
-        "end_date_as",
-        "code_info",
-        "data_names_number",
-        "extra",
-        "encryption",
+        keys::MERCHANT_ID,
+        keys::MERCHANTS,
+        keys::CLIENT_ID,
+        keys::KEY_VERSION,
+        keys::ALGORITHM,
+        keys::PATH,
+        keys::LOCALES,
+        keys::REQUEST_TIME_FORMAT,
+        Key::new("bill_fields", Shape::Word(&["omit", "null"]), "billNo, lastChangedPoints and pointsProvider of rows that are no Alipay transaction"),
+        Key::new("end_date_as", Shape::Word(&["string", "number"]), "the JSON type of endDate"),
+        Key::new("code_info", Shape::Flag, "codeInfo may be sent: agree it with AlipayHK first"),
+        keys::DATA_NAMES_NUMBER,
+        keys::EXTRA,
+        keys::ENCRYPTION,
     ],
     codes: codes::CODES,
+    starter: include_str!("starter.toml"),
     build: |keys| Ok(Box::new(AlipayHkCard::from_settings(keys)?)),
 };
 

@@ -10,9 +10,10 @@ use jiff::Timestamp;
 use jiff::tz::{Offset, TimeZone};
 
 use super::crypto::{Signer, Verifier};
+use super::key::{Key, Shape};
 use super::pass::extra::{self, Extra};
 use super::pass::locale::Locales;
-use super::pass::{Endpoint, codes, data};
+use super::pass::{Endpoint, codes, data, keys};
 use super::setting::Keys;
 use super::{
     Answer, Call, CallFault, Column, ColumnFault, Dialect, Entry, Reply, Request, RowReader, RowRules, SettingFault,
@@ -25,24 +26,25 @@ const NAME: &str = "intl-pass";
 pub const ENTRY: Entry = Entry {
     name: NAME,
     keys: &[
-        "merchant_id",
-        "merchants",
-        "client_id",
-        "key_version",
-        "algorithm",
-        "path",
-        "locales",
-        "request_time_format",
-        "data_names_number",
-        "field_names",
-        "data_info_as",
-        "end_date_zone",
-        "allow_update",
-        "points_member",
-        "extra",
-        "encryption",
+        keys::MERCHANT_ID,
+        keys::MERCHANTS,
+        keys::CLIENT_ID,
+        keys::KEY_VERSION,
+        keys::ALGORITHM,
+        keys::PATH,
+        keys::LOCALES,
+        keys::REQUEST_TIME_FORMAT,
+        keys::DATA_NAMES_NUMBER,
+        Key::new("field_names", Shape::Word(&["table", "sample"]), "names of the page's table, or of its samples (templateId, verifyCode ...)"),
+        Key::new("data_info_as", Shape::Word(&["object", "string"]), "the JSON type of dataInfo"),
+        Key::new("end_date_zone", Shape::Form("^[+-][0-9]{2}:[0-9]{2}$"), "the offset in which endDate is written"),
+        Key::new("allow_update", Shape::Flag, "rows with status UPDATE are sent; the page says that they are not supported yet"),
+        Key::new("points_member", Shape::Text, "the member of dataInfo that shows points"),
+        keys::EXTRA,
+        keys::ENCRYPTION,
     ],
     codes: codes::CODES,
+    starter: include_str!("starter.toml"),
     build: |keys| Ok(Box::new(IntlPass::from_settings(keys)?)),
 };
 

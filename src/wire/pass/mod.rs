@@ -7,6 +7,7 @@ pub mod data;
 pub mod encryption;
 pub mod extra;
 pub mod head;
+pub(super) mod keys;
 pub mod locale;
 pub mod member;
 pub mod reply;
