@@ -47,13 +47,19 @@ enum Form {
     MarketingCard,
 }
 
+impl std::fmt::Display for Form {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(self.to_possible_value().expect("no form is hidden").get_name())
+    }
+}
+
 /// What is signed around the body of a call to updatePass, or of its reply.
 #[derive(Debug, Args)]
 #[command(next_help_heading = "alipayhk-card and intl-pass")]
 struct Head {
-    /// The method
-    #[arg(long, value_name = "METHOD", default_value = "POST")]
-    method: String,
+    /// The method [default: POST]
+    #[arg(long, value_name = "METHOD")]
+    method: Option<String>,
     /// The path, with its query if it has one, as it is sent
     #[arg(long, value_name = "URI")]
     path: Option<String>,
@@ -69,12 +75,24 @@ struct Head {
 }
 
 impl Head {
+    /// Each flag with whether it was given.
+    fn flags(&self) -> [(&'static str, bool); 5] {
+        [
+            ("--method", self.method.is_some()),
+            ("--path", self.path.is_some()),
+            ("--client-id", self.client_id.is_some()),
+            ("--time", self.time.is_some()),
+            ("--body", self.body.is_some()),
+        ]
+    }
+
     fn subject(&self) -> Result<(Subject, Vec<u8>), CliError> {
         let path = needed(self.path.as_deref(), "--path")?;
         let client_id = needed(self.client_id.as_deref(), "--client-id")?;
         let time = needed(self.time.as_deref(), "--time")?;
         let body = read(needed(self.body.as_deref(), "--body")?)?;
-        Ok((Subject::of_pass(&self.method, path, client_id, time, &body), body))
+        let method = self.method.as_deref().unwrap_or("POST");
+        Ok((Subject::of_pass(method, path, client_id, time, &body), body))
     }
 }
 
@@ -122,6 +140,14 @@ impl Call {
 
     fn subject(&self) -> Subject {
         Subject::of_params(&self.params, self.sign_type, self.charset)
+    }
+}
+
+/// Refuses flags of another wire form: whoever gave them expects that they do something.
+fn refuse(dialect: Form, flags: &[(&'static str, bool)]) -> Result<(), CliError> {
+    match flags.iter().find(|(_, given)| *given) {
+        Some((flag, _)) => Err(CliError::usage(format!("{flag} does nothing with --dialect {dialect}; leave it out"))),
+        None => Ok(()),
     }
 }
 

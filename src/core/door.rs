@@ -61,6 +61,8 @@ pub enum Event {
     Rows(Vec<PlanRow>),
     /// The plan has no more rows.
     EndOfPlan,
+    /// The plan has no more rows of the canary's cards; the others are read from its beginning when they are asked for.
+    EndOfCanary,
     /// The row's intent is durable.
     Durable(u64),
     /// The row's exchange ended.
@@ -174,4 +176,6 @@ pub struct Config {
     pub doubt_not_before: Tick,
     /// No attempt starts later.
     pub deadline: Tick,
+    /// Whether the rows behind a canary follow where it ended well; else the run stops behind it.
+    pub canary_continues: bool,
 }

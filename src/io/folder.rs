@@ -3,7 +3,7 @@
 use std::fs::{DirBuilder, File};
 use std::io;
 use std::os::unix::fs::DirBuilderExt;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 /// Makes a folder (mode 0700) and those above it where they are missing. Its name is durable afterwards: a power loss
 /// must not take away the folder under files that were synced.
@@ -41,4 +41,9 @@ mod tests {
         assert_eq!(of(Path::new("ledger.db")), Path::new("."));
         assert_eq!(make(Path::new("/dev/null/x")).unwrap_err().kind(), io::ErrorKind::NotADirectory);
     }
+}
+
+/// A file under its own name, where `path` is a link to it; `path` itself otherwise.
+pub fn behind_link(path: PathBuf) -> PathBuf {
+    if path.is_symlink() { std::fs::canonicalize(&path).unwrap_or(path) } else { path }
 }

@@ -14,7 +14,7 @@ use crate::wire::{Reply, Request};
 pub struct GatewayConfig {
     /// Scheme, host and port.
     pub url: String,
-    /// How long a connection may take.
+    /// How long a connection may take; less than the exchange in any case.
     pub connect_timeout: Duration,
     /// How long an exchange may take.
     pub request_timeout: Duration,
@@ -34,11 +34,24 @@ pub struct Gateway {
     request_timeout: Duration,
 }
 
+/// What a look at the gateway has shown.
+#[derive(Clone, Copy, Debug)]
+pub struct Sight {
+    /// The HTTP status, whatever it is: somebody answers.
+    pub status: u16,
+    /// Its clock, milliseconds since 1970.
+    pub date_ms: Option<i64>,
+}
+
 /// Bytes of a reply that are read: the documented ones have a few hundred.
 const REPLY_MAX: usize = 64 << 10;
 
 /// Connections idle for longer are closed by us: a server that closes first, under a request, leaves a doubt.
 const IDLE: Duration = Duration::from_secs(4);
+
+/// The most of an exchange's time that its connection may take. Were all of it spent on connecting, the exchange would
+/// end as a timeout, which is a doubt; a connection that did not come about in its own time is none.
+const CONNECTING: f64 = 0.9;
 
 impl Gateway {
     /// Sets the client up; nothing is sent. The error says what is wrong with the settings.
@@ -46,10 +59,10 @@ impl Gateway {
         let mut builder = Client::builder()
             .http1_only()
             .redirect(redirect::Policy::none())
-            .retry(reqwest::retry::never())
+            .retry(reqwest::retry::never()) // what its pool does by itself below that is told with `exchange`
             .referer(false)
             .tcp_nodelay(true)
-            .connect_timeout(config.connect_timeout)
+            .connect_timeout(config.connect_timeout.min(config.request_timeout.mul_f64(CONNECTING)))
             .timeout(config.request_timeout)
             .pool_idle_timeout(IDLE)
             .pool_max_idle_per_host(config.concurrency)
@@ -74,6 +87,9 @@ impl Gateway {
     }
 
     /// One exchange. When it returns, the reply was read or the connection is closed.
+    ///
+    /// A pooled connection that turns out to be closed before a byte of the request was written to it is replaced by a
+    /// new one below us (hyper-util, `retry_canceled_requests`); once a byte may have left, nothing is tried again.
     pub async fn exchange(&self, request: Request) -> Result<Reply, Reading> {
         let mut builder = self.client.post(format!("{}{}", self.url, request.target)).body(request.body);
         for (name, value) in request.headers {
@@ -86,6 +102,14 @@ impl Gateway {
             Ok(Err(error)) => Err(fault(&error)),
             Err(_) => Err(Reading::transport(Verdict::InDoubt, "TIMEOUT", "no reply within the request timeout")),
         }
+    }
+
+    /// Whether anybody is there: a GET of the root, which is no call. The error says at which step it ended.
+    pub async fn look(&self) -> Result<Sight, String> {
+        let response = self.client.get(format!("{}/", self.url)).send().await.map_err(|error| causes(&error))?;
+        let date = response.headers().get(reqwest::header::DATE).and_then(|date| date.to_str().ok());
+        let date_ms = date.and_then(|date| jiff::fmt::rfc2822::parse(date).ok());
+        Ok(Sight { status: response.status().as_u16(), date_ms: date_ms.map(|date| date.timestamp().as_millisecond()) })
     }
 }
 

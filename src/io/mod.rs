@@ -3,6 +3,8 @@
 
 pub mod atomic;
 pub mod boot;
+pub mod control;
+pub mod credentials;
 pub mod disk;
 pub mod failures;
 pub mod fault;
@@ -13,6 +15,7 @@ pub mod job;
 pub mod keys;
 pub mod ledger;
 pub mod lock;
+pub mod memory;
 pub mod outcomes;
 pub mod sort;
 pub mod source;

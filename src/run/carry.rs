@@ -4,27 +4,26 @@ use std::time::{Duration, Instant};
 
 use super::begin::Begun;
 use super::context::Job;
+use super::detail::RunDetail;
 use super::endpoint::Endpoint;
 use super::manifest::{Calls, Durations, Manifest};
 use super::progress::Phase;
 use super::recover::Recovery;
 use super::store::RunFolder;
 use super::survey::Members;
-use super::{Fault, apply, close, inputs, wall_ms};
+use super::{Fault, apply, close, inputs, words};
 use crate::core::dispatcher::Config;
 use crate::core::halt::ErrorLimit;
 use crate::core::limits;
 use crate::core::quota::Quota;
 use crate::core::retry::Policy;
 use crate::io::boot;
+use crate::io::job::dates;
 use crate::io::job::settings::Share;
 use crate::io::job::show_duration;
 use crate::io::ledger::{Ledger, QuotaStamp, RunState};
 use crate::io::source::{Input, ReadRules};
 use crate::model::Tick;
-
-/// A clock further off than this is told; signed request times further off are refused by careful gateways.
-const CLOCK_TOLERANCE_MS: i64 = 5_000;
 
 /// Surveys of closed runs that stay on disk.
 const SURVEYS_KEPT: u32 = 7;
@@ -46,15 +45,15 @@ impl Job {
         self.close(begun, files, done, durations, ledger)
     }
 
-    fn apply(&self, begun: &Begun, endpoint: &Endpoint, ledger: &Ledger) -> Result<apply::Done, Fault> {
+    fn apply(&self, begun: &Begun, endpoint: &Endpoint, ledger: &mut Ledger) -> Result<apply::Done, Fault> {
         let settings = &self.settings;
         let folder = RunFolder::new(&settings.ledger, &begun.run.id);
         let recovery = Recovery::fold(ledger, begun.run.ordinal, folder.path())?;
         let window = settings.limits.quota_window;
         let has_doubt = recovery.cut_off() > 0;
-        let rest = Quota::rest(window, settings.limits.quota_strict);
         let timeout = settings.gateway.request_timeout;
-        let wait = wait_for_predecessor(ledger, &endpoint.quota_scope, rest, timeout, has_doubt)?;
+        let after = After { rest: Quota::rest(window, settings.limits.quota_strict), timeout, has_doubt };
+        let wait = after.wait(ledger.quota_stamp(&endpoint.quota_scope)?.as_ref(), &boot::id(), boot::clock_ns());
         let doubt_wait = if has_doubt { timeout } else { Duration::ZERO };
         stamp(ledger, &endpoint.quota_scope, true)?;
         let order = apply::Order {
@@ -64,12 +63,14 @@ impl Job {
             members: &Members(begun.detail.members.clone()),
             tools: endpoint.tools.clone(),
             gateway: endpoint.gateway.clone(),
-            config: self.config(begun.detail.planned, recovery.cut_off(), Tick::ZERO + doubt_wait),
+            config: self.config(&begun.detail, recovery.cut_off(), Tick::ZERO + doubt_wait),
+            canary: begun.detail.flags.canary.map(|canary| canary.cards),
             quota: Quota::new(settings.limits.quota, window, settings.limits.quota_strict, Tick::ZERO + wait),
             quota_window: window,
             max_skew_ms: settings.gateway.max_skew.map(|skew| skew.as_millis() as i64),
             recovery,
             began: Instant::now(),
+            clock: self.clock,
             progress: &self.progress,
             signals: &self.signals,
         };
@@ -82,7 +83,7 @@ impl Job {
         Ok(done)
     }
 
-    fn config(&self, planned: u64, cut_off: usize, doubt_not_before: Tick) -> Config {
+    fn config(&self, detail: &RunDetail, cut_off: usize, doubt_not_before: Tick) -> Config {
         let (retry, run) = (&self.settings.retry, &self.settings.run);
         Config {
             concurrency: self.settings.limits.concurrency as usize,
@@ -92,7 +93,7 @@ impl Job {
                 backoff_max: retry.backoff_max,
                 schedule: retry.schedule.clone(),
             },
-            budget: retry.budget.of(planned, limits::BUDGET_LEAST),
+            budget: retry.budget.of(detail.planned, limits::BUDGET_LEAST),
             hold: run.hold_on_doubt,
             error_limit: match run.halt_after_errors {
                 None => ErrorLimit::Off,
@@ -102,23 +103,20 @@ impl Job {
             cut_off,
             doubt_not_before,
             deadline: self.deadline(),
+            canary_continues: detail.flags.canary.is_some_and(|canary| canary.continues),
         }
     }
 
     /// No attempt starts later than `finish_by` less a request timeout: the next such instant in the input's zone.
     fn deadline(&self) -> Tick {
-        let Some(time) = self.settings.run.finish_by else { return Tick::NEVER };
-        let now = jiff::Timestamp::now().to_zoned(self.settings.input.timezone.clone());
-        let today = now.date().to_datetime(time).to_zoned(now.time_zone().clone());
-        let next = match today {
-            Ok(today) if today > now => today,
-            _ => match now.date().tomorrow().and_then(|day| day.to_datetime(time).to_zoned(now.time_zone().clone())) {
-                Ok(tomorrow) => tomorrow,
-                Err(_) => return Tick::NEVER,
-            },
-        };
-        let left = next.timestamp().as_millisecond() - now.timestamp().as_millisecond();
-        Tick::ZERO + Duration::from_millis(left as u64).saturating_sub(self.settings.gateway.request_timeout)
+        self.time_left().map_or(Tick::NEVER, |left| Tick::ZERO + left)
+    }
+
+    /// How long attempts may still start; `None`: for ever.
+    pub(super) fn time_left(&self) -> Option<Duration> {
+        let now_ms = self.clock.now_ms();
+        let left = dates::next_ms(self.settings.run.finish_by?, now_ms, &self.settings.input.timezone) - now_ms;
+        Some(Duration::from_millis(left as u64).saturating_sub(self.settings.gateway.request_timeout))
     }
 
     pub(super) fn close(
@@ -133,13 +131,6 @@ impl Job {
         let limits = &self.settings.limits;
         let folder = RunFolder::new(&self.settings.ledger, &begun.run.id);
         let rules = ReadRules::new(&self.settings.input).map_err(Fault::usage)?;
-        let mut warnings = Vec::new();
-        if done.clock_difference_ms.abs() > CLOCK_TOLERANCE_MS {
-            warnings.push(format!(
-                "our clock differs from the gateway's by {} ms: see to the time service",
-                done.clock_difference_ms
-            ));
-        }
         let order = close::Order {
             run: &begun.run,
             detail: &begun.detail,
@@ -154,8 +145,8 @@ impl Job {
                 ..Calls::default()
             },
             durations,
-            warnings,
-            now_ms: wall_ms(),
+            warnings: done.clock_off_ms.map(words::clock_is_off).into_iter().collect(),
+            now_ms: self.clock.now_ms(),
         };
         let manifest = close::close(&order, ledger)?;
         self.forget_old_surveys(ledger)?;
@@ -182,27 +173,81 @@ impl Job {
     }
 }
 
-/// How long to wait for what an earlier process of this client may have under way: no window may hold sends of both.
-/// Where that process died over a run that is not ours to finish (abandoned, or another job's), nobody here knows which
-/// cards it was calling, so all of them wait a request timeout; where it is ours, its rows in doubt wait alone.
-fn wait_for_predecessor(
-    ledger: &Ledger,
-    scope: &str,
+/// What a start behind another process has to think of: no window may hold sends of both.
+struct After {
+    /// How long nothing may be sent after the last exchange of another process.
     rest: Duration,
+    /// How long an exchange may last.
     timeout: Duration,
+    /// Whether the run has an intent without an outcome: its own process died over it.
     has_doubt: bool,
-) -> Result<Duration, Fault> {
-    let Some(stamp) = ledger.quota_stamp(scope)? else { return Ok(Duration::ZERO) };
-    if stamp.busy && !has_doubt {
-        return Ok(rest.max(timeout));
-    }
-    if stamp.busy || has_doubt || stamp.boot != boot::id() {
-        return Ok(rest);
-    }
-    let since = Duration::from_nanos((boot::clock_ns() - stamp.ended_ns).max(0) as u64);
-    Ok(rest.saturating_sub(since))
 }
 
-fn stamp(ledger: &Ledger, scope: &str, busy: bool) -> Result<(), Fault> {
+impl After {
+    /// How long to wait for what the process that left `stamp` may have under way. `boot` and `clock_ns` are now.
+    fn wait(&self, stamp: Option<&QuotaStamp>, boot: &str, clock_ns: i64) -> Duration {
+        let Some(stamp) = stamp else { return Duration::ZERO };
+        if stamp.busy && !self.has_doubt {
+            // It died over a run that is not ours to finish (abandoned, or another job's): nobody here knows which cards
+            // it was calling, so all of them wait. Where it is ours, its rows in doubt wait alone.
+            return self.rest.max(self.timeout);
+        }
+        let is_comparable = !boot.is_empty() && stamp.boot == boot && stamp.ended_ns <= clock_ns;
+        if stamp.busy || self.has_doubt || !is_comparable {
+            return self.rest;
+        }
+        self.rest.saturating_sub(Duration::from_nanos((clock_ns - stamp.ended_ns).unsigned_abs()))
+    }
+}
+
+fn stamp(ledger: &mut Ledger, scope: &str, busy: bool) -> Result<(), Fault> {
     Ok(ledger.stamp_quota(scope, &QuotaStamp { busy, boot: boot::id(), ended_ns: boot::clock_ns() })?)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const REST: Duration = Duration::from_secs(2);
+    const TIMEOUT: Duration = Duration::from_secs(15);
+    const NOW_NS: i64 = 100_000_000_000;
+
+    fn wait(has_doubt: bool, stamp: Option<(bool, &str, i64)>, boot: &str) -> Duration {
+        let stamp = stamp.map(|(busy, boot, ended_ns)| QuotaStamp { busy, boot: boot.to_owned(), ended_ns });
+        After { rest: REST, timeout: TIMEOUT, has_doubt }.wait(stamp.as_ref(), boot, NOW_NS)
+    }
+
+    #[test]
+    fn a_young_stamp_costs_what_is_left_of_the_rest_and_an_old_one_nothing() {
+        assert_eq!(wait(false, None, "boot"), Duration::ZERO);
+        let left = [0, 500, 1_999, 2_000, 60_000]
+            .map(|ms: i64| wait(false, Some((false, "boot", NOW_NS - ms * 1_000_000)), "boot").as_millis());
+        assert_eq!(left, [2_000, 1_500, 1, 0, 0]);
+    }
+
+    #[test]
+    fn an_intent_without_an_outcome_costs_a_whole_rest() {
+        assert_eq!(wait(true, Some((false, "boot", 0)), "boot"), REST);
+        assert_eq!(
+            wait(true, Some((true, "boot", 0)), "boot"),
+            REST,
+            "its own rows in doubt wait a timeout, the others do not"
+        );
+    }
+
+    #[test]
+    fn who_died_over_a_run_that_is_not_ours_costs_a_timeout() {
+        assert_eq!(wait(false, Some((true, "boot", 0)), "boot"), TIMEOUT);
+    }
+
+    #[test]
+    fn a_stamp_of_another_boot_or_of_none_costs_a_whole_rest() {
+        assert_eq!(wait(false, Some((false, "another", 0)), "boot"), REST);
+        assert_eq!(wait(false, Some((false, "", 0)), ""), REST, "where the boot is not told, it may be another");
+        assert_eq!(
+            wait(false, Some((false, "boot", NOW_NS + 1)), "boot"),
+            REST,
+            "the clock of a boot does not go back"
+        );
+    }
 }

@@ -7,12 +7,13 @@ use std::time::Duration;
 
 use serde::{Serialize, Serializer};
 
-use super::carry::next_instant;
 use super::endpoint::Endpoint;
 use super::manifest::Manifest;
 use super::{Fault, inputs, wall_ms};
+use crate::core::limits;
 use crate::io::disk;
 use crate::io::gateway::{Gateway, GatewayConfig};
+use crate::io::job::dates;
 use crate::io::job::settings::{GatewayUrl, Settings};
 use crate::io::ledger::{Ledger, LedgerError};
 use crate::io::lock::{Lock, LockFault};
@@ -102,9 +103,6 @@ fn keys(settings: &Settings) -> Vec<Finding> {
     }]
 }
 
-/// How far clocks may differ before replies and dates of files suffer.
-const CLOCK_TOLERANCE_S: i64 = 60;
-
 fn gateway(settings: &Settings, url: &str) -> Vec<Finding> {
     const SUBJECT: &str = "gateway";
     const HELP: &str = "see to name, route, firewall and `gateway.proxy`; the platform admits listed addresses alone";
@@ -135,9 +133,9 @@ fn gateway(settings: &Settings, url: &str) -> Vec<Finding> {
 
 fn clock(theirs_ms: i64) -> Finding {
     const SUBJECT: &str = "clock";
-    let difference = (theirs_ms - wall_ms()) / 1_000;
-    if difference.abs() <= CLOCK_TOLERANCE_S {
-        return Finding::ok(SUBJECT, format!("within {CLOCK_TOLERANCE_S} s of the gateway's"));
+    let (difference, tolerance) = ((theirs_ms - wall_ms()) / 1_000, limits::CLOCK_TOLERANCE.as_secs());
+    if difference.unsigned_abs() <= tolerance {
+        return Finding::ok(SUBJECT, format!("within {tolerance} s of the gateway's"));
     }
     let help = "see to the time service (chrony, systemd-timesyncd): the request time is signed";
     Finding::warning(SUBJECT, format!("the gateway's clock is {difference} s from ours"), help)
@@ -218,8 +216,9 @@ fn files(settings: &Settings) -> Finding {
 fn schedule(settings: &Settings) -> Option<Finding> {
     const SUBJECT: &str = "schedule";
     let finish_by = settings.run.finish_by?;
-    let left = next_instant(finish_by, &settings.input.timezone, wall_ms())?;
-    let left = Duration::from_millis((left - wall_ms()).max(0) as u64).saturating_sub(settings.gateway.request_timeout);
+    let now_ms = wall_ms();
+    let left_ms = dates::next_ms(finish_by, now_ms, &settings.input.timezone) - now_ms;
+    let left = Duration::from_millis(left_ms.max(0) as u64).saturating_sub(settings.gateway.request_timeout);
     let windows = left.as_secs_f64() / settings.limits.quota_window.as_secs_f64();
     let calls = (windows * f64::from(settings.limits.quota)) as u64;
     let last = last_calls(settings);

@@ -21,7 +21,7 @@ pub struct Plain;
 #[rustfmt::skip]
 impl Dialect for Plain {
     fn name(&self) -> &'static str { "plain" }
-    fn scope(&self) -> String { "plain/test".into() }
+    fn client(&self) -> &str { "test" }
     fn path(&self) -> &'static str { "/update" }
     fn column(&self, _: &str) -> Option<Column> { None }
     fn columns(&self) -> &'static [&'static str] { &[] }
@@ -58,7 +58,7 @@ impl Dialect for Plain {
         })
     }
 
-    fn write_reply(&self, answer: &Answer, _: i64, signer: Option<&Signer>) -> Reply {
+    fn write_reply(&self, _: &Request, answer: &Answer, _: i64, signer: Option<&Signer>) -> Reply {
         let body = answer.code.clone().into_bytes();
         let headers = signer.map(|signer| ("sign".to_owned(), hex(&signer.sign(&body)))).into_iter().collect();
         Reply { status: 200, headers, body }

@@ -15,17 +15,19 @@ pub mod json;
 pub mod key;
 pub mod marketing_card;
 pub mod pass;
+pub mod personal;
 pub mod reading;
 pub mod retry_after;
 pub mod row;
 pub mod setting;
 
 use std::borrow::Cow;
+use std::fmt;
 
 use crate::model::{Delta, LocalTime, Reading, Reject, Status, Verdict};
 use crypto::{Signer, Verifier};
 use key::Key;
-use setting::{Keys, Vault};
+use setting::{Holds, Keys, Vault};
 
 /// Every dialect; a fourth is one more line here.
 pub const DIALECTS: &[Entry] = &[alipayhk_card::ENTRY, intl_pass::ENTRY, marketing_card::ENTRY];
@@ -75,12 +77,18 @@ pub const CANONICAL: &[&str] = &[
     "ext_info",
 ];
 
+/// The canonical columns that name a person's account, card or code: no message shows one of them whole.
+pub const PERSONAL: &[&str] =
+    &["pass_id", "user_id", "open_id", "card_no", "code_msg", "code_value", "mdcode_info", "verify_code"];
+
 /// A dialect before its settings are known.
 pub struct Entry {
     /// The word in the job file.
     pub name: &'static str,
     /// The keys of `[gateway]` that only this dialect has.
     pub keys: &'static [Key],
+    /// Which of these, dotted below `gateway`, name keys and certificates.
+    pub secrets: &'static [(&'static str, Holds)],
     /// What its gateway's codes mean.
     pub codes: &'static [Code],
     /// Its part of a new job file, with `@key@` where a person says something.
@@ -101,9 +109,14 @@ impl Entry {
         (self.build)(&Keys::gateway(table, vault))
     }
 
+    /// Builds the dialect with every secret left where it is: to look at rows with, never to send them.
+    pub fn unopened(&self, table: &toml::Table) -> Result<Box<dyn Dialect>, SettingFault> {
+        (self.build)(&Keys::unopened(table))
+    }
+
     /// Whether the dialect can be built, as far as that shows without opening a secret.
     pub fn check(&self, table: &toml::Table) -> Result<(), SettingFault> {
-        (self.build)(&Keys::unopened(table)).map(drop)
+        self.unopened(table).map(drop)
     }
 }
 
@@ -139,11 +152,21 @@ pub trait Dialect: Send + Sync {
     /// The word in the job file.
     fn name(&self) -> &'static str;
 
-    /// What bills, quota stamps and ledgers are keyed by: the dialect and the client, as `alipayhk-card/2110...`.
-    fn scope(&self) -> String;
+    /// Who calls: the client's id, or the app's. With the gateway's address it is what quotas are counted by.
+    fn client(&self) -> &str;
+
+    /// What bills are keyed by: the dialect and the client, as `alipayhk-card/2110...`.
+    fn scope(&self) -> String {
+        format!("{}/{}", self.name(), self.client())
+    }
 
     /// The path (with a query that is the same for every call, if any) below the gateway's URL.
     fn path(&self) -> &str;
+
+    /// The methods that its gateway takes; calls go out with the first.
+    fn methods(&self) -> &'static [&'static str] {
+        &["POST"]
+    }
 
     /// What is known of a canonical column; `None` where this dialect cannot send it.
     fn column(&self, name: &str) -> Option<Column>;
@@ -160,11 +183,22 @@ pub trait Dialect: Send + Sync {
     /// The frozen bytes of a revision; `drop` has a bit per member that it leaves out.
     fn body(&self, delta: &Delta, drop: u64) -> Vec<u8>;
 
+    /// The messages that the call sends to the customer, each as the member whose change it tells: a revision without
+    /// that member has no such message.
+    fn messages(&self, _: &Delta) -> Vec<&'static str> {
+        Vec::new()
+    }
+
     /// A freshly signed request around `body`. `now_ms`: wall clock, milliseconds since 1970.
     fn request(&self, body: &[u8], now_ms: i64, signer: &Signer) -> Request;
 
     /// What a reply means. Any of `keys` verifies.
     fn reply(&self, reply: &Reply, keys: &[Verifier]) -> Reading;
+
+    /// The key that our own certificate is for, where calls name one: it must be the one that signs.
+    fn certified(&self) -> Option<Verifier> {
+        None
+    }
 
     /// The platform's keys that the dialect's own settings bring (certificates), beside those of `platform_keys`.
     fn verifiers(&self) -> Vec<Verifier> {
@@ -174,8 +208,9 @@ pub trait Dialect: Send + Sync {
     /// The gateway's side of [`Dialect::request`]: verifies over the received bytes and reads the call.
     fn read_call(&self, request: &Request, key: &Verifier) -> Result<Call, CallFault>;
 
-    /// The gateway's side of [`Dialect::reply`]; unsigned without a `signer`.
-    fn write_reply(&self, answer: &Answer, now_ms: i64, signer: Option<&Signer>) -> Reply;
+    /// The gateway's side of [`Dialect::reply`]: the answer to a request, in the form that this asks for, as far as it
+    /// can be read; unsigned without a `signer`.
+    fn write_reply(&self, asked: &Request, answer: &Answer, now_ms: i64, signer: Option<&Signer>) -> Reply;
 
     /// The vendor's code and status for what a gateway has to say. The default is what Ant's international gateways
     /// share (docs.alipay.hk `codeConsult`, `error_handling`); a dialect with other codes has its own.
@@ -260,7 +295,7 @@ pub trait RowReader: Send {
 }
 
 /// An HTTP request, before the transport adds its own headers.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, PartialEq, Eq)]
 pub struct Request {
     /// Path and query, percent-encoded.
     pub target: String,
@@ -270,8 +305,17 @@ pub struct Request {
     pub body: Vec<u8>,
 }
 
+/// Signatures, tokens and ids are in it: shown are the path, the names of the headers and how much there is.
+impl fmt::Debug for Request {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let path = self.target.split('?').next().unwrap_or_default();
+        f.debug_struct("Request").field("path", &path).field("headers", &Names(&self.headers)).finish()?;
+        write!(f, " with {} bytes", self.body.len())
+    }
+}
+
 /// An HTTP reply, read whole (the transport caps it).
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, PartialEq, Eq)]
 pub struct Reply {
     /// The HTTP status.
     pub status: u16,
@@ -279,6 +323,22 @@ pub struct Reply {
     pub headers: Vec<(String, String)>,
     /// The bytes of the body.
     pub body: Vec<u8>,
+}
+
+impl fmt::Debug for Reply {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Reply").field("status", &self.status).field("headers", &Names(&self.headers)).finish()?;
+        write!(f, " with {} bytes", self.body.len())
+    }
+}
+
+/// The names of headers.
+struct Names<'a>(&'a [(String, String)]);
+
+impl fmt::Debug for Names<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_list().entries(self.0.iter().map(|(name, _)| name)).finish()
+    }
 }
 
 /// The first header of that (lower-case) name.
@@ -330,4 +390,21 @@ pub struct Answer {
     pub message: String,
     /// Its trace id.
     pub trace_id: String,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::marketing_card::params::Params;
+    use super::*;
+
+    #[test]
+    fn what_is_sent_is_not_shown_by_debug() {
+        let headers = vec![("signature".to_owned(), "canary".to_owned())];
+        let request = Request { target: "/g.do?sign=canary".into(), headers: headers.clone(), body: b"canary".into() };
+        assert_eq!(format!("{request:?}"), r#"Request { path: "/g.do", headers: ["signature"] } with 6 bytes"#);
+        let reply = Reply { status: 200, headers, body: b"canary".into() };
+        assert_eq!(format!("{reply:?}"), r#"Reply { status: 200, headers: ["signature"] } with 6 bytes"#);
+        let params = Params::of_request("/g.do?app_auth_token=canary", b"biz_content=canary").unwrap();
+        assert_eq!(format!("{params:?}"), r#"["app_auth_token", "biz_content"]"#);
+    }
 }

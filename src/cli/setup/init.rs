@@ -36,13 +36,13 @@ pub struct Init {
     /// Scheme and host of the gateway, or "sandbox" for a trial
     #[arg(long, value_name = "URL")]
     url: Option<String>,
-    /// gateway.merchant_id
+    /// The merchant whose cards these are
     #[arg(long, value_name = "ID")]
     merchant_id: Option<String>,
-    /// gateway.client_id
+    /// The client, as the platform names it
     #[arg(long, value_name = "ID")]
     client_id: Option<String>,
-    /// gateway.app_id (marketing-card)
+    /// The app (marketing-card)
     #[arg(long, value_name = "ID")]
     app_id: Option<String>,
     /// The files to read, relative to the job file; {date} is the run's day
@@ -90,7 +90,8 @@ impl Init {
 
     /// The job file: what all jobs have, around the dialect's own part.
     fn job_file(&self, name: &str, dialect: &Entry, asks: &Asks) -> Result<String, CliError> {
-        let default_url = if dialect.starter.contains("@app_id@") { "https://openapi.alipay.com" } else { "https://open.alipay.hk" };
+        let default_url =
+            if dialect.starter.contains("@app_id@") { "https://openapi.alipay.com" } else { "https://open.alipay.hk" };
         let url = asks.said(self.url.as_ref(), "--url", "URL of the gateway, or sandbox", default_url)?;
         let files = asks.said(self.files.as_ref(), "--files", "files to read", "inbox/points-{date}.csv")?;
         let offset = if files.contains("{date}") { "-1d" } else { "0d" };
@@ -144,7 +145,10 @@ impl Asks {
         }
         let answer = if self.terminal { self.ask(what, default)? } else { String::new() };
         match (answer.trim(), default) {
-            ("", "") => Err(CliError::usage(format!("{flag} is missing")).help("give the flag, or run it in a terminal: it asks")),
+            ("", "") => {
+                Err(CliError::usage(format!("{flag} is missing"))
+                    .help("give the flag, or run it in a terminal: it asks"))
+            }
             ("", default) => Ok(default.to_owned()),
             (answer, _) => Ok(answer.to_owned()),
         }
@@ -161,7 +165,9 @@ impl Asks {
 /// What can stand between quotes in a job file as it is.
 fn quotable(flag: &str, value: &str) -> Result<String, CliError> {
     if value.chars().any(|char| char.is_control() || "\"\\@".contains(char)) {
-        return Err(CliError::usage(format!("{flag} {value:?}: quotes, backslashes, @ and control characters cannot stand in it")));
+        return Err(CliError::usage(format!(
+            "{flag} {value:?}: quotes, backslashes, @ and control characters cannot stand in it"
+        )));
     }
     Ok(value.to_owned())
 }

@@ -6,13 +6,14 @@ use clap::Args;
 use serde_json::json;
 
 use super::verify::{Finding, Message};
-use super::{Call, Form, key, read};
+use super::{Call, Form, key, read, refuse};
 use crate::cli::{CliError, Screen};
 use crate::model::Exit;
 use crate::wire::charset::Charset;
 use crate::wire::crypto::{Hash, Verifier};
 use crate::wire::explain::{Difference, Subject, visible};
-use crate::wire::marketing_card::envelope::{self, Node};
+use crate::wire::marketing_card::envelope::Node;
+use crate::wire::marketing_card::parse;
 
 /// Show the string that is signed, what hides in it, and where it differs from another one
 #[derive(Debug, Args)]
@@ -74,6 +75,11 @@ impl Explain {
     }
 
     fn explanation(&self, against: Option<&[u8]>) -> Result<Explanation, CliError> {
+        self.message.refuse_foreign()?;
+        let params = [("--params", self.params.is_some())];
+        if self.message.dialect != Form::MarketingCard {
+            refuse(self.message.dialect, &params)?;
+        }
         let public = self.key.as_deref().map(|path| key(path, Verifier::parse)).transpose()?;
         let finding = match &public {
             Some(public) if self.params.is_none() => Some(self.message.judge(public)?),
@@ -87,7 +93,7 @@ impl Explain {
             .as_ref()
             .filter(|finding| finding.verified() == Some(false))
             .and_then(|finding| subject.mistake(public.as_ref()?, finding.signature.as_deref()?));
-        let given = against.map(|bytes| given(bytes, self.message.charset));
+        let given = against.map(|bytes| given(bytes, self.message.charset()));
         let comparison = match given.map(|given| subject.difference(&given)) {
             None => Comparison::None,
             Some(None) => Comparison::Same,
@@ -107,7 +113,7 @@ impl Explain {
 
 /// The string in a given file: as it stands, or the `sub_msg` of a reply.
 fn given(bytes: &[u8], charset: Charset) -> String {
-    match envelope::read(bytes, charset).map(|envelope| envelope.node) {
+    match parse::read(bytes, charset).and_then(|envelope| envelope.node) {
         Ok(Node::Plain(fields)) => fields.sub_msg,
         _ => charset.decode(bytes).unwrap_or_else(|| String::from_utf8_lossy(bytes)).into_owned(),
     }

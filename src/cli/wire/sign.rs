@@ -7,7 +7,7 @@ use base64::engine::general_purpose::STANDARD;
 use clap::Args;
 use serde_json::json;
 
-use super::{Call, Form, Head, key, needed};
+use super::{Call, Form, Head, key, needed, refuse};
 use crate::cli::{CliError, Screen};
 use crate::model::Exit;
 use crate::wire::crypto::Signer;
@@ -30,11 +30,12 @@ pub struct Sign {
     #[command(flatten)]
     head: Head,
     /// The word for the algorithm in the header; the signature is made with RSA and SHA-256 whatever it says
-    #[arg(long, value_name = "WORD", default_value = "RSA256", help_heading = "alipayhk-card and intl-pass")]
-    algorithm: String,
-    /// The version of the key in the header
-    #[arg(long, value_name = "N", default_value_t = 1, help_heading = "alipayhk-card and intl-pass")]
-    key_version: u32,
+    /// [default: RSA256]
+    #[arg(long, value_name = "WORD", help_heading = "alipayhk-card and intl-pass")]
+    algorithm: Option<String>,
+    /// The version of the key in the header [default: 1]
+    #[arg(long, value_name = "N", help_heading = "alipayhk-card and intl-pass")]
+    key_version: Option<u32>,
     /// All parameters but `sign`, as a JSON object of strings
     #[arg(long, value_name = "FILE", help_heading = "marketing-card")]
     params: Option<PathBuf>,
@@ -48,9 +49,11 @@ impl Sign {
         let signer = key(&self.key, Signer::parse)?;
         let members = match self.dialect {
             Form::AlipayhkCard | Form::IntlPass => {
+                refuse(self.dialect, &[("--params", self.params.is_some())])?;
                 let (subject, _) = self.head.subject()?;
                 let signature = signer.sign(&subject.input);
-                let header = head::write(&self.algorithm, self.key_version, head::SIGNATURE, &signature);
+                let algorithm = self.algorithm.as_deref().unwrap_or("RSA256");
+                let header = head::write(algorithm, self.key_version.unwrap_or(1), head::SIGNATURE, &signature);
                 vec![
                     ("signing_input", subject.text()),
                     ("signature", STANDARD.encode(signature)),
@@ -58,6 +61,9 @@ impl Sign {
                 ]
             }
             Form::MarketingCard => {
+                refuse(self.dialect, &self.head.flags())?;
+                let header = [("--algorithm", self.algorithm.is_some()), ("--key-version", self.key_version.is_some())];
+                refuse(self.dialect, &header)?;
                 let call = Call::read(needed(self.params.as_deref(), "--params")?)?;
                 let sign = call.params.sign(call.sign_type, &signer);
                 let (query, form) = (call.params.query(&sign), call.params.form());

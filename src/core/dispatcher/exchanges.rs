@@ -4,10 +4,11 @@ use std::cmp::Reverse;
 use std::time::Duration;
 
 use super::{Action, Cause, Dispatcher, Phase};
+use crate::core::breaker::Next;
 use crate::core::halt::Stop;
 use crate::core::quota::Permit;
 use crate::core::retry::{self, Decision, State};
-use crate::model::{Tick, Verdict};
+use crate::model::{Digest, Tick, Verdict};
 
 /// A reply, as the dispatcher hears of it.
 pub(super) struct Heard {
@@ -43,11 +44,7 @@ impl Dispatcher {
         self.quota.ended(now, heard.answered);
         self.in_flight -= 1;
         let row = self.rows.get_mut(&id).expect("a row in flight");
-        if heard.verdict == Verdict::NotSent {
-            row.attempts -= 1;
-        } else {
-            self.breaker.reached();
-        }
+        row.attempts -= u32::from(heard.verdict == Verdict::NotSent);
         let state = State {
             attempts: row.attempts,
             doubted: row.doubt > 0,
@@ -69,7 +66,10 @@ impl Dispatcher {
                 self.settle(id, outcome, if by_budget { Cause::Budget } else { Cause::Reply });
             }
             Decision::Retry { spends_budget } => self.retry(id, heard, spends_budget, now),
-            Decision::Return => self.not_reached(id, now),
+            Decision::Return => {
+                self.rows.get_mut(&id).expect("a row in flight").phase = Phase::Waiting;
+                self.sending.push_back(id);
+            }
             Decision::Halt(outcome) => {
                 let code = heard.configuration.clone().unwrap_or_default();
                 self.settle(id, outcome, Cause::Reply);
@@ -81,6 +81,24 @@ impl Dispatcher {
             && self.watch.unsigned_configuration(card)
         {
             self.stop(&Stop::Misconfigured(code.clone()));
+        }
+        self.watch_gateway(card, heard, now);
+    }
+
+    /// Whether the gateway is there at all.
+    fn watch_gateway(&mut self, card: Digest, heard: &Heard, now: Tick) {
+        let next = match heard.verdict {
+            Verdict::NotSent => self.breaker.unreached(now),
+            verdict if verdict.in_doubt() && !heard.verified => self.breaker.unanswered(card, now),
+            _ => {
+                self.breaker.heard();
+                Next::GoOn
+            }
+        };
+        match next {
+            Next::GoOn => {}
+            Next::Pause(pause) => self.quota.pause_until(now + pause),
+            Next::GiveUp => self.stop(&Stop::Unreachable),
         }
     }
 
@@ -95,14 +113,5 @@ impl Dispatcher {
         row.phase = Phase::Waiting;
         self.out.push_back(Action::Attempted { id });
         self.timers.push(Reverse((now + wait, id)));
-    }
-
-    fn not_reached(&mut self, id: u64, now: Tick) {
-        self.rows.get_mut(&id).expect("a row in flight").phase = Phase::Waiting;
-        self.sending.push_back(id);
-        match self.breaker.not_reached(now) {
-            Some(pause) => self.quota.pause_until(now + pause),
-            None => self.stop(&Stop::Unreachable),
-        }
     }
 }

@@ -242,7 +242,8 @@ impl<'a> Layers<'a> {
     fn paths(&self) -> Vec<String> {
         let mut paths = Vec::new();
         self.defaults.walk("", &mut |path, _| paths.push(path.to_owned()));
-        let dialect_keys = self.dialects.iter().flat_map(|dialect| dialect.keys).map(|key| key.name).collect::<BTreeSet<_>>();
+        let dialect_keys =
+            self.dialects.iter().flat_map(|dialect| dialect.keys).map(|key| key.name).collect::<BTreeSet<_>>();
         paths.extend(dialect_keys.into_iter().map(|key| join("gateway", key)));
         paths
     }

@@ -6,7 +6,7 @@ use std::thread::JoinHandle;
 
 use rusqlite::{Connection, params};
 
-use super::{Ledger, LedgerError, durable};
+use super::{Ledger, LedgerError, damaged, durable};
 use crate::model::{Intent, Record, Settled};
 
 /// What became durable.
@@ -185,19 +185,17 @@ impl Ledger {
             .map_err(fault)?;
         let mut rows = statement.query([run]).map_err(fault)?;
         while let Some(row) = rows.next().map_err(fault)? {
-            let record = read_record(row).map_err(fault)?;
+            let record = read_record(row, 0).map_err(fault)?;
             each(record)?;
         }
         Ok(())
     }
 }
 
-pub(super) fn read_record(row: &rusqlite::Row<'_>) -> rusqlite::Result<Record> {
-    let (id, settled, data): (u64, bool, Vec<u8>) = (row.get(0)?, row.get(1)?, row.get(2)?);
-    let damaged = |_| {
-        let kind = rusqlite::types::Type::Blob;
-        rusqlite::Error::FromSqlConversionFailure(2, kind, "a damaged record".into())
-    };
+/// Reads the columns row, settled, data, which begin at `at`.
+pub(super) fn read_record(row: &rusqlite::Row<'_>, at: usize) -> rusqlite::Result<Record> {
+    let (id, settled, data): (u64, bool, Vec<u8>) = (row.get(at)?, row.get(at + 1)?, row.get(at + 2)?);
+    let damaged = |error| damaged(at + 2, error);
     Ok(if settled {
         Record::Settled(id, postcard::from_bytes(&data).map_err(damaged)?)
     } else {

@@ -25,8 +25,8 @@ use std::path::{Path, PathBuf};
 use jiff::civil::Date;
 
 pub use cells::Cells;
-pub use csv::{Charset, UnknownCharset};
-pub use error::{InputError, Missing};
+pub use csv::{Charset, Trailer, UnknownCharset};
+pub use error::{InputError, Missing, newest_beside};
 pub use layout::{Layout, LayoutFault};
 pub use resolve::{STANDARD_INPUT, resolve};
 
@@ -68,6 +68,7 @@ pub struct ReadRules {
     charset: Charset,
     delimiter: Option<u8>,
     null_values: Vec<String>,
+    trailer_mark: Option<String>,
 }
 
 impl ReadRules {
@@ -77,6 +78,7 @@ impl ReadRules {
             charset: Charset::named(&settings.encoding)?,
             delimiter: settings.delimiter,
             null_values: settings.null_values.clone(),
+            trailer_mark: settings.trailer.as_ref().map(|trailer| trailer.mark.clone()),
         })
     }
 }
@@ -197,6 +199,11 @@ impl Reader {
             Source::Csv(csv) => csv.stamp(),
             Source::Parquet(parquet) => parquet.stamp(),
         }
+    }
+
+    /// The last trailer of a CSV file, once [`Reader::next`] has told the end.
+    pub fn trailer(&self) -> Option<&Trailer> {
+        self.csv().and_then(CsvReader::trailer)
     }
 
     /// The CSV file behind it: its bytes are what the failure file repeats.

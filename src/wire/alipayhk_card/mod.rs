@@ -10,7 +10,7 @@ use super::crypto::{Signer, Verifier};
 use super::key::{Key, Shape};
 use super::pass::extra::{self, Extra};
 use super::pass::locale::Locales;
-use super::pass::{Endpoint, codes, data, keys};
+use super::pass::{Endpoint, codes, data, encryption, keys};
 use super::setting::Keys;
 use super::{
     Answer, Call, CallFault, Column, ColumnFault, Dialect, Entry, Reply, Request, RowReader, RowRules, SettingFault,
@@ -31,13 +31,18 @@ pub const ENTRY: Entry = Entry {
         keys::PATH,
         keys::LOCALES,
         keys::REQUEST_TIME_FORMAT,
-        Key::new("bill_fields", Shape::Word(&["omit", "null"]), "billNo, lastChangedPoints and pointsProvider of rows that are no Alipay transaction"),
+        Key::new(
+            "bill_fields",
+            Shape::Word(&["omit", "null"]),
+            "billNo, lastChangedPoints and pointsProvider of rows that are no Alipay transaction",
+        ),
         Key::new("end_date_as", Shape::Word(&["string", "number"]), "the JSON type of endDate"),
         Key::new("code_info", Shape::Flag, "codeInfo may be sent: agree it with AlipayHK first"),
         keys::DATA_NAMES_NUMBER,
         keys::EXTRA,
         keys::ENCRYPTION,
     ],
+    secrets: encryption::SECRETS,
     codes: codes::CODES,
     starter: include_str!("starter.toml"),
     build: |keys| Ok(Box::new(AlipayHkCard::from_settings(keys)?)),
@@ -75,8 +80,8 @@ impl Dialect for AlipayHkCard {
         NAME
     }
 
-    fn scope(&self) -> String {
-        self.endpoint.scope(NAME)
+    fn client(&self) -> &str {
+        self.endpoint.client()
     }
 
     fn path(&self) -> &str {
@@ -116,7 +121,7 @@ impl Dialect for AlipayHkCard {
         body::read(self, &body, sent_at)
     }
 
-    fn write_reply(&self, answer: &Answer, now_ms: i64, signer: Option<&Signer>) -> Reply {
-        self.endpoint.write_reply(answer, now_ms, signer)
+    fn write_reply(&self, asked: &Request, answer: &Answer, now_ms: i64, signer: Option<&Signer>) -> Reply {
+        self.endpoint.write_reply(asked, answer, now_ms, signer)
     }
 }

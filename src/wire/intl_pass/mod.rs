@@ -13,7 +13,7 @@ use super::crypto::{Signer, Verifier};
 use super::key::{Key, Shape};
 use super::pass::extra::{self, Extra};
 use super::pass::locale::Locales;
-use super::pass::{Endpoint, codes, data, keys};
+use super::pass::{Endpoint, codes, data, encryption, keys};
 use super::setting::Keys;
 use super::{
     Answer, Call, CallFault, Column, ColumnFault, Dialect, Entry, Reply, Request, RowReader, RowRules, SettingFault,
@@ -35,14 +35,23 @@ pub const ENTRY: Entry = Entry {
         keys::LOCALES,
         keys::REQUEST_TIME_FORMAT,
         keys::DATA_NAMES_NUMBER,
-        Key::new("field_names", Shape::Word(&["table", "sample"]), "names of the page's table, or of its samples (templateId, verifyCode ...)"),
+        Key::new(
+            "field_names",
+            Shape::Word(&["table", "sample"]),
+            "names of the page's table, or of its samples (templateId, verifyCode ...)",
+        ),
         Key::new("data_info_as", Shape::Word(&["object", "string"]), "the JSON type of dataInfo"),
         Key::new("end_date_zone", Shape::Form("^[+-][0-9]{2}:[0-9]{2}$"), "the offset in which endDate is written"),
-        Key::new("allow_update", Shape::Flag, "rows with status UPDATE are sent; the page says that they are not supported yet"),
+        Key::new(
+            "allow_update",
+            Shape::Flag,
+            "rows with status UPDATE are sent; the page says that they are not supported yet",
+        ),
         Key::new("points_member", Shape::Text, "the member of dataInfo that shows points"),
         keys::EXTRA,
         keys::ENCRYPTION,
     ],
+    secrets: encryption::SECRETS,
     codes: codes::CODES,
     starter: include_str!("starter.toml"),
     build: |keys| Ok(Box::new(IntlPass::from_settings(keys)?)),
@@ -101,8 +110,8 @@ impl Dialect for IntlPass {
         NAME
     }
 
-    fn scope(&self) -> String {
-        self.endpoint.scope(NAME)
+    fn client(&self) -> &str {
+        self.endpoint.client()
     }
 
     fn path(&self) -> &str {
@@ -142,7 +151,7 @@ impl Dialect for IntlPass {
         body::read(self, &body, sent_at)
     }
 
-    fn write_reply(&self, answer: &Answer, now_ms: i64, signer: Option<&Signer>) -> Reply {
-        self.endpoint.write_reply(answer, now_ms, signer)
+    fn write_reply(&self, asked: &Request, answer: &Answer, now_ms: i64, signer: Option<&Signer>) -> Reply {
+        self.endpoint.write_reply(asked, answer, now_ms, signer)
     }
 }

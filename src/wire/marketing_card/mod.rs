@@ -8,6 +8,7 @@ mod columns;
 pub mod envelope;
 mod gateway;
 pub mod params;
+pub mod parse;
 pub mod reply;
 mod scan;
 pub mod seal;
@@ -20,10 +21,10 @@ use zeroize::Zeroizing;
 use self::params::{Params, SignType};
 use self::seal::EncryptType;
 use super::charset::Charset;
-use super::crypto::{Aes, Certificate, KeyFault, Signer, Verifier};
+use super::crypto::{Aes, Certificate, Signer, Verifier};
 use super::key::{Key, Shape};
 use super::row::Merchants;
-use super::setting::{Keys, Secrecy};
+use super::setting::{Holds, Keys, Secrecy, token};
 use super::{
     Answer, Call, CallFault, Column, ColumnFault, Dialect, Entry, Reply, Request, RowReader, RowRules, Said,
     SettingFault, reading,
@@ -39,13 +40,28 @@ pub const ENTRY: Entry = Entry {
         Key::new("path", Shape::Form("^/[^?#]*$"), "the gateway's path"),
         Key::new("app_id", Shape::Text, "the app's id, as the console shows it"),
         Key::new("sign_type", Shape::Word(&["RSA2", "RSA"]), "SHA-256 or SHA-1"),
-        Key::new("charset", Shape::Word(&["UTF-8", "GBK", "GB2312"]), "of request and reply; a character that it lacks is a rejected row"),
+        Key::new(
+            "charset",
+            Shape::Word(&["UTF-8", "GBK", "GB2312"]),
+            "of request and reply; a character that it lacks is a rejected row",
+        ),
         Key::new("format", Shape::Word(&["json", "xml", ""]), "of the reply; empty omits the parameter"),
         Key::new("app_auth_token", Shape::SECRET, "when acting for another merchant"),
         Key::new("aes_key", Shape::SECRET, "encrypts biz_content, as switched on at the console"),
         Key::new("encrypt_type", Shape::Word(&["AES", "AES_V2"]), "how, with aes_key"),
-        Key::new("changed_point", Shape::Word(&["omit", "last_changed_points"]), "whether the message to the customer names the change"),
+        Key::new(
+            "changed_point",
+            Shape::Word(&["omit", "last_changed_points"]),
+            "whether the message to the customer names the change",
+        ),
         Key::new("certificates", Shape::Table, "certificate mode: app, root and platform"),
+    ],
+    secrets: &[
+        ("certificates.app", Holds::OwnCertificate),
+        ("certificates.root", Holds::RootCertificates),
+        ("certificates.platform", Holds::PlatformKey),
+        ("aes_key", Holds::AesKey),
+        ("app_auth_token", Holds::Token),
     ],
     codes: codes::CODES,
     starter: include_str!("starter.toml"),
@@ -88,7 +104,7 @@ enum Format {
 
 /// Certificate mode.
 struct Certificates {
-    app_sn: String,
+    app: Certificate,
     root_sn: String,
     platform: Vec<Certificate>,
 }
@@ -139,8 +155,8 @@ impl MarketingCard {
         if let Some((encrypt_type, _)) = &self.seal {
             add("encrypt_type", encrypt_type.name());
         }
-        if let Some(Certificates { app_sn, root_sn, .. }) = &self.certificates {
-            add("app_cert_sn", app_sn);
+        if let Some(Certificates { app, root_sn, .. }) = &self.certificates {
+            add("app_cert_sn", &app.sn);
             add("alipay_root_cert_sn", root_sn);
         }
         if let Some(token) = &self.app_auth_token {
@@ -148,15 +164,6 @@ impl MarketingCard {
         }
         params
     }
-}
-
-/// An `app_auth_token`.
-fn token(bytes: &[u8]) -> Result<Zeroizing<String>, &'static str> {
-    let text = std::str::from_utf8(bytes).unwrap_or_default().trim();
-    if text.is_empty() || !text.bytes().all(|byte| byte.is_ascii_graphic()) {
-        return Err("not a token: expected visible ASCII characters without blanks");
-    }
-    Ok(Zeroizing::new(text.to_owned()))
 }
 
 fn read_seal(keys: &Keys<'_>, format: Format) -> Result<Option<(EncryptType, Aes)>, SettingFault> {
@@ -188,13 +195,14 @@ fn read_certificates(gateway: &Keys<'_>) -> Result<Option<Certificates>, Setting
         let roots = Certificate::parse_all(bytes).map_err(|fault| fault.to_string())?;
         Certificate::root_sn(&roots).ok_or_else(|| "no certificate in it is signed with RSA".to_owned())
     };
-    let platform = keys.secrets("platform", Secrecy::Public, |bytes| {
+    let with_key = |bytes: &[u8]| {
         let certificate = Certificate::parse(bytes)?;
         certificate.verifier().map(|_| certificate)
-    })?;
-    let app_sn = keys.secret("app", Secrecy::Public, |bytes| Ok::<_, KeyFault>(Certificate::parse(bytes)?.sn))?;
+    };
+    let platform = keys.secrets("platform", Secrecy::Public, with_key)?;
+    let app = keys.secret("app", Secrecy::Public, with_key)?;
     let root_sn = keys.secret("root", Secrecy::Public, root_sn)?;
-    Ok(app_sn.zip(root_sn).map(|(app_sn, root_sn)| Certificates { app_sn, root_sn, platform }))
+    Ok(app.zip(root_sn).map(|(app, root_sn)| Certificates { app, root_sn, platform }))
 }
 
 impl Dialect for MarketingCard {
@@ -202,12 +210,16 @@ impl Dialect for MarketingCard {
         NAME
     }
 
-    fn scope(&self) -> String {
-        format!("{NAME}/{}", self.app_id)
+    fn client(&self) -> &str {
+        &self.app_id
     }
 
     fn path(&self) -> &str {
         &self.path
+    }
+
+    fn methods(&self) -> &'static [&'static str] {
+        &["POST", "GET"]
     }
 
     fn column(&self, name: &str) -> Option<Column> {
@@ -236,6 +248,10 @@ impl Dialect for MarketingCard {
         }
     }
 
+    fn messages(&self, delta: &Delta) -> Vec<&'static str> {
+        body::messages(delta)
+    }
+
     fn request(&self, body: &[u8], now_ms: i64, signer: &Signer) -> Request {
         let mut params = self.protocol(now_ms);
         params.push("biz_content", body);
@@ -250,13 +266,18 @@ impl Dialect for MarketingCard {
 
     fn reply(&self, reply: &Reply, keys: &[Verifier]) -> Reading {
         let charset = reply::charset(reply, self.charset);
-        let read = envelope::read(&reply.body, charset);
+        let read = parse::read(&reply.body, charset);
         let proof = reply::prove(&read, self.sign_type, charset, keys);
         let claim = reply::claim(&read, charset, |sealed| {
             let (encrypt_type, aes) = self.seal.as_ref()?;
             encrypt_type.open(aes, sealed.as_bytes())
         });
         reading::weigh(reply, &proof, &claim)
+    }
+
+    fn certified(&self) -> Option<Verifier> {
+        let Certificates { app, .. } = self.certificates.as_ref()?;
+        Some(app.verifier().expect("its key was read before"))
     }
 
     fn verifiers(&self) -> Vec<Verifier> {
@@ -268,8 +289,8 @@ impl Dialect for MarketingCard {
         gateway::read_call(self, request, key)
     }
 
-    fn write_reply(&self, answer: &Answer, _now_ms: i64, signer: Option<&Signer>) -> Reply {
-        gateway::write_reply(self, answer, signer)
+    fn write_reply(&self, asked: &Request, answer: &Answer, _now_ms: i64, signer: Option<&Signer>) -> Reply {
+        gateway::write_reply(self, asked, answer, signer)
     }
 
     fn phrase(&self, said: &Said) -> (String, String) {

@@ -97,6 +97,8 @@ pub struct Auditor {
     // ---- of the run
     hold: bool,
     rows: BTreeMap<u64, Row>,
+    /// The cards that go first.
+    canary: BTreeSet<usize>,
     /// Cards whose later rows must wait, with the row that made them.
     held: BTreeMap<usize, u64>,
     /// Places of the rows that were sent in the order of their places.
@@ -119,7 +121,7 @@ pub struct Auditor {
     disowned: BTreeSet<usize>,
     must_stop: bool,
     stopping: bool,
-    not_reached_since: Option<Tick>,
+    unheard_since: Option<Tick>,
 }
 
 impl Auditor {
@@ -137,6 +139,7 @@ impl Auditor {
             shown: BTreeMap::new(),
             hold: false,
             rows: BTreeMap::new(),
+            canary: BTreeSet::new(),
             held: BTreeMap::new(),
             walked: BTreeMap::new(),
             settings: None,
@@ -151,7 +154,7 @@ impl Auditor {
             disowned: BTreeSet::new(),
             must_stop: false,
             stopping: false,
-            not_reached_since: None,
+            unheard_since: None,
         }
     }
 
@@ -169,6 +172,7 @@ impl Auditor {
     pub fn run(&mut self, now: Tick, survey: &Survey, settings: &Settings) {
         self.hold = settings.hold;
         (self.rows, self.held, self.walked) = Default::default();
+        self.canary.clear();
         self.cut_off.clear();
         for plan in &survey.plan {
             let Fate::Send(facts) = &survey.fates[plan.row.id as usize] else { panic!("planned, and not to be sent") };
@@ -181,6 +185,9 @@ impl Auditor {
             }
             (bill.card, bill.place) = (facts.row.card, facts.place);
             (bill.closing, bill.user) = (facts.row.closing, facts.row.user);
+            if settings.canary.is_some_and(|(cards, _)| self.canary.len() < cards) {
+                self.canary.insert(facts.row.card);
+            }
             let row = Row {
                 plan: plan.clone(),
                 bill: facts.bill,
@@ -235,7 +242,7 @@ impl Auditor {
         (self.budget_spent, self.errors) = (0, (0, 0));
         self.disowned.clear();
         (self.must_stop, self.stopping) = (false, false);
-        self.not_reached_since = None;
+        self.unheard_since = None;
     }
 
     /// The process died.

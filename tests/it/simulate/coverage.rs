@@ -11,12 +11,15 @@ use passync::model::{Outcome, Verdict};
 pub struct Coverage(BTreeMap<String, u64>);
 
 /// Every case but the outcomes. `Stop::TooMuchDoubt` is out of reach: it takes 200,000 cards.
-const CASES: [&str; 26] = [
+const CASES: [&str; 29] = [
     "stop Signal",
     "stop Deadline",
     "stop Misconfigured",
     "stop Errors",
     "stop Unreachable",
+    "stop Canary",
+    "stop CanaryFailed",
+    "a canary that others follow",
     "cause Reply",
     "cause Budget",
     "cause HeldBy",
@@ -75,6 +78,8 @@ impl Coverage {
             Stop::Misconfigured(_) => "stop Misconfigured",
             Stop::Errors => "stop Errors",
             Stop::Unreachable => "stop Unreachable",
+            Stop::Canary => "stop Canary",
+            Stop::CanaryFailed => "stop CanaryFailed",
             Stop::TooMuchDoubt => unreachable!("it takes 200,000 cards"),
         });
     }

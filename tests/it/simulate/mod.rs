@@ -26,7 +26,8 @@
 //! * wake-ups lost, of a lane and of a timer; a row in its lane after its end; done with rows left, or before the last
 //!   commit;
 //! * stops: a deadline, a configuration code, five unsigned ones, an error limit that stop nothing; parked rows
-//!   forgotten.
+//!   forgotten;
+//! * the canary: others before its last row is durable, behind a failure, or where none are to follow.
 //!
 //! Out of its sight, since no law is broken: a pace that stays slow, a breaker that stays open.
 

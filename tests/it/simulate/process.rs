@@ -3,7 +3,8 @@
 use std::collections::{HashMap, VecDeque};
 use std::rc::Rc;
 
-use passync::core::dispatcher::{Action, Config, Dispatcher, Event, Settlement};
+use passync::core::canary::{PlanEnd, Turns};
+use passync::core::dispatcher::{Action, Config, Dispatcher, Event, PlanRow, Settlement};
 use passync::core::halt::Stop;
 use passync::core::quota::Quota;
 use passync::model::Tick;
@@ -82,6 +83,7 @@ pub struct Process<'a> {
     death: Death,
     /// The next line of the plan to be read.
     read: usize,
+    turns: Turns,
     polls: u32,
 }
 
@@ -102,6 +104,7 @@ impl<'a> Process<'a> {
             cut_off: recovered.values().filter(|row| row.settled.is_none()).count(),
             doubt_not_before: if has_doubt { Tick::ZERO + world.timeout } else { Tick::ZERO },
             deadline: settings.deadline.map_or(Tick::NEVER, |after| Tick::ZERO + after),
+            canary_continues: settings.canary.is_some_and(|(_, continues)| continues),
         };
         let rest = if name == 1 { Tick::ZERO } else { Tick::ZERO + Quota::rest(world.window, world.strict) };
         let quota = Quota::new(world.quota, world.window, world.strict, rest);
@@ -131,6 +134,7 @@ impl<'a> Process<'a> {
             wide_commits: 0,
             death,
             read: 0,
+            turns: Turns::new(run.settings.canary.map(|(cards, _)| cards)),
             polls: 0,
             run,
         }
@@ -235,16 +239,23 @@ impl<'a> Process<'a> {
     fn read(&mut self) {
         let recovered = recover(&self.run.journal);
         let end = (self.read + self.run.settings.chunk).min(self.run.survey.plan.len());
-        let rows = self.run.survey.plan[self.read..end].iter().map(|planning| {
-            let mut row = planning.row.clone();
-            row.recovered = recovered.get(&row.id).copied();
-            row
-        });
-        let rows = rows.collect();
+        let mut rows = Vec::new();
+        for planning in &self.run.survey.plan[self.read..end] {
+            if self.turns.takes(planning.row.card) {
+                let recovered = recovered.get(&planning.row.id).copied();
+                rows.push(PlanRow { recovered, ..planning.row.clone() });
+            }
+        }
         self.read = end;
         self.handle(Event::Rows(rows));
         if self.read == self.run.survey.plan.len() {
-            self.handle(Event::EndOfPlan);
+            match self.turns.end() {
+                PlanEnd::OfAll => self.handle(Event::EndOfPlan),
+                PlanEnd::OfCanary => {
+                    self.read = 0;
+                    self.handle(Event::EndOfCanary);
+                }
+            }
         }
     }
 

@@ -343,6 +343,8 @@ pub struct Settings {
     pub crashes: u64,
     /// Whether it is given up after the last crash.
     pub abandon: bool,
+    /// How many cards are a canary, and whether the others follow.
+    pub canary: Option<(usize, bool)>,
 }
 
 impl Settings {
@@ -372,6 +374,7 @@ impl Settings {
         settings.signal = dice.percent(6).then(|| dice.micros(0..=2_000_000));
         settings.crashes = if dice.percent(45) { dice.of(1..=4) } else { 0 };
         settings.abandon = settings.crashes > 0 && dice.percent(15);
+        settings.canary = dice.percent(15).then(|| (dice.of(1..=4) as usize, dice.percent(60)));
         settings
     }
 
@@ -397,6 +400,7 @@ impl Settings {
             read_max: *dice.pick(&[0, 0, 3_000]),
             crashes: 0,
             abandon: false,
+            canary: None,
         }
     }
 }

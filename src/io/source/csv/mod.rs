@@ -7,10 +7,12 @@ mod charset;
 mod header;
 mod split;
 mod text;
+mod trailer;
 mod window;
 
 pub use charset::{Charset, UnknownCharset};
 pub use split::Field;
+pub use trailer::Trailer;
 
 use std::mem::take;
 
@@ -43,6 +45,9 @@ pub struct CsvReader {
     /// The first bytes of a record that was passed over because of its size.
     oversized: Vec<u8>,
     rows: u64,
+    /// The first field of a trailer.
+    trailer_mark: Option<String>,
+    trailer: Option<Trailer>,
 }
 
 /// The current record in the window.
@@ -86,6 +91,8 @@ impl CsvReader {
             reject: None,
             oversized: Vec::new(),
             rows: 0,
+            trailer_mark: rules.trailer_mark.clone(),
+            trailer: None,
         })
     }
 
@@ -151,6 +158,15 @@ impl CsvReader {
     }
 
     fn step<U: Units>(&mut self) -> Result<bool, InputError> {
+        while self.step_record::<U>()? {
+            if !self.take_trailer::<U>() {
+                return Ok(true);
+            }
+        }
+        Ok(false)
+    }
+
+    fn step_record<U: Units>(&mut self) -> Result<bool, InputError> {
         let passed = take(&mut self.record);
         self.window.consume(passed.next);
         self.line += passed.lines;

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use passync::core::halt::Stop;
-use passync::model::{Digest, Place, Tick, Verdict};
+use passync::model::{Digest, Outcome, Place, Tick, Verdict};
 
 use super::{Auditor, Event, Sent, Told};
 
@@ -23,6 +23,7 @@ impl Auditor {
             panic!("law 5: the intent of row {id} comes before the outcome of row {other} of its card");
         }
         self.check_hold(id);
+        self.check_canary(id);
         self.take_slot(id);
         self.live.entry(id).or_default().intended = true;
     }
@@ -31,6 +32,21 @@ impl Auditor {
         if let Some(by) = self.held.get(&self.rows[&id].card) {
             panic!("row {id} goes on although row {by} of its card is unknown or unsent");
         }
+    }
+
+    /// Rows behind the canary wait until all of it ended well, and for good where they are not to follow.
+    fn check_canary(&mut self, id: u64) {
+        if self.canary.is_empty() || self.canary.contains(&self.rows[&id].card) {
+            return;
+        }
+        let (_, continues) = self.settings.as_ref().and_then(|settings| settings.canary).expect("there is a canary");
+        assert!(continues, "row {id} is sent behind a canary that nobody follows");
+        let canarys = self.rows.iter().filter(|(_, row)| self.canary.contains(&row.card));
+        for (other, row) in canarys {
+            let is_well = row.settled_durable && row.settled.is_some_and(|outcome| !outcome.is_failure());
+            assert!(is_well, "row {id} is sent, and row {other} of the canary ended {:?}", row.settled);
+        }
+        self.coverage.hit("a canary that others follow");
     }
 
     fn take_slot(&mut self, id: u64) {
@@ -168,9 +184,11 @@ impl Auditor {
         if told.verdict == Verdict::NotSent {
             live.attempts -= 1;
             self.rows.get_mut(&sent.row).expect("sent").sends -= 1;
-            self.not_reached_since.get_or_insert(now);
+        }
+        if told.verdict == Verdict::NotSent || told.verdict.in_doubt() && !told.verified {
+            self.unheard_since.get_or_insert(now);
         } else {
-            self.not_reached_since = None;
+            self.unheard_since = None;
         }
         if told.verified {
             self.disowned.clear();
@@ -200,8 +218,17 @@ impl Auditor {
             }
             Stop::Misconfigured(_) => assert!(self.must_stop, "stopped without a reason: {stop:?}"),
             Stop::Unreachable => {
-                let since = self.not_reached_since.expect("the gateway was reached");
+                let since = self.unheard_since.expect("the gateway was heard");
                 assert!(now.since(since) >= Duration::from_secs(120), "given up after {:?}", now.since(since));
+            }
+            Stop::Canary | Stop::CanaryFailed => {
+                let (_, continues) = settings.canary.expect("there is no canary");
+                assert_eq!(continues, *stop == Stop::CanaryFailed, "{stop:?}");
+                let canarys = || self.rows.values().filter(|row| self.canary.contains(&row.card));
+                assert!(canarys().all(|row| row.settled_durable), "stopped before the canary is over");
+                assert!(self.rows.len() > canarys().count(), "stopped, and there are no others");
+                let has_failed = canarys().any(|row| row.settled.is_some_and(Outcome::is_failure));
+                assert!(has_failed || *stop == Stop::Canary, "stopped, and all of the canary ended well");
             }
             Stop::TooMuchDoubt => panic!("so many cards are not in this world"),
         }
