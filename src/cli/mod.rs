@@ -24,6 +24,7 @@ mod sandbox;
 mod screen;
 mod setup;
 mod summary;
+mod timings;
 mod wire;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};

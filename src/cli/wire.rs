@@ -6,7 +6,8 @@ mod verify;
 
 use std::path::{Path, PathBuf};
 
-use clap::{Args, Subcommand, ValueEnum};
+use clap::builder::{PossibleValuesParser, TypedValueParser};
+use clap::{Args, Subcommand};
 
 use super::{CliError, Screen};
 use crate::model::Exit;
@@ -14,6 +15,7 @@ use crate::wire::charset::Charset;
 use crate::wire::explain::Subject;
 use crate::wire::json::Json;
 use crate::wire::marketing_card::params::{Params, SignType};
+use crate::wire::{self, Signing};
 
 /// Sign, verify and explain single messages, byte for byte
 #[derive(Debug, Args)]
@@ -39,18 +41,20 @@ impl Wire {
     }
 }
 
-/// The wire forms: two of them are signed alike.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
-enum Form {
-    AlipayhkCard,
-    IntlPass,
-    MarketingCard,
+/// A dialect, as far as single messages go.
+#[derive(Clone, Copy, Debug)]
+struct Form {
+    name: &'static str,
+    signing: Signing,
 }
 
-impl std::fmt::Display for Form {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.write_str(self.to_possible_value().expect("no form is hidden").get_name())
-    }
+/// Reads the word for a dialect.
+fn form() -> impl TypedValueParser<Value = Form> {
+    let known = PossibleValuesParser::new(wire::DIALECTS.iter().map(|entry| entry.name));
+    known.map(|word| {
+        let entry = wire::entry(&word).expect("no other word is let through");
+        Form { name: entry.name, signing: entry.signing }
+    })
 }
 
 /// What is signed around the body of a call to updatePass, or of its reply.
@@ -146,7 +150,9 @@ impl Call {
 /// Refuses flags of another wire form: whoever gave them expects that they do something.
 fn refuse(dialect: Form, flags: &[(&'static str, bool)]) -> Result<(), CliError> {
     match flags.iter().find(|(_, given)| *given) {
-        Some((flag, _)) => Err(CliError::usage(format!("{flag} does nothing with --dialect {dialect}; leave it out"))),
+        Some((flag, _)) => {
+            Err(CliError::usage(format!("{flag} does nothing with --dialect {}; leave it out", dialect.name)))
+        }
         None => Ok(()),
     }
 }

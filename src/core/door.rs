@@ -169,6 +169,8 @@ pub struct Config {
     pub hold: bool,
     /// When errors halt the run.
     pub error_limit: ErrorLimit,
+    /// Cards that may hold later rows back; more halt the run.
+    pub held_max: usize,
     /// Rows that a crash left between intent and end: they have slots before any new row starts, so that no series of
     /// kills leaves more than `concurrency` rows in doubt.
     pub cut_off: usize,

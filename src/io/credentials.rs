@@ -60,15 +60,13 @@ pub fn inspect(settings: &Settings, now_ms: i64) -> Vec<Credential> {
 
 /// What a dotted setting names: one secret, or a list of them.
 fn named(table: &toml::Table, setting: &str) -> Vec<Secret> {
-    let (first, rest) = setting.split_once('.').map_or((setting, None), |(first, rest)| (first, Some(rest)));
-    let value = table.get(first);
-    match rest {
-        Some(rest) => value.and_then(toml::Value::as_table).map(|table| named(table, rest)).unwrap_or_default(),
-        None => {
-            let texts = value.map(|value| value.as_array().map_or(std::slice::from_ref(value), Vec::as_slice));
-            texts.unwrap_or_default().iter().filter_map(|text| Secret::parse(text.as_str()?)).collect()
-        }
+    if let Some((first, rest)) = setting.split_once('.') {
+        let below = table.get(first).and_then(toml::Value::as_table);
+        return below.map(|table| named(table, rest)).unwrap_or_default();
     }
+    let Some(value) = table.get(setting) else { return Vec::new() };
+    let texts = value.as_array().map_or(std::slice::from_ref(value), Vec::as_slice);
+    texts.iter().filter_map(|text| Secret::parse(text.as_str()?)).collect()
 }
 
 struct Look {

@@ -24,6 +24,11 @@ pub fn of(path: &Path) -> &Path {
     path.parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or(Path::new("."))
 }
 
+/// A file under its own name, where `path` is a link to it; `path` itself otherwise.
+pub fn behind_link(path: PathBuf) -> PathBuf {
+    if path.is_symlink() { std::fs::canonicalize(&path).unwrap_or(path) } else { path }
+}
+
 #[cfg(test)]
 mod tests {
     use std::os::unix::fs::PermissionsExt;
@@ -41,9 +46,4 @@ mod tests {
         assert_eq!(of(Path::new("ledger.db")), Path::new("."));
         assert_eq!(make(Path::new("/dev/null/x")).unwrap_err().kind(), io::ErrorKind::NotADirectory);
     }
-}
-
-/// A file under its own name, where `path` is a link to it; `path` itself otherwise.
-pub fn behind_link(path: PathBuf) -> PathBuf {
-    if path.is_symlink() { std::fs::canonicalize(&path).unwrap_or(path) } else { path }
 }

@@ -11,11 +11,12 @@ use super::progress::Phase;
 use super::recover::Recovery;
 use super::store::RunFolder;
 use super::survey::Members;
+use super::timings::Stage;
 use super::{Fault, apply, close, inputs, words};
 use crate::core::dispatcher::Config;
 use crate::core::halt::ErrorLimit;
 use crate::core::limits;
-use crate::core::quota::Quota;
+use crate::core::quota::{Predecessor, Quota};
 use crate::core::retry::Policy;
 use crate::io::boot;
 use crate::io::job::dates;
@@ -46,16 +47,20 @@ impl Job {
     }
 
     fn apply(&self, begun: &Begun, endpoint: &Endpoint, ledger: &mut Ledger) -> Result<apply::Done, Fault> {
+        let _counting = self.progress.timings.count(Stage::Exchange);
         let settings = &self.settings;
         let folder = RunFolder::new(&settings.ledger, &begun.run.id);
         let recovery = Recovery::fold(ledger, begun.run.ordinal, folder.path())?;
         let window = settings.limits.quota_window;
         let has_doubt = recovery.cut_off() > 0;
         let timeout = settings.gateway.request_timeout;
-        let after = After { rest: Quota::rest(window, settings.limits.quota_strict), timeout, has_doubt };
-        let wait = after.wait(ledger.quota_stamp(&endpoint.quota_scope)?.as_ref(), &boot::id(), boot::clock_ns());
+        let rest = Quota::rest(window, settings.limits.quota_strict);
+        let wait = predecessor(ledger, &endpoint.quota_scope)?
+            .map_or(Duration::ZERO, |predecessor| predecessor.wait(rest, timeout, has_doubt));
         let doubt_wait = if has_doubt { timeout } else { Duration::ZERO };
-        stamp(ledger, &endpoint.quota_scope, true)?;
+        let in_ns = |wait: Duration| boot::clock_ns() + wait.as_nanos() as i64;
+        let (others_until, all_until) = (in_ns(wait), in_ns(wait.max(doubt_wait)));
+        stamp(ledger, &endpoint.quota_scope, true, others_until)?;
         let order = apply::Order {
             ledger,
             run: begun.run.ordinal,
@@ -79,7 +84,7 @@ impl Job {
             .build()
             .map_err(|error| Fault::storage(format!("no IO runtime: {error}")))?;
         let done = runtime.block_on(apply::apply(order))?;
-        stamp(ledger, &endpoint.quota_scope, false)?;
+        stamp(ledger, &endpoint.quota_scope, false, all_until.max(boot::clock_ns()))?;
         Ok(done)
     }
 
@@ -100,6 +105,7 @@ impl Job {
                 Some(Share::Percent(percent)) => ErrorLimit::Percent(percent),
                 Some(Share::Count(count)) => ErrorLimit::Count(count),
             },
+            held_max: limits::HELD_CARDS,
             cut_off,
             doubt_not_before,
             deadline: self.deadline(),
@@ -127,6 +133,7 @@ impl Job {
         durations: Durations,
         ledger: &mut Ledger,
     ) -> Result<Manifest, Fault> {
+        let _counting = self.progress.timings.count(Stage::Finish);
         self.progress.enter(Phase::Finish);
         let limits = &self.settings.limits;
         let folder = RunFolder::new(&self.settings.ledger, &begun.run.id);
@@ -173,81 +180,16 @@ impl Job {
     }
 }
 
-/// What a start behind another process has to think of: no window may hold sends of both.
-struct After {
-    /// How long nothing may be sent after the last exchange of another process.
-    rest: Duration,
-    /// How long an exchange may last.
-    timeout: Duration,
-    /// Whether the run has an intent without an outcome: its own process died over it.
-    has_doubt: bool,
+/// Whoever sent for this client last, as the ledger knows it.
+fn predecessor(ledger: &Ledger, scope: &str) -> Result<Option<Predecessor>, Fault> {
+    let stamp = ledger.quota_stamp(scope)?;
+    Ok(stamp.map(|stamp| Predecessor {
+        busy: stamp.busy,
+        // Where the boot is not told, it may be another.
+        ended_ns: (!stamp.boot.is_empty() && stamp.boot == boot::id()).then(|| boot::clock_ns() - stamp.ended_ns),
+    }))
 }
 
-impl After {
-    /// How long to wait for what the process that left `stamp` may have under way. `boot` and `clock_ns` are now.
-    fn wait(&self, stamp: Option<&QuotaStamp>, boot: &str, clock_ns: i64) -> Duration {
-        let Some(stamp) = stamp else { return Duration::ZERO };
-        if stamp.busy && !self.has_doubt {
-            // It died over a run that is not ours to finish (abandoned, or another job's): nobody here knows which cards
-            // it was calling, so all of them wait. Where it is ours, its rows in doubt wait alone.
-            return self.rest.max(self.timeout);
-        }
-        let is_comparable = !boot.is_empty() && stamp.boot == boot && stamp.ended_ns <= clock_ns;
-        if stamp.busy || self.has_doubt || !is_comparable {
-            return self.rest;
-        }
-        self.rest.saturating_sub(Duration::from_nanos((clock_ns - stamp.ended_ns).unsigned_abs()))
-    }
-}
-
-fn stamp(ledger: &mut Ledger, scope: &str, busy: bool) -> Result<(), Fault> {
-    Ok(ledger.stamp_quota(scope, &QuotaStamp { busy, boot: boot::id(), ended_ns: boot::clock_ns() })?)
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    const REST: Duration = Duration::from_secs(2);
-    const TIMEOUT: Duration = Duration::from_secs(15);
-    const NOW_NS: i64 = 100_000_000_000;
-
-    fn wait(has_doubt: bool, stamp: Option<(bool, &str, i64)>, boot: &str) -> Duration {
-        let stamp = stamp.map(|(busy, boot, ended_ns)| QuotaStamp { busy, boot: boot.to_owned(), ended_ns });
-        After { rest: REST, timeout: TIMEOUT, has_doubt }.wait(stamp.as_ref(), boot, NOW_NS)
-    }
-
-    #[test]
-    fn a_young_stamp_costs_what_is_left_of_the_rest_and_an_old_one_nothing() {
-        assert_eq!(wait(false, None, "boot"), Duration::ZERO);
-        let left = [0, 500, 1_999, 2_000, 60_000]
-            .map(|ms: i64| wait(false, Some((false, "boot", NOW_NS - ms * 1_000_000)), "boot").as_millis());
-        assert_eq!(left, [2_000, 1_500, 1, 0, 0]);
-    }
-
-    #[test]
-    fn an_intent_without_an_outcome_costs_a_whole_rest() {
-        assert_eq!(wait(true, Some((false, "boot", 0)), "boot"), REST);
-        assert_eq!(
-            wait(true, Some((true, "boot", 0)), "boot"),
-            REST,
-            "its own rows in doubt wait a timeout, the others do not"
-        );
-    }
-
-    #[test]
-    fn who_died_over_a_run_that_is_not_ours_costs_a_timeout() {
-        assert_eq!(wait(false, Some((true, "boot", 0)), "boot"), TIMEOUT);
-    }
-
-    #[test]
-    fn a_stamp_of_another_boot_or_of_none_costs_a_whole_rest() {
-        assert_eq!(wait(false, Some((false, "another", 0)), "boot"), REST);
-        assert_eq!(wait(false, Some((false, "", 0)), ""), REST, "where the boot is not told, it may be another");
-        assert_eq!(
-            wait(false, Some((false, "boot", NOW_NS + 1)), "boot"),
-            REST,
-            "the clock of a boot does not go back"
-        );
-    }
+fn stamp(ledger: &mut Ledger, scope: &str, busy: bool, ended_ns: i64) -> Result<(), Fault> {
+    Ok(ledger.stamp_quota(scope, &QuotaStamp { busy, boot: boot::id(), ended_ns })?)
 }

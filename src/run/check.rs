@@ -212,7 +212,7 @@ impl Job {
             finder.take(&row, &fate)?;
             match fate {
                 Fate::End { outcome, .. } => checked.ended.entry(outcome).or_default().take(row.change),
-                Fate::Keep(_) => checked.kept.take(row.change),
+                Fate::Keep { .. } => checked.kept.take(row.change),
                 Fate::Send(_) => checked.planned.take(row.change),
             }
         }

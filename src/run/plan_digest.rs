@@ -58,7 +58,7 @@ impl PlanDigester {
                 let by = by.map_or(u64::MAX, |by| by);
                 self.digester.part(outcome.as_str().as_bytes()).part(code.as_bytes()).part(&by.to_le_bytes());
             }
-            Fate::Keep(_) => drop(self.digester.part(b"keep")),
+            Fate::Keep { .. } => drop(self.digester.part(b"keep")),
         }
     }
 
@@ -197,7 +197,7 @@ mod tests {
     #[test]
     fn settings_count_where_they_shape_calls() {
         let own = Own { ordinal: 1, started_ms: 0 };
-        let of = |settings: &Value| digest(&Fate::Keep(facts(0, 1, 1)), settings, own);
+        let of = |settings: &Value| digest(&Fate::Send(facts(0, 1, 1)), settings, own);
         let settings = json!({ "name": "a", "gateway": { "url": "https://x", "private_key": "file:a" },
             "limits": { "quota": "50/1s", "concurrency": 3 }, "output": { "dir": "out" } });
         let moved = json!({ "output": { "dir": "/elsewhere" }, "name": "b", "limits": { "concurrency": 3, "quota": "50/1s" },

@@ -47,6 +47,11 @@ impl Check {
         }
     }
 
+    /// What was read; what could not be is noted.
+    pub fn read<T>(&mut self, stored: Result<T, String>) -> Option<T> {
+        stored.map_err(|damage| self.fault(damage)).ok()
+    }
+
     /// Whether nothing contradicts it.
     pub fn is_sound(&self) -> bool {
         self.faults.is_empty()

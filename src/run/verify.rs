@@ -54,7 +54,7 @@ pub fn verify(ledger: &Ledger) -> Result<Verified, Fault> {
     let intents = intents::check(ledger, &runs, &whole, scratch)?;
     let [journal, order, bills] = rows::check(ledger, &runs, &mut twice, scratch)?;
     let cards = cards::check(ledger, &runs, scratch)?;
-    let again = again::check(ledger, &runs, &whole, &mut twice)?;
+    let again = again::check(ledger, &runs, &whole, &mut twice);
     let (answers, stamps) = (answers(ledger)?, stamps(ledger)?);
     let checks = vec![pages, runs_check, surveys, intents, journal, order, bills, twice, cards, again, answers, stamps];
     let sound = checks.iter().all(Check::is_sound);
@@ -65,7 +65,9 @@ fn pages(ledger: &Ledger) -> Result<Check, Fault> {
     const MOST: usize = 100;
     let mut check = Check::new("pages", "the pages of the file hang together, and indexes agree with their tables");
     check.look(|check| {
-        ledger.integrity(MOST)?.into_iter().for_each(|found| check.fault(found.replace('\n', " ")));
+        for found in ledger.integrity(MOST)? {
+            check.fault(found.replace('\n', " "));
+        }
         Ok(())
     })?;
     Ok(check)
@@ -74,14 +76,9 @@ fn pages(ledger: &Ledger) -> Result<Check, Fault> {
 fn answers(ledger: &Ledger) -> Result<Check, Fault> {
     let mut check = Check::new("answers", "what persons answered stands in their bills");
     check.look(|check| {
-        ledger.each_answer(|answer| -> Result<(), Broken> {
-            match answer {
-                Ok(answer) => self::answer(ledger, &answer, check),
-                Err(damage) => {
-                    check.fault(damage);
-                    Ok(())
-                }
-            }
+        ledger.each_answer(|stored| match check.read(stored) {
+            Some(answer) => self::answer(ledger, &answer, check),
+            None => Ok(()),
         })
     })?;
     Ok(check)
@@ -103,14 +100,13 @@ fn answer(ledger: &Ledger, answer: &StoredAnswer, check: &mut Check) -> Result<(
 fn stamps(ledger: &Ledger) -> Result<Check, Fault> {
     let mut check = Check::new("stamps", "what is kept for the quota is of a time that was");
     check.look(|check| {
-        ledger.each_stamp(|stamp| -> Result<(), Broken> {
-            match stamp {
-                Ok(stamp) => {
-                    fault_of(&stamp).into_iter().for_each(|fault| check.fault(format!("{}: {fault}", stamp.scope)))
-                }
-                Err(damage) => check.fault(damage),
+        ledger.each_stamp(|stored| {
+            if let Some(stamp) = check.read(stored)
+                && let Some(fault) = fault_of(&stamp)
+            {
+                check.fault(format!("{}: {fault}", stamp.scope));
             }
-            Ok(())
+            Ok::<(), Broken>(())
         })
     })?;
     Ok(check)

@@ -9,7 +9,9 @@ use super::judge::hex;
 use super::mount::Server;
 use crate::model::{Delta, Reading, Status};
 use crate::wire::crypto::{Signer, Verifier};
-use crate::wire::{self, Answer, Call, CallFault, Column, ColumnFault, Dialect, Reply, Request, RowReader, RowRules};
+use crate::wire::{
+    self, Answer, Call, CallFault, Column, ColumnFault, Columns, Dialect, Reply, Request, RowReader, RowRules,
+};
 
 /// Generated once: in a debug build a key takes a moment.
 pub static CLIENT: LazyLock<Signer> = LazyLock::new(|| Signer::generate(2048).unwrap());
@@ -21,10 +23,10 @@ pub struct Plain;
 #[rustfmt::skip]
 impl Dialect for Plain {
     fn name(&self) -> &'static str { "plain" }
-    fn client(&self) -> &str { "test" }
+    fn client(&self) -> &'static str { "test" }
     fn path(&self) -> &'static str { "/update" }
     fn column(&self, _: &str) -> Option<Column> { None }
-    fn columns(&self) -> &'static [&'static str] { &[] }
+    fn columns(&self) -> Columns { Columns(&[]) }
     fn card_column(&self) -> &'static str {
         "card"
     }

@@ -37,49 +37,36 @@ pub fn entry(name: &str) -> Option<&'static Entry> {
     DIALECTS.iter().find(|entry| entry.name == name)
 }
 
-/// Every canonical column of every dialect (CONTRACT section 5), patterns as `level.<locale>`: a file column of
-/// such a name that the job's dialect cannot send is a mistake worth stopping for.
-pub const CANONICAL: &[&str] = &[
-    "bill_no",
-    "occurred_at",
-    "sequence",
-    "last_changed_points",
-    "merchant_id",
-    "pass_id",
-    "user_id",
-    "open_id",
-    "template_code",
-    "status",
-    "points",
-    "level",
-    "level.<locale>",
-    "data.<name>",
-    "points_provider",
-    "end_date",
-    "code_msg",
-    "code_value",
-    "verify_code",
-    "verify_type",
-    "update_type",
-    "card_no",
-    "open_date",
-    "valid_date",
-    "balance",
-    "template_id",
-    "front_image_id",
-    "mdcode_info",
-    "front_text_list",
-    "mcard_style_info",
-    "merchant_card_msg_info",
-    "notify_messages",
-    "notify",
-    "change_reason",
-    "ext_info",
-];
+/// Canonical columns (CONTRACT section 5), in groups that dialects share; patterns as `level.<locale>`.
+#[derive(Clone, Copy, Debug)]
+pub struct Columns(pub &'static [&'static [&'static str]]);
+
+impl Columns {
+    /// Each of them.
+    pub fn iter(self) -> impl Iterator<Item = &'static str> {
+        self.0.iter().copied().flatten().copied()
+    }
+}
+
+/// Every canonical column of every dialect: a file column of such a name that the job's dialect cannot send is a mistake
+/// worth stopping for.
+pub fn canonical() -> impl Iterator<Item = &'static str> {
+    DIALECTS.iter().flat_map(|entry| entry.columns.iter())
+}
 
 /// The canonical columns that name a person's account, card or code: no message shows one of them whole.
 pub const PERSONAL: &[&str] =
     &["pass_id", "user_id", "open_id", "card_no", "code_msg", "code_value", "mdcode_info", "verify_code"];
+
+/// Whether a canonical column holds a text that people read, on the card or in a message.
+pub fn is_prose(name: &str) -> bool {
+    matches!(name, "level" | "change_reason") || name.starts_with("level.") || name.starts_with("data.")
+}
+
+/// Whether a canonical column holds JSON.
+pub fn is_json(name: &str) -> bool {
+    ["mdcode_info", "front_text_list", "mcard_style_info", "merchant_card_msg_info", "notify_messages"].contains(&name)
+}
 
 /// A dialect before its settings are known.
 pub struct Entry {
@@ -87,7 +74,11 @@ pub struct Entry {
     pub name: &'static str,
     /// The keys of `[gateway]` that only this dialect has.
     pub keys: &'static [Key],
-    /// Which of these, dotted below `gateway`, name keys and certificates.
+    /// How its calls and replies are signed.
+    pub signing: Signing,
+    /// The canonical columns.
+    pub columns: Columns,
+    /// Which keys, dotted below `gateway`, name keys and certificates.
     pub secrets: &'static [(&'static str, Holds)],
     /// What its gateway's codes mean.
     pub codes: &'static [Code],
@@ -118,6 +109,15 @@ impl Entry {
     pub fn check(&self, table: &toml::Table) -> Result<(), SettingFault> {
         self.unopened(table).map(drop)
     }
+}
+
+/// How calls and replies are signed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Signing {
+    /// Over method, path, client, time and body, in a header.
+    Head,
+    /// Over the sorted parameters of a call, and over the node of a reply.
+    Params,
 }
 
 /// One line of a dialect's table of codes.
@@ -171,8 +171,8 @@ pub trait Dialect: Send + Sync {
     /// What is known of a canonical column; `None` where this dialect cannot send it.
     fn column(&self, name: &str) -> Option<Column>;
 
-    /// The canonical columns, for "did you mean" and lists; patterns as `level.<locale>`.
-    fn columns(&self) -> &'static [&'static str];
+    /// The canonical columns, for "did you mean" and lists.
+    fn columns(&self) -> Columns;
 
     /// The column that names the card.
     fn card_column(&self) -> &'static str;

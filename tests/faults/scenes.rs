@@ -221,10 +221,9 @@ impl Play {
     pub fn end_well(mut self, told: &str) {
         let output = self.disturb("");
         let ends: &[i32] = match self.scene {
-            // Closed, or closed before: then there is nothing to resume. Booked, or booked before.
+            // Closed, or closed before: then there is nothing to resume.
             Scene::Abandoned => &[0, 1, 2],
-            Scene::Settled => &[0, 3],
-            // 3: the run was closed before the disturbance, and these inputs are done.
+            // 3: the run was closed before the disturbance, and these inputs are done; or the answers were booked.
             _ => &[0, 3],
         };
         let said = String::from_utf8_lossy(&output.stderr);

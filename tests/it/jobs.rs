@@ -110,12 +110,12 @@ fn the_example_of_a_dialect_shows_all_that_it_knows_and_loads_with_all_of_it() {
         let settings =
             job::load(&path, &Overrides::default()).unwrap_or_else(|fault| panic!("{}", fault.render(false)));
         for key in entry.keys {
-            assert!(settings.gateway.table.contains_key(*key), "{name}: gateway.{key} is not shown");
+            assert!(settings.gateway.table.contains_key(key.name), "{name}: gateway.{} is not shown", key.name);
         }
         let dialect = entry.open(&load(name).gateway.table, &setting::no_vault).unwrap();
-        for column in dialect.columns() {
+        for column in dialect.columns().iter() {
             let shown = |known: &str| match column.split_once('<') {
-                None => known == *column,
+                None => known == column,
                 Some((start, _)) => known.starts_with(start),
             };
             let input = &settings.input;

@@ -6,9 +6,10 @@ use clap::Args;
 use serde_json::json;
 
 use super::verify::{Finding, Message};
-use super::{Call, Form, key, read, refuse};
+use super::{Call, key, read, refuse};
 use crate::cli::{CliError, Screen};
 use crate::model::Exit;
+use crate::wire::Signing;
 use crate::wire::charset::Charset;
 use crate::wire::crypto::{Hash, Verifier};
 use crate::wire::explain::{Difference, Subject, visible};
@@ -77,7 +78,7 @@ impl Explain {
     fn explanation(&self, against: Option<&[u8]>) -> Result<Explanation, CliError> {
         self.message.refuse_foreign()?;
         let params = [("--params", self.params.is_some())];
-        if self.message.dialect != Form::MarketingCard {
+        if self.message.dialect.signing == Signing::Head {
             refuse(self.message.dialect, &params)?;
         }
         let public = self.key.as_deref().map(|path| key(path, Verifier::parse)).transpose()?;
@@ -103,10 +104,10 @@ impl Explain {
     }
 
     fn subject(&self) -> Result<Subject, CliError> {
-        match (self.message.dialect, &self.params) {
-            (Form::MarketingCard, Some(params)) => Ok(Call::read(params)?.subject()),
-            (Form::MarketingCard, None) => self.message.response_subject(),
-            (Form::AlipayhkCard | Form::IntlPass, _) => Ok(self.message.head.subject()?.0),
+        match (self.message.dialect.signing, &self.params) {
+            (Signing::Params, Some(params)) => Ok(Call::read(params)?.subject()),
+            (Signing::Params, None) => self.message.response_subject(),
+            (Signing::Head, _) => Ok(self.message.head.subject()?.0),
         }
     }
 }

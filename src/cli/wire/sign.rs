@@ -7,9 +7,10 @@ use base64::engine::general_purpose::STANDARD;
 use clap::Args;
 use serde_json::json;
 
-use super::{Call, Form, Head, key, needed, refuse};
+use super::{Call, Form, Head, form, key, needed, refuse};
 use crate::cli::{CliError, Screen};
 use crate::model::Exit;
+use crate::wire::Signing;
 use crate::wire::crypto::Signer;
 use crate::wire::pass::head;
 
@@ -22,7 +23,7 @@ Examples:
   passync wire sign --dialect marketing-card --key keys/app.pem --params params.json --json")]
 pub struct Sign {
     /// The wire form
-    #[arg(long, value_enum, value_name = "DIALECT")]
+    #[arg(long, value_parser = form(), value_name = "DIALECT")]
     dialect: Form,
     /// The private key that signs: PEM or bare base64, PKCS#1 or PKCS#8
     #[arg(long, value_name = "PEM")]
@@ -47,8 +48,8 @@ pub struct Sign {
 impl Sign {
     pub(super) fn execute(self, screen: Screen) -> Result<Exit, CliError> {
         let signer = key(&self.key, Signer::parse)?;
-        let members = match self.dialect {
-            Form::AlipayhkCard | Form::IntlPass => {
+        let members = match self.dialect.signing {
+            Signing::Head => {
                 refuse(self.dialect, &[("--params", self.params.is_some())])?;
                 let (subject, _) = self.head.subject()?;
                 let signature = signer.sign(&subject.input);
@@ -60,7 +61,7 @@ impl Sign {
                     ("signature_header", header),
                 ]
             }
-            Form::MarketingCard => {
+            Signing::Params => {
                 refuse(self.dialect, &self.head.flags())?;
                 let header = [("--algorithm", self.algorithm.is_some()), ("--key-version", self.key_version.is_some())];
                 refuse(self.dialect, &header)?;

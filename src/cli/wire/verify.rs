@@ -5,9 +5,10 @@ use std::path::PathBuf;
 use clap::Args;
 use serde_json::{Value, json};
 
-use super::{Form, Head, key, needed, read, refuse};
+use super::{Form, Head, form, key, needed, read, refuse};
 use crate::cli::{CliError, Screen};
 use crate::model::{Exit, Verdict};
+use crate::wire::Signing;
 use crate::wire::charset::Charset;
 use crate::wire::crypto::{Aes, Verifier};
 use crate::wire::explain::Subject;
@@ -45,7 +46,7 @@ pub struct Verify {
 #[derive(Debug, Args)]
 pub(super) struct Message {
     /// The wire form
-    #[arg(long, value_enum, value_name = "DIALECT")]
+    #[arg(long, value_parser = form(), value_name = "DIALECT")]
     pub(super) dialect: Form,
     #[command(flatten)]
     pub(super) head: Head,
@@ -107,20 +108,18 @@ impl Message {
             ("--aes-key", self.aes_key.is_some()),
             ("--response", self.response.is_some()),
         ];
-        match self.dialect {
-            Form::AlipayhkCard | Form::IntlPass => refuse(self.dialect, &of_marketing),
-            Form::MarketingCard => {
-                refuse(self.dialect, &self.head.flags()).and_then(|()| refuse(self.dialect, &of_pass))
-            }
+        match self.dialect.signing {
+            Signing::Head => refuse(self.dialect, &of_marketing),
+            Signing::Params => refuse(self.dialect, &self.head.flags()).and_then(|()| refuse(self.dialect, &of_pass)),
         }
     }
 
     /// Reads the message and judges its signature by `key`.
     pub(super) fn judge(&self, key: &Verifier) -> Result<Finding, CliError> {
         self.refuse_foreign()?;
-        match self.dialect {
-            Form::AlipayhkCard | Form::IntlPass => self.judge_pass(key),
-            Form::MarketingCard => self.judge_response(key),
+        match self.dialect.signing {
+            Signing::Head => self.judge_pass(key),
+            Signing::Params => self.judge_response(key),
         }
     }
 

@@ -3,7 +3,6 @@
 use super::{Action, Cause, Dispatcher, GateEnd, Phase, Settlement};
 use crate::core::halt::Stop;
 use crate::core::lane::Lane;
-use crate::core::limits;
 use crate::model::{Digest, Outcome};
 
 impl Dispatcher {
@@ -38,7 +37,7 @@ impl Dispatcher {
         }
         if self.config.hold && matches!(outcome, Outcome::Unknown | Outcome::Unsent) && self.stop.is_none() {
             self.held.insert(card, id);
-            if self.held.len() > limits::HELD_CARDS {
+            if self.held.len() > self.config.held_max {
                 self.stop(&Stop::TooMuchDoubt);
             }
         }

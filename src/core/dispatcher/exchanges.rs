@@ -53,8 +53,11 @@ impl Dispatcher {
         };
         row.doubt += u32::from(heard.verdict.in_doubt());
         let card = row.card;
-        if heard.verdict != Verdict::Throttled && heard.verdict != Verdict::NotSent {
-            self.quota.relieved();
+        match heard.verdict {
+            // Whether the row is tried again or not: it is the run that is too fast.
+            Verdict::Throttled => self.quota.throttled(now, heard.retry_after.unwrap_or_default()),
+            Verdict::NotSent => {}
+            _ => self.quota.relieved(),
         }
         if heard.verified {
             self.watch.verified();
@@ -107,7 +110,6 @@ impl Dispatcher {
         let mut wait = self.config.policy.wait(row.attempts, heard.random);
         if heard.verdict == Verdict::Throttled {
             wait = wait.max(heard.retry_after.unwrap_or_default());
-            self.quota.throttled(now, heard.retry_after.unwrap_or_default());
         }
         self.budget -= u64::from(spends_budget);
         row.phase = Phase::Waiting;

@@ -15,6 +15,8 @@ const DIALECTS: &[Entry] = &[
     Entry {
         name: "other-card",
         keys: &[Key::new("field_names", Shape::Text, "")],
+        signing: alipayhk_card::ENTRY.signing,
+        columns: alipayhk_card::ENTRY.columns,
         secrets: &[],
         codes: &[],
         starter: "",

@@ -5,6 +5,7 @@
 
 mod bills;
 mod cards;
+mod known;
 mod look;
 mod quota;
 mod rows;
@@ -24,6 +25,7 @@ use super::{fault, folder};
 
 pub use bills::{BillRow, Unproved};
 pub use cards::{CardState, Confirmed};
+pub use known::{Keys, Known};
 pub use look::BookedAnswer;
 pub use quota::QuotaStamp;
 pub use rows::{BillChange, CardChange, FoldError};
@@ -261,3 +263,6 @@ fn durable<T>(subject: &str, act: &str, work: impl FnOnce() -> rusqlite::Result<
     };
     fault::around_as(told, subject, act, work)
 }
+
+#[cfg(test)]
+mod tests;

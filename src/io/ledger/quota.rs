@@ -12,7 +12,8 @@ pub struct QuotaStamp {
     pub busy: bool,
     /// The boot in which it was.
     pub boot: String,
-    /// CLOCK_BOOTTIME of its last exchange's end; nanoseconds.
+    /// CLOCK_BOOTTIME of its last exchange's end, or of the end of its wait for whoever was before it, whichever is
+    /// later; nanoseconds.
     pub ended_ns: i64,
 }
 

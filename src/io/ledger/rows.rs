@@ -5,6 +5,7 @@ use serde::{Deserialize, Serialize};
 
 use super::bills::parse;
 use super::cards::{CardState, Confirmed};
+use super::runs::mark_folded;
 use super::{Ledger, LedgerError, durable};
 use crate::core::history::Past;
 use crate::io::StorageError;
@@ -63,8 +64,8 @@ pub struct CardChange {
 }
 
 impl Ledger {
-    /// Folds what a run learnt into bills and cards. Doing it twice changes nothing: a run that was cut off
-    /// between fold and manifest folds again.
+    /// Folds what a run learnt since its plan into bills and cards, and marks it as folded: done twice it would undo
+    /// what others learnt in between.
     pub fn fold(
         &mut self,
         run: u32,
@@ -96,6 +97,7 @@ impl Ledger {
         }
         write_card(&transaction, open).map_err(storage)?;
         raise_epoch(&transaction).map_err(storage)?;
+        mark_folded(&transaction, run).map_err(storage)?;
         durable("fold", "commit", || transaction.commit()).map_err(storage)?;
         Ok(())
     }
@@ -142,7 +144,10 @@ fn fold_bill(transaction: &Transaction<'_>, run: u32, bill: &BillChange) -> rusq
     // one stays, and so does the list of what it leaves out.
     let body: Option<Vec<u8>> = if bill.past.is_possible() {
         transaction
-            .prepare_cached("SELECT body FROM intents WHERE run = ?1 AND row = ?2 ORDER BY seq DESC LIMIT 1")?
+            .prepare_cached(
+                "SELECT body FROM intents WHERE run = ?1 AND row = ?2 \
+                 AND seq >= (SELECT intents_from FROM runs WHERE ordinal = ?1) ORDER BY seq DESC LIMIT 1",
+            )?
             .query_row(params![run, bill.row], |row| row.get(0))
             .optional()?
     } else {

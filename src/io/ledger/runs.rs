@@ -54,12 +54,27 @@ pub struct RunRow {
     pub exit: Option<u8>,
     /// One digest over its inputs' digests.
     pub inputs: String,
-    /// The folds that its plan knew of.
+    /// The folds that its plan knew of; see [`RunRow::is_folded`].
     pub epoch: i64,
     /// JSON.
     pub detail: String,
     /// JSON of the manifest, once closed.
     pub summary: Option<String>,
+}
+
+impl RunRow {
+    /// In the place of an epoch: no plan is as old.
+    const FOLDED: i64 = -1;
+
+    /// Whether bills and cards have all that it learnt. Its plan is void: it is planned again before it goes on.
+    pub fn is_folded(&self) -> bool {
+        self.epoch == Self::FOLDED
+    }
+}
+
+pub(super) fn mark_folded(transaction: &rusqlite::Transaction<'_>, ordinal: u32) -> rusqlite::Result<()> {
+    let values = params![ordinal, RunRow::FOLDED];
+    transaction.execute("UPDATE runs SET epoch = ?2 WHERE ordinal = ?1", values).map(drop)
 }
 
 /// Why a ledger and a job do not go together.

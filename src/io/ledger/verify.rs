@@ -210,7 +210,7 @@ fn name(row: &Row<'_>) -> String {
     match row.get_ref(0) {
         Ok(ValueRef::Integer(number)) => number.to_string(),
         Ok(ValueRef::Text(text)) => String::from_utf8_lossy(text).into_owned(),
-        Ok(ValueRef::Blob(bytes)) => bytes.iter().map(|byte| format!("{byte:02x}")).collect(),
+        Ok(ValueRef::Blob(bytes)) => bytes.iter().fold(String::new(), |hex, byte| format!("{hex}{byte:02x}")),
         _ => "without a name".to_owned(),
     }
 }

@@ -33,8 +33,10 @@ impl Sends {
 
     /// Takes a row, if it was sent.
     pub fn take(&mut self, line: &End) -> Result<(), StorageError> {
-        let ms =
-            |text: &Option<String>| text.as_ref()?.parse::<jiff::Timestamp>().ok().map(|time| time.as_millisecond());
+        let ms = |text: &Option<String>| -> Option<i64> {
+            let time: jiff::Timestamp = text.as_ref()?.parse().ok()?;
+            Some(time.as_millisecond())
+        };
         match (ms(&line.first_sent_at), ms(&line.settled_at)) {
             (Some(first_sent_ms), Some(settled_ms)) if line.attempts > 0 => {
                 self.0.push(Span { card: line.card.clone(), first_sent_ms, settled_ms, place: line.place.clone() })

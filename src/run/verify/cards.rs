@@ -27,40 +27,39 @@ pub fn check(ledger: &Ledger, runs: &Runs, scratch: &Path) -> Result<Check, Faul
     let mut check = Check::new("cards", what);
     // Whoever sends old rows on purpose replaces newer places.
     let replaces = runs.values().any(|run| run.detail.flags.allow_stale);
-    let mut applied = Sorter::new(scratch);
-    let mut unread = false;
-    ledger
-        .each_stored_bill(|bill| match bill {
-            Ok(bill) if bill.past == Past::Applied => {
-                let (card, place, closing) = (bill.card, bill.place, bill.closing);
-                Ok(applied.push(Applied { card, place, closing })?)
-            }
-            Ok(_) => Ok(()),
-            Err(_) => {
-                unread = true; // told by `bills`
-                Ok::<(), Broken>(())
-            }
-        })
-        .or_else(|broken| match broken {
-            Broken::File(_) => {
-                unread = true;
-                Ok(())
-            }
-            Broken::Fault(fault) => Err(fault),
-        })?;
-    if unread {
+    let Some(applied) = gather(ledger, scratch)? else {
         check.skipped = Some("not all bills can be read".to_owned());
         return Ok(check);
-    }
+    };
     let mut applied = applied.finish()?.peekable();
     check.look(|check| {
-        ledger.each_card(|card| match card {
-            Ok(card) => meet(&card, &mut applied, replaces, check),
-            Err(damage) => Ok::<(), Broken>(check.fault(damage)),
+        ledger.each_card(|stored| match check.read(stored) {
+            Some(card) => meet(&card, &mut applied, replaces, check),
+            None => Ok(()),
         })?;
-        applied.try_for_each(|bill| Ok(stray(&bill?, check)))
+        for bill in applied {
+            stray(&bill?, check);
+        }
+        Ok(())
     })?;
     Ok(check)
+}
+
+/// The applied bills; `None` where one cannot be read, which the check `bills` tells.
+fn gather(ledger: &Ledger, scratch: &Path) -> Result<Option<Sorter<Applied>>, Fault> {
+    let mut applied = Sorter::new(scratch);
+    let gathered = ledger.each_stored_bill(|stored| {
+        let bill = stored?;
+        if bill.past == Past::Applied {
+            applied.push(Applied { card: bill.card, place: bill.place, closing: bill.closing })?;
+        }
+        Ok(())
+    });
+    match gathered {
+        Ok(()) => Ok(Some(applied)),
+        Err(Broken::File(_)) => Ok(None),
+        Err(Broken::Fault(fault)) => Err(fault),
+    }
 }
 
 fn stray(bill: &Applied, check: &mut Check) {

@@ -48,19 +48,15 @@ pub fn check(ledger: &Ledger, runs: &Runs, whole: &BTreeSet<u32>, scratch: &Path
     let what = "nothing was sent without an intent, and a card's next intent follows the end of the row before";
     let mut check = Check::new("intents", what);
     check.look(|check| {
-        ledger.each_intent(|intent| {
-            match intent {
-                Ok(intent) => {
-                    let told = |what: &str| format!("intent {} of row {}: {what}", intent.seq, intent.row);
-                    check.expect(intent.length > 0, || told("it has no body"));
-                    match runs.get(&intent.run) {
-                        None => check.fault(told(&format!("run {} is not in the ledger", intent.run))),
-                        Some(run) => check.expect(!run.is_closed(), || told(&format!("run {} is closed", run.id()))),
-                    }
-                }
-                Err(damage) => check.fault(damage),
+        ledger.each_intent(|stored| {
+            let Some(intent) = check.read(stored) else { return Ok::<(), Broken>(()) };
+            let told = |what: &str| format!("intent {} of row {}: {what}", intent.seq, intent.row);
+            check.expect(intent.length > 0, || told("it has no body"));
+            match runs.get(&intent.run) {
+                None => check.fault(told(&format!("run {} is not in the ledger", intent.run))),
+                Some(run) => check.expect(!run.is_closed(), || told(&format!("run {} is closed", run.id()))),
             }
-            Ok::<(), Broken>(())
+            Ok(())
         })
     })?;
     for (ordinal, run) in runs.iter().filter(|(_, run)| !run.is_closed()) {

@@ -69,20 +69,18 @@ pub fn check(ledger: &Ledger, runs: &Runs, twice: &mut Check, scratch: &Path) ->
         Check::new("bills", "every bill stands as its row ended, and behind every applied one is a verified answer");
     let (mut entries, mut owners) = (Sorter::new(scratch), Sorter::new(scratch));
     journal.look(|check| {
-        ledger.each_record(|record| match record {
-            Ok(record) => Ok(entries.push(entry(&record))?),
-            Err(damage) => Ok::<(), Broken>(check.fault(damage)),
+        ledger.each_record(|stored| match check.read(stored) {
+            Some(record) => Ok(entries.push(entry(&record))?),
+            None => Ok::<(), Broken>(()),
         })
     })?;
     bills.look(|check| {
-        ledger.each_stored_bill(|bill| match bill {
-            Ok(bill) => {
-                fault_of(&bill, runs)
-                    .into_iter()
-                    .for_each(|fault| check.fault(format!("bill {}: {fault}", name(&bill))));
-                Ok(owners.push(owner(&bill))?)
+        ledger.each_stored_bill(|stored| {
+            let Some(bill) = check.read(stored) else { return Ok::<(), Broken>(()) };
+            if let Some(fault) = fault_of(&bill, runs) {
+                check.fault(format!("bill {}: {fault}", name(&bill)));
             }
-            Err(damage) => Ok::<(), Broken>(check.fault(damage)),
+            Ok(owners.push(owner(&bill))?)
         })
     })?;
     let mut walk = Walk { runs, journal, bills, twice, applied: Sorter::new(scratch) };

@@ -44,13 +44,9 @@ pub fn check(ledger: &Ledger) -> Result<(Runs, Check), Fault> {
         let epoch = facts.get("epoch").map_or(Ok(0), |epoch| epoch.parse::<i64>());
         check.expect(epoch.is_ok(), || format!("meta: found epoch = {:?}, expected a number", facts["epoch"]));
         for stored in ledger.stored_runs()? {
-            match stored {
-                Ok(stored) => {
-                    if let Some(known) = read(stored, epoch.as_ref().ok().copied(), check) {
-                        runs.insert(known.stored.run.ordinal, known);
-                    }
-                }
-                Err(damage) => check.fault(damage),
+            let known = check.read(stored).and_then(|stored| read(stored, epoch.as_ref().ok().copied(), check));
+            if let Some(known) = known {
+                runs.insert(known.stored.run.ordinal, known);
             }
         }
         Ok::<(), Broken>(())
@@ -88,10 +84,10 @@ fn read(stored: StoredRun, epoch: Option<i64>, check: &mut Check) -> Option<Know
     let has_end = (run.exit.is_some(), run.closed_ms.is_some(), run.summary.is_some());
     match run.state {
         RunState::Interrupted => {
-            expect(has_end == (false, false, false), "it is interrupted, and has an end".to_owned())
+            expect(has_end == (false, false, false), "it is interrupted, and has an end".to_owned());
         }
         RunState::Closed => {
-            expect(has_end == (true, true, true), "it is closed, but lacks exit, time or manifest".to_owned())
+            expect(has_end == (true, true, true), "it is closed, but lacks exit, time or manifest".to_owned());
         }
     }
     if let (Some(manifest), Some(detail)) = (&manifest, &detail) {
@@ -115,6 +111,8 @@ fn read(stored: StoredRun, epoch: Option<i64>, check: &mut Check) -> Option<Know
     } else if run.summary.is_some() {
         expect(manifest.is_some(), "its manifest cannot be read".to_owned());
     }
-    faults.into_iter().for_each(|fault| check.fault(format!("run {}: {fault}", run.id)));
+    for fault in faults {
+        check.fault(format!("run {}: {fault}", run.id));
+    }
     Some(Known { detail: detail?, manifest, stored })
 }

@@ -26,8 +26,8 @@ use super::key::{Key, Shape};
 use super::row::Merchants;
 use super::setting::{Holds, Keys, Secrecy, token};
 use super::{
-    Answer, Call, CallFault, Column, ColumnFault, Dialect, Entry, Reply, Request, RowReader, RowRules, Said,
-    SettingFault, reading,
+    Answer, Call, CallFault, Column, ColumnFault, Columns, Dialect, Entry, Reply, Request, RowReader, RowRules, Said,
+    SettingFault, Signing, reading,
 };
 use crate::model::{Delta, Reading};
 
@@ -56,6 +56,8 @@ pub const ENTRY: Entry = Entry {
         ),
         Key::new("certificates", Shape::Table, "certificate mode: app, root and platform"),
     ],
+    signing: Signing::Params,
+    columns: columns::COLUMNS,
     secrets: &[
         ("certificates.app", Holds::OwnCertificate),
         ("certificates.root", Holds::RootCertificates),
@@ -226,7 +228,7 @@ impl Dialect for MarketingCard {
         columns::column(name)
     }
 
-    fn columns(&self) -> &'static [&'static str] {
+    fn columns(&self) -> Columns {
         columns::COLUMNS
     }
 

@@ -6,6 +6,7 @@ pub mod codes;
 pub mod data;
 pub mod encryption;
 pub mod extra;
+pub mod form;
 pub mod head;
 pub(super) mod keys;
 pub mod locale;

@@ -50,6 +50,7 @@ impl Story {
             budget: ROWS / 5,
             hold: true,
             error_limit: ErrorLimit::Percent(5.0),
+            held_max: usize::MAX,
             canary_continues: false,
             cut_off: 0,
             doubt_not_before: Tick::ZERO,

@@ -56,7 +56,8 @@ impl Copy<'_> {
             let cells = record.iter().enumerate().map(|(cell, text)| if cell == at { value } else { text });
             let mut writer = csv::Writer::from_writer(Vec::new());
             writer.write_record(cells).unwrap();
-            lines[row + 1] = String::from_utf8(writer.into_inner().unwrap()).unwrap().trim_end().to_owned();
+            let line = String::from_utf8(writer.into_inner().unwrap()).unwrap();
+            line.trim_end().clone_into(&mut lines[row + 1]);
         });
     }
 }
