@@ -45,6 +45,7 @@ mod signals;
 mod space;
 mod store;
 mod survey;
+mod timings;
 pub mod verify;
 mod words;
 
@@ -60,4 +61,5 @@ pub use manifest::{Calls, Durations, FileFact, Manifest, Sum, Tally};
 pub use progress::{Phase, Progress};
 pub use signals::Signals;
 pub use survey::Columns;
+pub use timings::{Stage, Timings};
 pub use words::Stopped;
