@@ -7,6 +7,7 @@ use clap::Args;
 use tempfile::TempDir;
 
 use super::{CliError, figures};
+use crate::io::folder;
 use crate::io::job::dates::Dates;
 use crate::io::job::settings::GatewayUrl;
 use crate::io::job::{self, Overrides, Settings};
@@ -198,7 +199,7 @@ impl LedgerArgs {
                 let overrides = Overrides { environment: environment(), ..Overrides::default() };
                 Ok(job::load(job, &overrides)?.ledger)
             }
-            (None, Some(state)) => Ok(state.join("ledger.db")),
+            (None, Some(state)) => Ok(folder::behind_link(state.join("ledger.db"))),
             (None, None) => unreachable!("clap requires one of the group"),
         }
     }

@@ -8,11 +8,12 @@ use serde::Deserialize;
 
 use super::figures::{count, grouped};
 use super::job::LedgerArgs;
-use super::{CliError, Screen};
+use super::{CliError, Screen, proof};
 use crate::io::ledger;
 use crate::model::Exit;
 use crate::run::look::{self, ShownAttempt, ShownBill, ShownCard, ShownPlace};
 use crate::run::settle::{self, Given};
+use crate::run::verify;
 use crate::wire::personal::is_code;
 
 /// Look into the ledger, or book a person's answer
@@ -45,6 +46,21 @@ Examples:
         #[command(flatten)]
         ledger: LedgerArgs,
         /// Print as JSON
+        #[arg(long)]
+        json: bool,
+    },
+    /// Prove the ledger by itself: pages, seals, order, every applied bill with its answer
+    #[command(after_help = "\
+Examples:
+  passync ledger verify --job jobs/nightly.toml
+  passync ledger verify --state /var/lib/passync --json
+
+Changes nothing; a run may be on meanwhile. Exit 0: nothing contradicts anything; 1: something does; 6: it is no ledger,
+or cannot be read at all.")]
+    Verify {
+        #[command(flatten)]
+        ledger: LedgerArgs,
+        /// Print the proof as JSON
         #[arg(long)]
         json: bool,
     },
@@ -92,6 +108,7 @@ impl Ledger {
         match self.command {
             Command::Show { key, ledger, json } => show(&key, &ledger, json, screen),
             Command::Stats { ledger, json } => stats(&ledger, json, screen),
+            Command::Verify { ledger, json } => verify(&ledger, json, screen),
             Command::Settle(settle) => settle.execute(screen),
         }
     }
@@ -193,6 +210,17 @@ fn stats(ledger: &LedgerArgs, json: bool, screen: Screen) -> Result<Exit, CliErr
     stats.runs.iter().for_each(|run| line(&format!("job {}: {}s {}", run.job, run.kind, run.state), run.runs));
     screen.print(&text)?;
     Ok(Exit::Clean)
+}
+
+fn verify(ledger: &LedgerArgs, json: bool, screen: Screen) -> Result<Exit, CliError> {
+    let verified = verify::verify(&ledger.open()?)?;
+    if json {
+        screen.print_json(&verified)?;
+    } else {
+        let verdict = if verified.sound { "sound" } else { "NOT SOUND" };
+        screen.print(&format!("{}: {verdict}\n{}", verified.ledger, proof::lines(&verified.checks)))?;
+    }
+    Ok(if verified.sound { Exit::Clean } else { Exit::Failures })
 }
 
 impl Settle {

@@ -14,6 +14,7 @@ mod log;
 mod meaning;
 mod open;
 mod progress;
+mod proof;
 mod reconcile;
 mod replay;
 mod report;
@@ -22,6 +23,7 @@ mod run;
 mod sandbox;
 mod screen;
 mod summary;
+mod timings;
 mod wire;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};

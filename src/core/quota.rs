@@ -279,6 +279,31 @@ mod tests {
         arrivals
     }
 
+    /// What a start waits, milliseconds: a window's rest of 2 s, a timeout of 15 s. `ended`: how long ago.
+    fn wait(busy: bool, ended_ms: Option<i64>, has_doubt: bool) -> u128 {
+        let known = Predecessor { busy, ended_ns: ended_ms.map(|ms| ms * 1_000_000) };
+        known.wait(Duration::from_secs(2), Duration::from_secs(15), has_doubt).as_millis()
+    }
+
+    #[test]
+    fn a_young_stamp_costs_what_is_left_of_the_rest_and_an_old_one_nothing() {
+        let left = [0, 500, 1_999, 2_000, 60_000].map(|ago| wait(false, Some(ago), false));
+        assert_eq!(left, [2_000, 1_500, 1, 0, 0]);
+        assert_eq!(wait(false, Some(-3_000), false), 5_000, "what it had to wait for itself is still to be waited for");
+    }
+
+    #[test]
+    fn an_intent_without_an_outcome_costs_a_whole_rest() {
+        assert_eq!(wait(false, Some(60_000), true), 2_000);
+        assert_eq!(wait(true, Some(60_000), true), 2_000, "its own rows in doubt wait a timeout, the others do not");
+    }
+
+    #[test]
+    fn who_died_over_a_run_that_is_not_ours_or_in_another_boot_costs_a_timeout() {
+        assert_eq!(wait(true, Some(60_000), false), 15_000);
+        assert_eq!([wait(false, None, false), wait(true, None, true)], [15_000, 15_000]);
+    }
+
     #[test]
     fn what_a_predecessor_left_is_waited_for_line_by_line() {
         let seconds = Duration::from_secs;

@@ -4,6 +4,8 @@
 pub mod atomic;
 pub mod boot;
 pub mod control;
+pub mod cpu;
+pub mod credentials;
 pub mod disk;
 pub mod failures;
 pub mod fault;

@@ -11,6 +11,7 @@ use super::progress::Phase;
 use super::recover::Recovery;
 use super::store::RunFolder;
 use super::survey::Members;
+use super::timings::Stage;
 use super::{Fault, apply, close, inputs, words};
 use crate::core::dispatcher::Config;
 use crate::core::halt::ErrorLimit;
@@ -45,14 +46,15 @@ impl Job {
         self.close(begun, files, done, durations, ledger)
     }
 
-    fn apply(&self, begun: &Begun, endpoint: &Endpoint, ledger: &Ledger) -> Result<apply::Done, Fault> {
+    fn apply(&self, begun: &Begun, endpoint: &Endpoint, ledger: &mut Ledger) -> Result<apply::Done, Fault> {
+        let _counting = self.progress.timings.count(Stage::Exchange);
         let settings = &self.settings;
         let folder = RunFolder::new(&settings.ledger, &begun.run.id);
         let recovery = Recovery::fold(ledger, begun.run.ordinal, folder.path())?;
         let window = settings.limits.quota_window;
         let has_doubt = recovery.cut_off() > 0;
-        let rest = Quota::rest(window, settings.limits.quota_strict);
         let timeout = settings.gateway.request_timeout;
+        let rest = Quota::rest(window, settings.limits.quota_strict);
         let wait = predecessor(ledger, &endpoint.quota_scope)?
             .map_or(Duration::ZERO, |predecessor| predecessor.wait(rest, timeout, has_doubt));
         let doubt_wait = if has_doubt { timeout } else { Duration::ZERO };
@@ -131,6 +133,7 @@ impl Job {
         durations: Durations,
         ledger: &mut Ledger,
     ) -> Result<Manifest, Fault> {
+        let _counting = self.progress.timings.count(Stage::Finish);
         self.progress.enter(Phase::Finish);
         let limits = &self.settings.limits;
         let folder = RunFolder::new(&self.settings.ledger, &begun.run.id);
@@ -187,6 +190,6 @@ fn predecessor(ledger: &Ledger, scope: &str) -> Result<Option<Predecessor>, Faul
     }))
 }
 
-fn stamp(ledger: &Ledger, scope: &str, busy: bool, ended_ns: i64) -> Result<(), Fault> {
+fn stamp(ledger: &mut Ledger, scope: &str, busy: bool, ended_ns: i64) -> Result<(), Fault> {
     Ok(ledger.stamp_quota(scope, &QuotaStamp { busy, boot: boot::id(), ended_ns })?)
 }

@@ -14,7 +14,7 @@ use super::findings::{Clash, Finder, Finding, Findings};
 use super::job::Request;
 use super::manifest::Sum;
 use super::plan::Plan;
-use super::store::{Content, Fate, rows_and_fates};
+use super::store::{Fate, rows_and_fates};
 use super::survey::Columns;
 use super::{Fault, guard};
 use crate::io::control::Compared;
@@ -42,7 +42,7 @@ pub struct Checked {
     pub calls: u64,
     /// Their cards.
     pub cards: u64,
-    /// Messages to customers that the calls ask for, at most.
+    /// Messages that the calls send to customers, if each call is made once.
     pub messages: u64,
     /// How long the calls take.
     pub time: Time,
@@ -198,6 +198,7 @@ impl Job {
             read: Sum { rows: found.rows, points: found.points },
             calls,
             cards: plan.counts.cards,
+            messages: plan.counts.messages,
             time: self.time(calls),
             warnings: begin::warnings(surveyed, flags),
             interrupted: ledger.interrupted(&self.settings.name)?.map(|run| run.id),
@@ -212,12 +213,7 @@ impl Job {
             match fate {
                 Fate::End { outcome, .. } => checked.ended.entry(outcome).or_default().take(row.change),
                 Fate::Keep { .. } => checked.kept.take(row.change),
-                Fate::Send(_) => {
-                    checked.planned.take(row.change);
-                    if let Content::Delta(delta) = &row.content {
-                        checked.messages += self.dialect.messages(delta);
-                    }
-                }
+                Fate::Send(_) => checked.planned.take(row.change),
             }
         }
         let Findings { rejects, first_rejects, first_conflicts } = finder.findings;

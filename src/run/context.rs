@@ -5,10 +5,10 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::clock::RunClock;
+use super::lease::Lease;
 use super::progress::Progress;
 use super::{Fault, Signals};
 use crate::io::job::settings::Settings;
-use crate::io::lock::Lock;
 use crate::wire::Dialect;
 
 /// A job about to do something.
@@ -42,8 +42,8 @@ impl Job {
     }
 
     /// The lease on the ledger: one run at a time.
-    pub(super) fn lock(&self, wait: Duration) -> Result<Lock, Fault> {
-        let holder = format!("job {}, process {}", self.settings.name, std::process::id());
-        Ok(Lock::take_unless(&self.settings.ledger, &holder, wait, || self.signals.raised())?)
+    pub(super) fn lease(&self, wait: Duration) -> Result<Lease, Fault> {
+        let holder = format!("job {}", self.settings.name);
+        Lease::take(&self.settings.ledger, &holder, wait, || self.signals.raised())
     }
 }

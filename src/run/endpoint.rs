@@ -61,7 +61,7 @@ impl Endpoint {
         })
         .map_err(Fault::usage)?;
         let tools = Tools { dialect: Arc::clone(dialect), signer, verifiers: verifiers.into() };
-        let quota_scope = format!("{url} {}", dialect.scope());
+        let quota_scope = format!("{url} {}", dialect.client());
         Ok(Endpoint { tools, gateway, quota_scope, _embedded: embedded })
     }
 }
@@ -87,6 +87,12 @@ pub fn load_keys(settings: &Settings, dialect: &dyn Dialect) -> Result<(Signer, 
         return Err(Fault::usage(
             "gateway.certificates.platform: this certificate is for our own key; Alipay's is wanted",
         ));
+    }
+    if dialect.certified().is_some_and(|certified| !certified.same_key(&own)) {
+        return Err(Fault::usage(
+            "gateway.certificates.app: this certificate is for another key than gateway.private_key: no call would be taken",
+        )
+        .help("`passync keys check` shows what each of them is"));
     }
     for secret in &settings.gateway.platform_keys {
         let bytes = keys::load(secret, Kind::Public).map_err(Fault::usage)?;

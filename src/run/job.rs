@@ -12,13 +12,13 @@ pub use super::context::Job;
 use super::detail::{Canary, Flags, RunDetail};
 use super::endpoint::Endpoint;
 use super::inputs::{self, Spool};
+use super::lease::Lease;
 use super::manifest::{Durations, Manifest};
 use super::store::RunFolder;
 use super::{Fault, guard};
 use crate::io::job::dates::Dates;
 use crate::io::job::settings::{Gateway, Settings};
 use crate::io::ledger::{Ledger, RunRow};
-use crate::io::lock::Lock;
 use crate::io::source::{Input, STANDARD_INPUT};
 use crate::model::{Exit, Outcome};
 
@@ -83,15 +83,15 @@ impl Job {
         let endpoint = Endpoint::open(&self.settings, &self.dialect)?;
         let mut finished = Finished::default();
         // An interrupted run goes first, before anything is read: its rows in doubt wait for nothing else.
-        let lock = if let Some(run) = self.interrupted()? {
+        let lease = if let Some(run) = self.interrupted()? {
             self.guard_agreed(&run, request.plan.as_deref())?;
-            let lock = self.lock(request.wait)?;
-            finished.interrupted = self.finish_interrupted(&self.asked_for(request))?;
-            Some(lock)
+            let mut lease = self.lease(request.wait)?;
+            finished.interrupted = self.finish_interrupted(&self.asked_for(request), &mut lease)?;
+            Some(lease)
         } else {
             None
         };
-        let done = self.run_tonight(request, &endpoint, lock, &mut finished);
+        let done = self.run_tonight(request, &endpoint, lease, &mut finished);
         done.map_err(|fault| fault.not_better_than(finished.exit()))?;
         Ok(finished)
     }
@@ -101,12 +101,12 @@ impl Job {
         &self,
         request: &Request,
         endpoint: &Endpoint,
-        lock: Option<Lock>,
+        lease: Option<Lease>,
         finished: &mut Finished,
     ) -> Result<(), Fault> {
         let started_ms = self.clock.now_ms();
         let patience = Patience::new(self.settings.input.wait_for, &self.signals);
-        let lock = lock.filter(|_| self.settings.input.wait_for.is_zero()); // nobody waits for our inputs with us
+        let lease = lease.filter(|_| self.settings.input.wait_for.is_zero()); // nobody waits for our inputs with us
         let Arrived { inputs: mut files, controls, .. } =
             patience.until(|| self.look(request.dates, started_ms)?.ready())?;
         let spool = self.spool(&mut files, started_ms)?;
@@ -119,16 +119,17 @@ impl Job {
             agreed: request.plan.is_some(),
         };
         let surveyed = patience.until(|| begin::survey(self, &reading))?;
-        let _lock = lock.map_or_else(|| self.lock(request.wait), Ok)?;
-        let mut ledger = Ledger::open(&self.settings.ledger)?;
+        let mut lease = lease.map_or_else(|| self.lease(request.wait), Ok)?;
         if finished.interrupted.is_none() {
-            finished.interrupted = self.finish_interrupted(&self.asked_for(request))?; // one that was cut off while we read
+            // One that was cut off while we read.
+            finished.interrupted = self.finish_interrupted(&self.asked_for(request), &mut lease)?;
         } else if self.interrupted()?.is_some() {
             return Err(Fault::storage(
                 "another run of the job was begun and cut off while this one waited for its inputs",
             )
             .help("run the job again: it is finished first"));
         }
+        let mut ledger = lease.open()?;
         if finished.interrupted.as_ref().is_none_or(|manifest| inputs::digest(&manifest.inputs) != surveyed.digest) {
             let reopened = self.guard_same_inputs(&surveyed, request.again, &ledger)?;
             if reopened.is_none()
@@ -155,9 +156,9 @@ impl Job {
         let endpoint = Endpoint::open(&self.settings, &self.dialect)?;
         let files = inputs::of_replay(&self.settings, failures)?;
         let surveyed = self.survey_replay(&files, include, request.occurred_at_ms)?;
-        let _lock = self.lock(request.wait)?;
-        let mut finished = Finished { interrupted: self.finish_interrupted(&[])?, ..Finished::default() };
-        let mut ledger = Ledger::open(&self.settings.ledger)?;
+        let mut lease = self.lease(request.wait)?;
+        let mut finished = Finished { interrupted: self.finish_interrupted(&[], &mut lease)?, ..Finished::default() };
+        let mut ledger = lease.open()?;
         finished.manifest =
             Some(self.replay_surveyed(surveyed, &files, include, request.allow_stale, &endpoint, &mut ledger)?);
         finished.open_rows = ledger.open_count()?;
@@ -166,17 +167,17 @@ impl Job {
 
     /// Finishes the interrupted run; `moved`: where its inputs are now.
     pub fn resume(&self, moved: &[PathBuf], wait: Duration) -> Result<Finished, Fault> {
-        let _lock = self.lock(wait)?;
-        let interrupted = self.finish_interrupted(moved)?;
+        let mut lease = self.lease(wait)?;
+        let interrupted = self.finish_interrupted(moved, &mut lease)?;
         let interrupted = interrupted.ok_or_else(|| self.nothing_to_resume())?;
-        let open_rows = Ledger::open(&self.settings.ledger)?.open_count()?;
+        let open_rows = lease.open()?.open_count()?;
         Ok(Finished { manifest: None, interrupted: Some(interrupted), replayed: None, open_rows })
     }
 
     /// Closes the interrupted run as it stands: in doubt becomes `unknown`, the rest `unsent`.
     pub fn abandon(&self, moved: &[PathBuf], wait: Duration) -> Result<Finished, Fault> {
-        let _lock = self.lock(wait)?;
-        let mut ledger = Ledger::open(&self.settings.ledger)?;
+        let mut lease = self.lease(wait)?;
+        let mut ledger = lease.open()?;
         let run = ledger.interrupted(&self.settings.name)?.ok_or_else(|| self.nothing_to_resume())?;
         let detail = RunDetail::of(&run)?;
         let is_whole = RunFolder::new(&self.settings.ledger, &run.id).is_whole(&detail.seals)?;
@@ -236,13 +237,12 @@ impl Job {
         Fault::usage(format!("job {} has no interrupted run: nothing to resume", self.settings.name))
     }
 
-    /// Finishes the job's interrupted run, if there is one, under the settings that it was begun with. The lock is
-    /// held.
-    fn finish_interrupted(&self, moved: &[PathBuf]) -> Result<Option<Manifest>, Fault> {
+    /// Finishes the job's interrupted run, if there is one, under the settings that it was begun with.
+    fn finish_interrupted(&self, moved: &[PathBuf], lease: &mut Lease) -> Result<Option<Manifest>, Fault> {
         if !self.settings.ledger.exists() {
             return Ok(None);
         }
-        let mut ledger = Ledger::open(&self.settings.ledger)?;
+        let mut ledger = lease.open()?;
         let Some(run) = ledger.interrupted(&self.settings.name)? else { return Ok(None) };
         tracing::info!(run = run.id, "finishing an interrupted run first");
         let detail = RunDetail::of(&run)?;

@@ -12,19 +12,23 @@ use serde::{Deserialize, Serialize};
 
 use super::Fault;
 use super::detail::{InputFact, RunDetail};
+use super::gate::Suspects;
 use super::plan_digest::{Own, PlanDigester};
 use super::store::{Content, Fate, Origin, PlanRecord, RowFacts, RunFolder, Seals, StoredRow, name_of};
 use super::survey::{Members, Timed, timed_key};
 use crate::core::card::{self, Candidate, CardPast, CardRules, Doubt, Planned};
 use crate::core::history::{self, Again};
 use crate::io::frames::{FrameReader, FrameWriter};
-use crate::io::ledger::Ledger;
+use crate::io::ledger::{Keys, Known, Ledger};
 use crate::io::sort::Sorter;
 use crate::model::{Delta, Digest, Digester, Outcome, Place, Rule, Seat, Status};
+use crate::wire::Dialect;
 
 /// What the planner is told.
 #[expect(clippy::struct_excessive_bools, reason = "each is a setting or a flag")]
 pub struct Order<'a> {
+    /// The wire form.
+    pub dialect: &'a dyn Dialect,
     /// What bills are keyed by: dialect and client.
     pub scope: &'a str,
     /// The run's ordinal in the ledger.
@@ -39,6 +43,8 @@ pub struct Order<'a> {
     pub settings: &'a serde_json::Value,
     /// Every member met.
     pub members: &'a Members,
+    /// Per input, what does not fit its columns.
+    pub suspects: &'a [Suspects],
     /// Which files have times of their own.
     pub timed: &'a BTreeMap<String, Timed>,
     /// Whether newer rows absorb older ones ...
@@ -62,6 +68,16 @@ pub struct Counts {
     pub absorbed: u64,
     /// Cards of the rows that may be sent.
     pub cards: u64,
+    /// Messages that the calls send to customers, if each call is made once.
+    pub messages: u64,
+}
+
+/// A row on its way to its card.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+struct CardRecord {
+    candidate: Candidate,
+    /// A mask for each message to the customer: the member whose change it tells.
+    messages: Vec<u64>,
 }
 
 /// A plan on disk.
@@ -80,7 +96,7 @@ pub struct Plan {
 struct BillRecord {
     key: Digest,
     id: u64,
-    candidate: Candidate,
+    bound: CardRecord,
     replayed: bool,
 }
 
@@ -90,6 +106,9 @@ pub fn make(order: &Order<'_>, ledger: &Ledger, folder: &RunFolder) -> Result<Pl
         order,
         ledger,
         origins: Origins::default(),
+        bills: Known::new(ledger, Keys::Bills),
+        cards: Known::new(ledger, Keys::Cards),
+        unproved: Known::new(ledger, Keys::Unproved),
         fates: Sorter::new(folder.path()),
         plan: Sorter::new(folder.path()),
         counts: Counts::default(),
@@ -108,6 +127,9 @@ struct Planner<'a> {
     order: &'a Order<'a>,
     ledger: &'a Ledger,
     origins: Origins,
+    bills: Known<'a>,
+    cards: Known<'a>,
+    unproved: Known<'a>,
     fates: Sorter<(u64, Fate)>,
     plan: Sorter<PlanRecord>,
     counts: Counts,
@@ -137,6 +159,9 @@ impl Planner<'_> {
                 return self.end(id, Outcome::Rejected, reject.rule.code(), reject.to_string(), None, None);
             }
         };
+        if let Some(reject) = self.order.suspects[usize::from(row.seat.source)].reject(row) {
+            return self.end(id, Outcome::Rejected, reject.rule.code(), reject.to_string(), None, None);
+        }
         let source = &self.order.inputs[usize::from(row.seat.source)].name;
         let timed = self.order.timed.get(&timed_key(source, row.origin.as_ref())).copied().unwrap_or_default();
         if delta.occurred_ms.is_none() && timed.is_mixed() {
@@ -153,7 +178,15 @@ impl Planner<'_> {
         };
         let place = Place { occurred_ms: delta.occurred_ms.unwrap_or(default_ms), sequence: delta.sequence, run, seat };
         let candidate = self.candidate(id, delta, place, row.origin.as_ref(), source, row.seat.line);
-        bills.push(BillRecord { key: candidate.bill, id, candidate, replayed: row.origin.is_some() })?;
+        let messages = self.order.dialect.messages(delta).into_iter();
+        let messages = messages.map(|member| self.order.members.mask(std::iter::once(member))).collect();
+        let key = candidate.bill;
+        bills.push(BillRecord {
+            key,
+            id,
+            bound: CardRecord { candidate, messages },
+            replayed: row.origin.is_some(),
+        })?;
         Ok(())
     }
 
@@ -201,7 +234,7 @@ impl Planner<'_> {
 
     // ---- bills
 
-    fn meet_bills(&mut self, bills: Sorter<BillRecord>, cards: &mut Sorter<Candidate>) -> Result<(), Fault> {
+    fn meet_bills(&mut self, bills: Sorter<BillRecord>, cards: &mut Sorter<CardRecord>) -> Result<(), Fault> {
         let mut group: Vec<BillRecord> = Vec::new();
         for record in bills.finish()? {
             let record = record?;
@@ -219,20 +252,20 @@ impl Planner<'_> {
     }
 
     /// One bill's rows of this run, in input order.
-    fn meet_bill(&mut self, group: &mut Vec<BillRecord>, cards: &mut Sorter<Candidate>) -> Result<(), Fault> {
+    fn meet_bill(&mut self, group: &mut Vec<BillRecord>, cards: &mut Sorter<CardRecord>) -> Result<(), Fault> {
         let mut rows = std::mem::take(group).into_iter();
         let Some(first) = rows.next() else { return Ok(()) };
         let others: Vec<BillRecord> = rows.collect();
-        let content = first.candidate.content;
-        if let Some(clash) = others.iter().find(|other| other.candidate.content != content) {
+        let content = first.bound.candidate.content;
+        if let Some(clash) = others.iter().find(|other| other.bound.candidate.content != content) {
             return self.conflict_in_run(&first, clash.id, &others);
         }
-        let past = self.ledger.bill(first.key)?;
+        let past = if self.bills.has(first.key)? { self.ledger.bill(first.key)? } else { None };
         let id = first.id;
         let same = past.as_ref().is_some_and(|bill| bill.content == content);
         let again =
             past.as_ref().map_or(Again::Afresh, |bill| history::again(bill.past, same, self.order.include_refused));
-        let mut candidate = first.candidate;
+        let CardRecord { mut candidate, messages } = first.bound;
         if let Some(bill) = &past
             && (same || first.replayed)
         {
@@ -260,9 +293,9 @@ impl Planner<'_> {
                 let dropped = self.order.members.mask(bill.dropped.iter().map(String::as_str));
                 candidate.adopted = Some((dropped & candidate.members, bill.doubt.max(1)));
                 candidate.absorbable = false;
-                cards.push(candidate)?;
+                cards.push(CardRecord { candidate, messages })?;
             }
-            (Again::Afresh, _) | (_, None) => cards.push(candidate)?,
+            (Again::Afresh, _) | (_, None) => cards.push(CardRecord { candidate, messages })?,
         }
         others.iter().try_for_each(|other| self.duplicate(other, id))
     }
@@ -277,26 +310,28 @@ impl Planner<'_> {
 
     // ---- cards
 
-    fn meet_cards(&mut self, cards: Sorter<Candidate>) -> Result<(), Fault> {
-        let mut group: Vec<Candidate> = Vec::new();
-        for candidate in cards.finish()? {
-            let candidate = candidate?;
-            if group.first().is_some_and(|first| first.card != candidate.card) {
-                self.meet_card(&group)?;
-                group.clear();
+    fn meet_cards(&mut self, cards: Sorter<CardRecord>) -> Result<(), Fault> {
+        let (mut rows, mut messages): (Vec<Candidate>, Vec<Vec<u64>>) = (Vec::new(), Vec::new());
+        for record in cards.finish()? {
+            let record = record?;
+            if rows.first().is_some_and(|first| first.card != record.candidate.card) {
+                self.meet_card(&rows, &messages)?;
+                rows.clear();
+                messages.clear();
             }
-            group.push(candidate);
+            rows.push(record.candidate);
+            messages.push(record.messages);
         }
-        self.meet_card(&group)
+        self.meet_card(&rows, &messages)
     }
 
     /// One card's rows, in the order of their places.
-    fn meet_card(&mut self, rows: &[Candidate]) -> Result<(), Fault> {
+    fn meet_card(&mut self, rows: &[Candidate], messages: &[Vec<u64>]) -> Result<(), Fault> {
         let Some(first) = rows.first() else { return Ok(()) };
         let past = self.card_past(first.card)?;
         let rules = CardRules { allow_stale: self.order.allow_stale, coalesce: self.order.coalesce };
         let planned = self.counts.planned;
-        for (row, verdict) in rows.iter().zip(card::plan(rows, &past, rules)) {
+        for ((row, messages), verdict) in rows.iter().zip(messages).zip(card::plan(rows, &past, rules)) {
             let doubt = row.adopted.map_or(0, |(_, doubt)| doubt);
             let facts = RowFacts { bill: row.bill, card: row.card, content: row.content, place: row.place, doubt };
             match verdict {
@@ -309,6 +344,9 @@ impl Planner<'_> {
                 Planned::Send { lead, rank, drop, cover, absorbed, gates, watched } => {
                     self.counts.planned += 1;
                     self.counts.absorbed += u64::from(absorbed);
+                    let gone = row.adopted.map_or(drop, |(dropped, _)| dropped);
+                    let kept = messages.iter().filter(|member| !absorbed && **member & gone == 0).count();
+                    self.counts.messages += kept as u64;
                     self.fates.push((row.id, Fate::Send(facts)))?;
                     self.plan.push(PlanRecord {
                         lead,
@@ -332,10 +370,12 @@ impl Planner<'_> {
         Ok(())
     }
 
-    fn card_past(&self, card: Digest) -> Result<CardPast, Fault> {
+    fn card_past(&mut self, card: Digest) -> Result<CardPast, Fault> {
         let members = self.order.members;
         let mut past = CardPast::default();
-        if let Some((_, state)) = self.ledger.card(card)? {
+        if self.cards.has(card)?
+            && let Some((_, state)) = self.ledger.card(card)?
+        {
             past.closed = state.closed;
             past.confirmed = state
                 .members
@@ -344,9 +384,8 @@ impl Planner<'_> {
                 .filter(|(mask, _)| *mask != 0)
                 .collect();
         }
-        past.doubts = self
-            .ledger
-            .possible(card)?
+        let possible = if self.unproved.has(card)? { self.ledger.possible(card)? } else { Vec::new() };
+        past.doubts = possible
             .into_iter()
             .map(|doubt| Doubt {
                 bill: doubt.bill,

@@ -375,6 +375,9 @@ mod tests {
         let column = Col::personal(&names(&["user_id"]), "user_id");
         let reject = column.text(&[Some(Cow::Borrowed("2160220037090534"))], 8).unwrap_err();
         assert_eq!(reject.found, "\"2160… (16 characters)\"");
+        for (code, shown) in [("4711", "\"4… (4 characters)\""), ("12", "\"… (2 characters)\"")] {
+            assert_eq!(column.reject(Rule::Combination, code, "").found, shown, "a code is short");
+        }
     }
 
     proptest! {

@@ -14,7 +14,9 @@
 mod clock;
 mod demo;
 mod fixtures;
+mod hostile;
 mod jobs;
+mod keys;
 mod net;
 mod night;
 mod sandbox;

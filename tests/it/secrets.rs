@@ -110,7 +110,7 @@ impl Stage {
             ..Config::default()
         };
         let (client, platform) = (CLIENT.public(), PLATFORM.clone());
-        let setup = Setup { dialect: Arc::clone(&dialect), client, platform, config, log: None };
+        let setup = Setup { dialects: vec![Arc::clone(&dialect)], client, platform, config, log: None };
         let server = Server::start(TcpListener::bind("127.0.0.1:0").unwrap(), setup).unwrap();
         let rogue = Rogue::start(Some(server.addr()), move |at, request| match at % 7 {
             2 => Act::Write(echo(&*dialect, request, false)),
@@ -186,7 +186,8 @@ fn echo(dialect: &dyn Dialect, request: &[u8], signed: bool) -> Vec<u8> {
     let message = format!("{} of {}", String::from_utf8_lossy(&call.body), request.target);
     let trace_id = format!("trace-{}", call.card);
     let now_ms = jiff::Timestamp::now().as_millisecond();
-    let reply = dialect.write_reply(&Answer { code, status, message, trace_id }, now_ms, signed.then_some(&*PLATFORM));
+    let answer = Answer { code, status, message, trace_id };
+    let reply = dialect.write_reply(&request, &answer, now_ms, signed.then_some(&*PLATFORM));
     let Reply { status, headers, body } = reply;
     let mut head = format!("HTTP/1.1 {status} OK\r\n");
     for (name, value) in headers {

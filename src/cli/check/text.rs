@@ -93,7 +93,11 @@ fn counts(text: &mut String, checked: &Checked, settings: &Settings) {
     let quota = format!("{}/{}", limits.quota, show_duration(limits.quota_window));
     let _ = writeln!(text, "\n  calls           {:>12}  {}", grouped(&checked.calls), time(&checked.time, &quota));
     if checked.messages > 0 {
-        let _ = writeln!(text, "  messages        {:>12}  to customers, at most", grouped(&checked.messages));
+        let _ = writeln!(
+            text,
+            "  messages        {:>12}  to customers; a call that is sent again may repeat its own",
+            grouped(&checked.messages)
+        );
     }
     if checked.suspect_ids > 0 {
         let _ =

@@ -15,6 +15,7 @@ use super::settings::{
 use super::tree::Node;
 use super::url;
 use super::values::{self as v, Parsed, Wrong, wrong, wrong_so};
+use crate::io::folder;
 use crate::wire::SettingFault;
 
 const MS: Duration = Duration::from_millis(1);
@@ -79,6 +80,7 @@ fn input(layers: &mut Layers<'_>, base: &Path) -> Input {
         defaults_fill_empty: layers.get("input.defaults_fill_empty", v::flag),
         negative_points: layers.get("input.negative_points", v::flag),
         ignore: layers.get("input.ignore", v::list(v::filled)),
+        verbatim: layers.get("input.verbatim", v::list(v::filled)),
         columns: layers.get_columns("input.columns", v::filled),
         defaults: layers.get_columns("input.defaults", v::text),
     }
@@ -193,7 +195,7 @@ fn output(layers: &mut Layers<'_>, base: &Path) -> Output {
     }
 }
 
-/// `ledger.url`, as a path.
+/// `ledger.url`, as a path. Log, lock and surveys lie beside the file itself, whatever link leads there.
 fn ledger(base: &Path) -> impl Fn(&Node) -> Parsed<PathBuf> {
     move |node| {
         let url = v::filled(node)?;
@@ -209,7 +211,7 @@ fn ledger(base: &Path) -> impl Fn(&Node) -> Parsed<PathBuf> {
         if path.contains("://") || path.starts_with(':') || path.ends_with('/') || path.is_empty() {
             return wrong_so(node, "a path such as \"state/ledger.db\"", "the ledger is a file on a local disk");
         }
-        Ok(base.join(path))
+        Ok(folder::behind_link(base.join(path)))
     }
 }
 

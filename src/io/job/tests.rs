@@ -11,7 +11,15 @@ use crate::wire::alipayhk_card;
 /// The real dialect, and another that has a key of its own.
 const DIALECTS: &[Entry] = &[
     alipayhk_card::ENTRY,
-    Entry { name: "other-card", keys: &["field_names"], codes: &[], build: alipayhk_card::ENTRY.build },
+    Entry {
+        name: "other-card",
+        keys: &["field_names"],
+        signing: alipayhk_card::ENTRY.signing,
+        columns: alipayhk_card::ENTRY.columns,
+        secrets: &[],
+        codes: &[],
+        build: alipayhk_card::ENTRY.build,
+    },
 ];
 
 const MINIMAL: &str = r#"

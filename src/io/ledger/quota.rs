@@ -1,7 +1,8 @@
 //! Quota stamps: they outlive the process, so that a restart inside a window keeps the law.
 
-use rusqlite::{OptionalExtension, params};
+use rusqlite::{Connection, OptionalExtension, params};
 
+use super::rows::bind;
 use super::{Ledger, LedgerError, durable};
 
 /// When the last process of a (gateway, client) stopped sending.
@@ -28,14 +29,17 @@ impl Ledger {
     }
 
     /// Leaves a stamp: `busy` before the first send, the end's time after the last.
-    pub fn stamp_quota(&self, scope: &str, stamp: &QuotaStamp) -> Result<(), LedgerError> {
-        let write = || {
-            self.db.execute(
+    pub fn stamp_quota(&mut self, scope: &str, stamp: &QuotaStamp) -> Result<(), LedgerError> {
+        let write = |db: &mut Connection| {
+            let transaction = db.transaction()?;
+            bind(&transaction)?;
+            transaction.execute(
                 "INSERT INTO quota (scope, busy, boot, ended_ns) VALUES (?1, ?2, ?3, ?4) \
                  ON CONFLICT (scope) DO UPDATE SET busy = ?2, boot = ?3, ended_ns = ?4",
                 params![scope, stamp.busy, stamp.boot, stamp.ended_ns],
-            )
+            )?;
+            transaction.commit()
         };
-        durable("stamp", "write", write).map(drop).map_err(|error| self.fault("write the quota stamp", error))
+        durable("stamp", "write", || write(&mut self.db)).map_err(|error| self.fault("write the quota stamp", error))
     }
 }

@@ -3,6 +3,7 @@
 use rusqlite::{OptionalExtension, Transaction, params};
 use serde::{Deserialize, Serialize};
 
+use super::bills::parse;
 use super::cards::{CardState, Confirmed};
 use super::runs::mark_folded;
 use super::{Ledger, LedgerError, durable};
@@ -115,11 +116,21 @@ pub enum FoldError {
 
 /// Plans made before this moment are stale now.
 pub(super) fn raise_epoch(transaction: &Transaction<'_>) -> rusqlite::Result<()> {
+    count_up(transaction, "epoch")
+}
+
+/// Puts the page of `meta`, which has the ledger's identity, into the log: the first of a process to write does it, so
+/// that a log can be told from another ledger's.
+pub(super) fn bind(transaction: &Transaction<'_>) -> rusqlite::Result<()> {
+    count_up(transaction, "binds")
+}
+
+fn count_up(transaction: &Transaction<'_>, counter: &str) -> rusqlite::Result<()> {
     transaction
         .execute(
-            "INSERT INTO meta (key, value) VALUES ('epoch', '1') \
+            "INSERT INTO meta (key, value) VALUES (?1, '1') \
              ON CONFLICT (key) DO UPDATE SET value = CAST(value AS INTEGER) + 1",
-            [],
+            [counter],
         )
         .map(drop)
 }
@@ -192,11 +203,11 @@ mod erased {
 }
 
 pub(super) fn read_card(transaction: &Transaction<'_>, card: Digest) -> rusqlite::Result<CardState> {
-    let json: Option<String> = transaction
+    let known: Option<CardState> = transaction
         .prepare_cached("SELECT state FROM cards WHERE key = ?1")?
-        .query_row([card.0], |row| row.get(0))
+        .query_row([card.0], |row| parse(row, 0))
         .optional()?;
-    Ok(json.and_then(|json| serde_json::from_str(&json).ok()).unwrap_or_default())
+    Ok(known.unwrap_or_default())
 }
 
 pub(super) fn write_card(

@@ -2,7 +2,8 @@
 
 use rusqlite::{OptionalExtension, Row, params};
 
-use super::{Ledger, LedgerError, durable};
+use super::rows::bind;
+use super::{Ledger, LedgerError, damaged, durable};
 
 /// Whether a run is finished.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -99,16 +100,21 @@ pub enum AgreeError {
     Ledger(#[from] LedgerError),
 }
 
-const COLUMNS: &str = "ordinal, id, job, kind, state, started_ms, closed_ms, exit, inputs, epoch, detail, summary";
+pub(super) const COLUMNS: &str =
+    "ordinal, id, job, kind, state, started_ms, closed_ms, exit, inputs, epoch, detail, summary";
 
-fn read(row: &Row<'_>) -> rusqlite::Result<RunRow> {
+pub(super) fn read(row: &Row<'_>) -> rusqlite::Result<RunRow> {
     let state: String = row.get(4)?;
     Ok(RunRow {
         ordinal: row.get(0)?,
         id: row.get(1)?,
         job: row.get(2)?,
         kind: row.get(3)?,
-        state: if state == "closed" { RunState::Closed } else { RunState::Interrupted },
+        state: match state.as_str() {
+            "closed" => RunState::Closed,
+            "interrupted" => RunState::Interrupted,
+            other => return Err(damaged(4, other)),
+        },
         started_ms: row.get(5)?,
         closed_ms: row.get(6)?,
         exit: row.get(7)?,
@@ -130,17 +136,19 @@ impl Ledger {
     /// How many folds changed bills and cards so far.
     pub fn epoch(&self) -> Result<i64, LedgerError> {
         self.db
-            .query_row("SELECT value FROM meta WHERE key = 'epoch'", [], |row| row.get::<_, String>(0))
+            .query_row("SELECT CAST(value AS INTEGER) FROM meta WHERE key = 'epoch'", [], |row| row.get(0))
             .optional()
-            .map(|value| value.and_then(|value| value.parse().ok()).unwrap_or(0))
+            .map(Option::unwrap_or_default)
             .map_err(|error| self.fault("read the epoch", error))
     }
 
     /// Books a run whose plan is durable; from here on it is an interrupted run until it is closed.
     pub fn begin_run(&mut self, run: &NewRun<'_>) -> Result<(), LedgerError> {
         let epoch = self.epoch()?;
-        let book = || {
-            self.db.execute(
+        let book = |db: &mut rusqlite::Connection| {
+            let transaction = db.transaction()?;
+            bind(&transaction)?;
+            transaction.execute(
                 "INSERT INTO runs (ordinal, id, job, kind, state, started_ms, inputs, epoch, detail, \
                  first_seq, journal_from, intents_from) \
                  SELECT ?1, ?2, ?3, ?4, 'interrupted', ?5, ?6, ?7, ?8, next.journal, next.journal, next.intents FROM \
@@ -150,9 +158,10 @@ impl Ledger {
                  exit = NULL, closed_ms = NULL, journal_from = excluded.journal_from, \
                  intents_from = excluded.intents_from",
                 params![run.ordinal, run.id, run.job, run.kind, run.started_ms, run.inputs, epoch, run.detail],
-            )
+            )?;
+            transaction.commit()
         };
-        durable("run", "book", book).map(drop).map_err(|error| self.fault("book the run", error))
+        durable("run", "book", || book(&mut self.db)).map_err(|error| self.fault("book the run", error))
     }
 
     /// Books the end of a run: from here on it is closed. The bodies of its settled rows are dropped.

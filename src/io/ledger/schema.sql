@@ -2,6 +2,7 @@
 -- The hot path only appends, to `intents` and `journal`; bills and cards are looked up and merged in key order.
 
 CREATE TABLE meta (key TEXT PRIMARY KEY, value TEXT NOT NULL) WITHOUT ROWID;
+INSERT INTO meta (key, value) VALUES ('id', lower(hex(randomblob(16)))); -- whose a log is (ledger/sound.rs)
 
 CREATE TABLE runs (
     ordinal INTEGER PRIMARY KEY,      -- a part of every place: it never changes

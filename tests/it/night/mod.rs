@@ -8,10 +8,13 @@ mod crash;
 mod damage;
 mod history;
 mod laws;
+mod lease;
 mod look;
+mod reconcile;
 #[allow(dead_code, reason = "tests/faults plays on this stage too, with other props")]
 pub mod stage;
 mod stops;
+mod verify;
 
 pub use stops::wait_for;
 
