@@ -23,6 +23,7 @@ mod run;
 mod sandbox;
 mod screen;
 mod summary;
+mod timings;
 mod wire;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};

@@ -10,6 +10,7 @@ pub mod canary;
 pub mod candidate;
 pub mod card;
 pub mod coalesce;
+pub mod damage;
 pub mod dispatcher;
 pub mod door;
 pub mod drift;

@@ -17,6 +17,7 @@ use super::progress::Phase;
 use super::space::Need;
 use super::store::{RowsWriter, RunFolder, Seals, state_dir};
 use super::survey::{self, Found};
+use super::timings::Stage;
 use super::{Fault, findings, fold, guard};
 use crate::io::ledger::{Ledger, NewRun, RunRow, RunState};
 use crate::io::source::Input;
@@ -89,6 +90,7 @@ pub fn survey(job: &Job, reading: &Reading<'_>) -> Result<Surveyed, Fault> {
 /// Reads every input to its end.
 pub fn read(job: &Job, reading: &Reading<'_>) -> Result<Surveyed, Fault> {
     let began = Instant::now();
+    let _counting = job.progress.timings.count(Stage::Survey);
     job.progress.enter(Phase::Survey);
     let runs = state_dir(&job.settings.ledger).join("runs");
     let (temporary, in_use) = temporary_folder(&runs)?;
@@ -193,6 +195,7 @@ pub fn book(
     ledger: &mut Ledger,
 ) -> Result<Begun, Fault> {
     let began = Instant::now();
+    let _counting = job.progress.timings.count(Stage::Plan);
     job.progress.enter(Phase::Plan);
     fold_others(job, ledger)?;
     ledger.agree("bill_key", &job.dialect.scope(), &job.settings.input.bill_key.join(",")).map_err(Fault::usage)?;
@@ -264,6 +267,7 @@ fn make_plan(
         inputs: &surveyed.facts,
         settings: &job.settings.in_force,
         members: &surveyed.found.members,
+        suspects: &surveyed.found.suspects,
         timed: &surveyed.found.timed,
         coalesce: job.settings.run.coalesce,
         coalesce_bills: job.settings.run.coalesce_bills,
@@ -304,6 +308,11 @@ fn detail(job: &Job, surveyed: &Surveyed, flags: Flags, plan: &Plan, id: &str, a
 /// What a person should know of the inputs.
 pub fn warnings(surveyed: &Surveyed, flags: &Flags) -> Vec<String> {
     let mut warnings = surveyed.judged.warnings.clone();
+    for name in &surveyed.found.open_ended {
+        warnings.push(format!(
+            "{name} does not end its last line: if its writer does, it was cut off, and its last value may be too"
+        ));
+    }
     if surveyed.found.folded > 0 {
         warnings.push(format!(
             "{} rows have an `occurred_at` that the clocks showed twice, when summer time ended; the earlier instant was taken: \

@@ -12,6 +12,7 @@ use super::progress::Phase;
 use super::recover::Recovery;
 use super::store::RunFolder;
 use super::survey::Members;
+use super::timings::Stage;
 use super::{Fault, apply, close, inputs, words};
 use crate::core::dispatcher::Config;
 use crate::core::halt::ErrorLimit;
@@ -47,6 +48,7 @@ impl Job {
     }
 
     fn apply(&self, begun: &Begun, endpoint: &Endpoint, ledger: &mut Ledger) -> Result<apply::Done, Fault> {
+        let _counting = self.progress.timings.count(Stage::Exchange);
         let settings = &self.settings;
         let folder = RunFolder::new(&settings.ledger, &begun.run.id);
         let recovery = Recovery::fold(ledger, begun.run.ordinal, folder.path())?;
@@ -132,6 +134,7 @@ impl Job {
         durations: Durations,
         ledger: &mut Ledger,
     ) -> Result<Manifest, Fault> {
+        let _counting = self.progress.timings.count(Stage::Finish);
         self.progress.enter(Phase::Finish);
         let limits = &self.settings.limits;
         let folder = RunFolder::new(&self.settings.ledger, &begun.run.id);

@@ -15,7 +15,13 @@ use crate::model::Outcome;
 
 /// What can be said of the inputs before the ledger is asked; every refusal. `agreed`: `--plan` was given.
 pub fn inputs(job: &Job, found: &Found, agreed: bool) -> Vec<Fault> {
-    [rows_min(job, found), closing_max(job, found, agreed)].into_iter().filter_map(Result::err).collect()
+    let guards = [rows_min(job, found), ids(found), closing_max(job, found, agreed)];
+    guards.into_iter().filter_map(Result::err).collect()
+}
+
+/// Files whose ids are not what they were.
+fn ids(found: &Found) -> Result<(), Fault> {
+    if found.refusals.is_empty() { Ok(()) } else { Err(Fault::input(found.refusals.join("\n"))) }
 }
 
 fn rows_min(job: &Job, found: &Found) -> Result<(), Fault> {

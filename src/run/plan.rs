@@ -12,13 +12,14 @@ use serde::{Deserialize, Serialize};
 
 use super::Fault;
 use super::detail::{InputFact, RunDetail};
+use super::gate::Suspects;
 use super::plan_digest::{Own, PlanDigester};
 use super::store::{Content, Fate, Origin, PlanRecord, RowFacts, RunFolder, Seals, StoredRow, name_of};
 use super::survey::{Members, Timed, timed_key};
 use crate::core::card::{self, Candidate, CardPast, CardRules, Doubt, Planned};
 use crate::core::history::{self, Again};
 use crate::io::frames::{FrameReader, FrameWriter};
-use crate::io::ledger::Ledger;
+use crate::io::ledger::{Keys, Known, Ledger};
 use crate::io::sort::Sorter;
 use crate::model::{Delta, Digest, Digester, Outcome, Place, Rule, Seat, Status};
 use crate::wire::Dialect;
@@ -42,6 +43,8 @@ pub struct Order<'a> {
     pub settings: &'a serde_json::Value,
     /// Every member met.
     pub members: &'a Members,
+    /// Per input, what does not fit its columns.
+    pub suspects: &'a [Suspects],
     /// Which files have times of their own.
     pub timed: &'a BTreeMap<String, Timed>,
     /// Whether newer rows absorb older ones ...
@@ -103,6 +106,9 @@ pub fn make(order: &Order<'_>, ledger: &Ledger, folder: &RunFolder) -> Result<Pl
         order,
         ledger,
         origins: Origins::default(),
+        bills: Known::new(ledger, Keys::Bills),
+        cards: Known::new(ledger, Keys::Cards),
+        unproved: Known::new(ledger, Keys::Unproved),
         fates: Sorter::new(folder.path()),
         plan: Sorter::new(folder.path()),
         counts: Counts::default(),
@@ -121,6 +127,9 @@ struct Planner<'a> {
     order: &'a Order<'a>,
     ledger: &'a Ledger,
     origins: Origins,
+    bills: Known<'a>,
+    cards: Known<'a>,
+    unproved: Known<'a>,
     fates: Sorter<(u64, Fate)>,
     plan: Sorter<PlanRecord>,
     counts: Counts,
@@ -150,6 +159,9 @@ impl Planner<'_> {
                 return self.end(id, Outcome::Rejected, reject.rule.code(), reject.to_string(), None, None);
             }
         };
+        if let Some(reject) = self.order.suspects[usize::from(row.seat.source)].reject(row) {
+            return self.end(id, Outcome::Rejected, reject.rule.code(), reject.to_string(), None, None);
+        }
         let source = &self.order.inputs[usize::from(row.seat.source)].name;
         let timed = self.order.timed.get(&timed_key(source, row.origin.as_ref())).copied().unwrap_or_default();
         if delta.occurred_ms.is_none() && timed.is_mixed() {
@@ -248,7 +260,7 @@ impl Planner<'_> {
         if let Some(clash) = others.iter().find(|other| other.bound.candidate.content != content) {
             return self.conflict_in_run(&first, clash.id, &others);
         }
-        let past = self.ledger.bill(first.key)?;
+        let past = if self.bills.has(first.key)? { self.ledger.bill(first.key)? } else { None };
         let id = first.id;
         let same = past.as_ref().is_some_and(|bill| bill.content == content);
         let again =
@@ -358,10 +370,12 @@ impl Planner<'_> {
         Ok(())
     }
 
-    fn card_past(&self, card: Digest) -> Result<CardPast, Fault> {
+    fn card_past(&mut self, card: Digest) -> Result<CardPast, Fault> {
         let members = self.order.members;
         let mut past = CardPast::default();
-        if let Some((_, state)) = self.ledger.card(card)? {
+        if self.cards.has(card)?
+            && let Some((_, state)) = self.ledger.card(card)?
+        {
             past.closed = state.closed;
             past.confirmed = state
                 .members
@@ -370,9 +384,8 @@ impl Planner<'_> {
                 .filter(|(mask, _)| *mask != 0)
                 .collect();
         }
-        past.doubts = self
-            .ledger
-            .possible(card)?
+        let possible = if self.unproved.has(card)? { self.ledger.possible(card)? } else { Vec::new() };
+        past.doubts = possible
             .into_iter()
             .map(|doubt| Doubt {
                 bill: doubt.bill,

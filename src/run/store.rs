@@ -32,6 +32,8 @@ pub struct StoredRow {
     pub unsummed: bool,
     /// What was read.
     pub content: Content,
+    /// The shapes of its cells, as the gate for damaged values counts them; empty where it was not asked.
+    pub shapes: Vec<u8>,
 }
 
 /// What was read of a row.

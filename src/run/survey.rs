@@ -4,6 +4,7 @@ use std::borrow::Cow;
 use std::collections::BTreeMap;
 use std::sync::atomic::Ordering;
 
+use super::gate::{Gate, Suspects};
 use serde::Serialize;
 
 use super::progress::Progress;
@@ -52,6 +53,12 @@ pub struct Found {
     pub points: Total,
     /// Rows whose local time the clocks showed twice.
     pub folded: u64,
+    /// Per input: what does not fit its columns.
+    pub suspects: Vec<Suspects>,
+    /// Why inputs are refused as a whole: their ids are not what they were.
+    pub refusals: Vec<String>,
+    /// The inputs that do not end their last line.
+    pub open_ended: Vec<String>,
 }
 
 /// What the survey found of one input.
@@ -153,8 +160,10 @@ pub fn read(order: &Order<'_>, rows: &mut RowsWriter, progress: &Progress, signa
             return Err(Fault::usage(what).help("take [input.trailer] out of the job: a control file serves both"));
         }
         let mut reader = Reader::open(input, &rules)?;
-        let layout = Layout::new(reader.header(), &reader.kinds(), order.input, order.dialect)
-            .map_err(|fault| Fault::usage(format!("{}: {fault}", input.name)))?;
+        let layout = Layout::new(reader.header(), &reader.kinds(), order.input, order.dialect).map_err(|fault| {
+            let text = format!("{}: {fault}", input.name);
+            if fault.is_of_input { Fault::input(text) } else { Fault::usage(text) }
+        })?;
         reader.select(&layout.needed());
         let shape = RowRules {
             bill_key: order.input.bill_key.clone(),
@@ -166,10 +175,14 @@ pub fn read(order: &Order<'_>, rows: &mut RowsWriter, progress: &Progress, signa
             .dialect
             .reader(layout.columns(), &shape)
             .map_err(|fault| Fault::usage(format!("{}: {fault}", input.name)))?;
+        let gate = Gate::new(&reader, &layout, order.dialect, &order.input.verbatim);
         let columns = Columns::of(&layout);
         let counted = Counted::default();
-        let mut file = File { order, layout, row_reader, source: source as u16, name: &input.name, counted };
+        let mut file = File { order, layout, row_reader, gate, source: source as u16, name: &input.name, counted };
         while let Some(row) = reader.next()? {
+            if row.is_open {
+                found.open_ended.push(input.name.clone());
+            }
             file.take(&row, &mut found, rows)?;
             progress.rows_read.fetch_add(1, Ordering::Relaxed);
             if found.rows % 1_024 == 0 && signals.raised() {
@@ -179,6 +192,9 @@ pub fn read(order: &Order<'_>, rows: &mut RowsWriter, progress: &Progress, signa
         let (stamp, trailer) = (reader.stamp()?, reader.trailer().cloned());
         let counted = Counted { size: stamp.size, sha256: stamp.sha256.clone(), ..file.counted };
         found.files.push(FileFound { stamp, counted, columns, trailer });
+        let (suspects, refusals) = file.gate.finish();
+        found.suspects.push(suspects);
+        found.refusals.extend(refusals.into_iter().map(|refusal| format!("{}: {refusal}", input.name)));
     }
     Ok(found)
 }
@@ -188,6 +204,7 @@ struct File<'a> {
     order: &'a Order<'a>,
     layout: Layout,
     row_reader: Box<dyn RowReader>,
+    gate: Gate,
     source: u16,
     name: &'a str,
     counted: Counted,
@@ -216,8 +233,15 @@ impl File<'_> {
             _ => None,
         };
         let content = match &row.cells {
-            Ok(cells) => self.judge(cells),
+            Ok(cells) => self.judge(cells).and_then(|delta| {
+                self.gate.check_end(cells, row.is_open)?;
+                Ok(delta)
+            }),
             Err(reject) => Err((*reject).clone()),
+        };
+        let shapes = match (&content, &origin) {
+            (Ok(_), None) => self.gate.see(&row.marks),
+            _ => Vec::new(),
         };
         self.count(&content, origin.as_ref(), found)?;
         if let Some(change) = change {
@@ -247,6 +271,7 @@ impl File<'_> {
                 Ok(delta) => Content::Delta(Box::new(delta)),
                 Err(reject) => Content::Reject(Box::new(reject)),
             },
+            shapes,
         })?;
         found.rows += 1;
         Ok(())
@@ -259,7 +284,9 @@ impl File<'_> {
     fn judge(&self, cells: &Cells<'_>) -> Result<Delta, Reject> {
         let mut canonical: Vec<Option<Cow<'_, str>>> = Vec::new();
         self.layout.project(*cells, &mut canonical);
+        self.gate.check_ids(cells)?;
         let delta = self.row_reader.read(&canonical)?;
+        self.gate.check_texts(cells)?;
         self.guard(&delta)?;
         Ok(delta)
     }

@@ -56,6 +56,16 @@ pub fn canonical() -> impl Iterator<Item = &'static str> {
 pub const PERSONAL: &[&str] =
     &["pass_id", "user_id", "open_id", "card_no", "code_msg", "code_value", "mdcode_info", "verify_code"];
 
+/// Whether a canonical column holds a text that people read, on the card or in a message.
+pub fn is_prose(name: &str) -> bool {
+    matches!(name, "level" | "change_reason") || name.starts_with("level.") || name.starts_with("data.")
+}
+
+/// Whether a canonical column holds JSON.
+pub fn is_json(name: &str) -> bool {
+    ["mdcode_info", "front_text_list", "mcard_style_info", "merchant_card_msg_info", "notify_messages"].contains(&name)
+}
+
 /// A dialect before its settings are known.
 pub struct Entry {
     /// The word in the job file.

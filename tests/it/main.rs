@@ -14,6 +14,7 @@
 mod clock;
 mod demo;
 mod fixtures;
+mod hostile;
 mod jobs;
 mod keys;
 mod net;

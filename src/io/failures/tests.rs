@@ -70,14 +70,14 @@ fn replayed(path: &Path, rules: &ReadRules) -> Vec<Seen> {
 #[test]
 fn fields_keep_their_bytes_and_the_tail_tells_whose_row_it_is() {
     let dir = tempfile::tempdir().unwrap();
-    let input = put(dir.path(), "a.csv", "pass_id;level\r\n\"007\";\"a\"\"b\r\n;\"\r\n8;金卡\r\n");
+    let input = put(dir.path(), "a.csv", "pass_id;level\r\n\"007\";\"a\"\"b;\r\n\"\r\n8;金卡\r\n");
     let tails = vec![(Seat { source: 0, line: 2 }, tail("a.csv", 2))];
     let paths = write_all(dir.path(), &[input], &rules(), tails).unwrap();
     assert_eq!(paths, [dir.path().join("failures.csv")]);
     assert_eq!(
         fs::read_to_string(&paths[0]).unwrap(),
         "pass_id;level;_outcome;_code;_message;_attempts;_run;_source;_line;_raw\n\
-         \"007\";\"a\"\"b\r\n;\";rejected;R001;\"found 2, \"\"expected\"\"\n3\";2;run-1;a.csv;2;\n"
+         \"007\";\"a\"\"b;\r\n\";rejected;R001;\"found 2, \"\"expected\"\"\n3\";2;run-1;a.csv;2;\n"
     );
 }
 

@@ -80,6 +80,7 @@ fn input(layers: &mut Layers<'_>, base: &Path) -> Input {
         defaults_fill_empty: layers.get("input.defaults_fill_empty", v::flag),
         negative_points: layers.get("input.negative_points", v::flag),
         ignore: layers.get("input.ignore", v::list(v::filled)),
+        verbatim: layers.get("input.verbatim", v::list(v::filled)),
         columns: layers.get_columns("input.columns", v::filled),
         defaults: layers.get_columns("input.defaults", v::text),
     }

@@ -90,6 +90,8 @@ pub struct Input {
     pub negative_points: bool,
     /// Columns known and not wanted.
     pub ignore: Vec<String>,
+    /// Canonical columns whose values are as their maker means them, whatever they look like.
+    pub verbatim: Vec<String>,
     /// (canonical name, name in the file).
     pub columns: Vec<(String, String)>,
     /// (canonical name, value) for columns that the file does not have.

@@ -94,6 +94,8 @@ pub enum Kind {
     Decimal,
     /// A binary floating-point number: never an id.
     Float,
+    /// A list, a map or a struct: its text is JSON.
+    Nested,
     /// A type that has no text of its own, and why.
     Unreadable(String),
 }
@@ -108,6 +110,8 @@ pub struct Row<'a> {
     /// The cells as far as the row has them, even where it is rejected: whose row a line of a failure file is, stands
     /// here. Empty where the record could not be split.
     pub marks: Cells<'a>,
+    /// Whether the file ends here without a line end, so that the last cell may be cut off.
+    pub is_open: bool,
 }
 
 /// What was read of a file.
@@ -190,7 +194,8 @@ impl Reader {
         if !is_there {
             return Ok(None);
         }
-        Ok(Some(Row { line, cells: reject.map_or(Ok(marks), Err), marks }))
+        let is_open = self.csv().is_some_and(CsvReader::is_open);
+        Ok(Some(Row { line, cells: reject.map_or(Ok(marks), Err), marks, is_open }))
     }
 
     /// What was read, once [`Reader::next`] has told the end. The file must not have changed meanwhile.

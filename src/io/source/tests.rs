@@ -35,6 +35,7 @@ pub(crate) fn settings() -> settings::Input {
         defaults_fill_empty: false,
         negative_points: false,
         ignore: Vec::new(),
+        verbatim: Vec::new(),
         columns: Vec::new(),
         defaults: Vec::new(),
     }

@@ -14,6 +14,7 @@ use crate::io::StorageError;
 use crate::io::ledger::BillChange;
 use crate::model::{Field, Tick, Verdict};
 use crate::run::store::RowsWriter;
+use crate::wire;
 
 /// A line of an input; what is small clashes often.
 #[derive(Clone, Debug)]
@@ -114,12 +115,17 @@ impl Desk {
                 card_no: delta.card.clone(),
                 change: None,
                 unsummed: false,
+                shapes: Vec::new(),
                 content: Content::Delta(Box::new(delta)),
             };
             rows.push(&row).unwrap();
         }
         rows.finish().unwrap();
+        let settings = toml::from_str("merchant_id = '1'\nclient_id = '2'").unwrap();
+        let dialect = wire::entry("alipayhk-card").unwrap().open(&settings, &wire::setting::no_vault).unwrap();
         let order = Order {
+            dialect: &*dialect,
+            suspects: &[Suspects::default()],
             scope: "scope",
             ordinal: 2,
             run_id: "run-2",

@@ -131,6 +131,12 @@ impl CsvReader {
         self.line
     }
 
+    /// Whether the file ends with the current record, without a line end and without a closing quote.
+    pub(super) fn is_open(&self) -> bool {
+        let ends_here = self.window.last() && self.record.end == self.window.bytes().len();
+        ends_here && self.record.is_split && !self.fields.last().is_some_and(|field| field.quoted)
+    }
+
     /// The cells of the current record, as far as it has them.
     pub(super) fn cells(&self) -> Cells<'_> {
         self.cells.cells()
