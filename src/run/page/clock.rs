@@ -24,7 +24,7 @@ pub fn of_manifest(text: &str, zone: &TimeZone) -> String {
 fn written(ms: i64, zone: &TimeZone, pattern: &str) -> String {
     const YEAR_10000_MS: i64 = 253_402_300_800_000;
     const A_DAY_MS: i64 = 86_400_000; // no zone is further from UTC
-    if (A_DAY_MS..YEAR_10000_MS - A_DAY_MS).contains(&ms) || ms.abs() < A_DAY_MS {
+    if (-A_DAY_MS..YEAR_10000_MS - A_DAY_MS).contains(&ms) {
         moment::format_in(ms, zone, pattern)
     } else {
         ms.to_string()

@@ -95,6 +95,7 @@ mod tests {
             card_no: text.to_owned(),
             change: None,
             unsummed: false,
+            shapes: Vec::new(),
             content: Content::Reject(Box::new(reject)),
         };
         Ended { id: line, row, settled: Settled::local(outcome, text, text, 0), facts: None, is_news: false }
