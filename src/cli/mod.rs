@@ -7,11 +7,11 @@ mod ending;
 mod error;
 mod explain;
 mod figures;
+mod history;
 mod job;
 mod keys;
 mod ledger;
 mod log;
-mod meaning;
 mod open;
 mod progress;
 mod proof;
@@ -102,6 +102,7 @@ enum Command {
     Resume(resume::Resume),
     Replay(replay::Replay),
     Open(open::Open),
+    History(history::History),
     Reconcile(reconcile::Reconcile),
     Report(report::Report),
     Ledger(ledger::Ledger),
@@ -135,6 +136,7 @@ impl Cli {
             Command::Resume(command) => command.execute(screen),
             Command::Replay(command) => command.execute(screen),
             Command::Open(command) => command.execute(screen),
+            Command::History(command) => command.execute(screen),
             Command::Reconcile(command) => command.execute(screen),
             Command::Report(command) => command.execute(screen),
             Command::Ledger(command) => command.execute(screen),
