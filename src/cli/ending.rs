@@ -4,6 +4,7 @@ use serde::Serialize;
 
 use super::job::{JobArgs, Opened};
 use super::progress::Watch;
+use super::timings::Spent;
 use super::{CliError, Screen, figures, summary};
 use crate::model::{Exit, Outcome};
 use crate::run::{Fault, Finished, Job, Manifest};
@@ -29,6 +30,8 @@ pub struct Ending<'a> {
     pub opened: &'a Opened,
     /// `--out`.
     pub out: Option<&'a String>,
+    /// `--timings`.
+    pub timings: Option<Spent>,
 }
 
 /// The answer of `--json`.
@@ -43,6 +46,9 @@ struct Report<'a> {
     open_rows: u64,
     /// What to type next.
     next: Vec<String>,
+    /// What processor time went into.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    timings: Option<&'a Spent>,
 }
 
 impl Ending<'_> {
@@ -53,8 +59,15 @@ impl Ending<'_> {
         let next = self.next(&runs, finished.open_rows);
         if json {
             let manifest = runs.pop().expect("a command that ended has done something");
+            let timings = self.timings.as_ref();
             let next = next.into_iter().map(|next| next.command).collect();
-            screen.print_json(&Report { manifest, finished_first: runs, open_rows: finished.open_rows, next })?;
+            screen.print_json(&Report {
+                manifest,
+                finished_first: runs,
+                open_rows: finished.open_rows,
+                next,
+                timings,
+            })?;
         } else if !screen.quiet || finished.exit() != Exit::Clean {
             screen.print(&self.text(&runs, finished, &next))?;
         }
@@ -74,7 +87,8 @@ impl Ending<'_> {
             text.push('\n');
         }
         text.insert(0, '\n');
-        text + &self.ledger_line(finished.open_rows) + &next_lines(next)
+        let timings = self.timings.as_ref().map(Spent::table).unwrap_or_default();
+        text + &timings + &self.ledger_line(finished.open_rows) + &next_lines(next)
     }
 
     fn ledger_line(&self, open: u64) -> String {

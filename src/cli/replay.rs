@@ -45,6 +45,7 @@ impl Replay {
         let request = request(&self.send, None)?;
         let work = |job: &Job| job.replay(&self.failures, &self.include, &request);
         let finished = ending::watch(screen, &opened.job, work)?;
-        Ending { args: &self.job, opened: &opened, out: self.send.out.as_ref() }.show(screen, &finished, self.json)
+        let out = self.send.out.as_ref();
+        Ending { args: &self.job, opened: &opened, out, timings: None }.show(screen, &finished, self.json)
     }
 }

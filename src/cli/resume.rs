@@ -41,6 +41,6 @@ impl Resume {
         let finished = ending::watch(screen, &opened.job, |job| {
             if self.abandon { job.abandon(&moved, self.wait) } else { job.resume(&moved, self.wait) }
         })?;
-        Ending { args: &self.job, opened: &opened, out: None }.show(screen, &finished, self.json)
+        Ending { args: &self.job, opened: &opened, out: None, timings: None }.show(screen, &finished, self.json)
     }
 }

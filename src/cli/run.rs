@@ -4,7 +4,9 @@ use clap::Args;
 
 use super::ending::{self, Ending};
 use super::job::{InputArgs, JobArgs, SendArgs, request};
+use super::timings::Spent;
 use super::{CliError, Screen};
+use crate::io::cpu;
 use crate::model::Exit;
 use crate::run::Canary;
 
@@ -37,6 +39,9 @@ pub struct Run {
     /// Go on behind the canary if every row of it ended well
     #[arg(long, requires = "canary")]
     canary_then_continue: bool,
+    /// Print what processor time went into, stage by stage
+    #[arg(long)]
+    timings: bool,
     /// Print the summary as JSON
     #[arg(long)]
     json: bool,
@@ -63,7 +68,10 @@ impl Run {
         request.again = self.again;
         request.canary = self.canary.map(|cards| Canary { cards, continues: self.canary_then_continue });
         request.plan = self.plan;
+        let before = cpu::of_process();
         let finished = ending::watch(screen, &opened.job, |job| job.run(&request))?;
-        Ending { args: &self.job, opened: &opened, out: self.send.out.as_ref() }.show(screen, &finished, self.json)
+        let timings = self.timings.then(|| Spent::of(&opened.job.progress, cpu::of_process().saturating_sub(before)));
+        let out = self.send.out.as_ref();
+        Ending { args: &self.job, opened: &opened, out, timings }.show(screen, &finished, self.json)
     }
 }

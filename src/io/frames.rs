@@ -188,10 +188,17 @@ impl<T: DeserializeOwned> FrameFile<T> {
 
     /// The record that begins at `offset`.
     pub fn read(&self, offset: u64) -> Result<T, StorageError> {
+        /// Most rows are smaller: one read has length and bytes.
+        const GUESS: usize = 1 << 10;
         let fault = |error| StorageError::new("read", &self.path, error);
-        let mut length = [0; 4];
-        self.file.read_exact_at(&mut length, offset).map_err(fault)?;
-        let mut bytes = vec![0; checked_length(length, &self.path)?];
+        let mut guess = [0; GUESS];
+        let read = self.file.read_at(&mut guess, offset).map_err(fault)?;
+        let (length, rest) = guess[..read].split_first_chunk().ok_or_else(|| damaged(&self.path))?;
+        let length = checked_length(*length, &self.path)?;
+        if let Some(bytes) = rest.get(..length) {
+            return decode(bytes, &self.path);
+        }
+        let mut bytes = vec![0; length];
         self.file.read_exact_at(&mut bytes, offset + 4).map_err(fault)?;
         decode(&bytes, &self.path)
     }

@@ -4,7 +4,7 @@
 use std::path::PathBuf;
 use std::time::Duration;
 
-use reqwest::{Client, redirect};
+use reqwest::{Client, Url, redirect};
 
 use crate::model::{Reading, Verdict};
 use crate::wire::{Reply, Request};
@@ -30,8 +30,17 @@ pub struct GatewayConfig {
 #[derive(Clone)]
 pub struct Gateway {
     client: Client,
-    url: String,
+    url: Url,
     request_timeout: Duration,
+}
+
+/// What a look at the gateway has shown.
+#[derive(Clone, Copy, Debug)]
+pub struct Sight {
+    /// The HTTP status, whatever it is: somebody answers.
+    pub status: u16,
+    /// Its clock, milliseconds since 1970.
+    pub date_ms: Option<i64>,
 }
 
 /// Bytes of a reply that are read: the documented ones have a few hundred.
@@ -73,8 +82,17 @@ impl Gateway {
             builder = roots.into_iter().fold(builder, reqwest::ClientBuilder::add_root_certificate);
         }
         let client = builder.build().map_err(|error| format!("gateway: {}", causes(&error)))?;
-        let url = config.url.trim_end_matches('/').to_owned();
+        let url = Url::parse(&config.url).map_err(|error| format!("gateway.url {}: {error}", config.url))?;
         Ok(Gateway { client, url, request_timeout: config.request_timeout })
+    }
+
+    /// The host was parsed once: with it every call would cost twice as much as with its path alone.
+    fn url_of(&self, target: &str) -> Url {
+        let (path, query) = target.split_once('?').map_or((target, None), |(path, query)| (path, Some(query)));
+        let mut url = self.url.clone();
+        url.set_path(path);
+        url.set_query(query);
+        url
     }
 
     /// One exchange. When it returns, the reply was read or the connection is closed.
@@ -82,7 +100,7 @@ impl Gateway {
     /// A pooled connection that turns out to be closed before a byte of the request was written to it is replaced by a
     /// new one below us (hyper-util, `retry_canceled_requests`); once a byte may have left, nothing is tried again.
     pub async fn exchange(&self, request: Request) -> Result<Reply, Reading> {
-        let mut builder = self.client.post(format!("{}{}", self.url, request.target)).body(request.body);
+        let mut builder = self.client.post(self.url_of(&request.target)).body(request.body);
         for (name, value) in request.headers {
             builder = builder.header(name, value);
         }
@@ -93,6 +111,14 @@ impl Gateway {
             Ok(Err(error)) => Err(fault(&error)),
             Err(_) => Err(Reading::transport(Verdict::InDoubt, "TIMEOUT", "no reply within the request timeout")),
         }
+    }
+
+    /// Whether anybody is there: a GET of the root, which is no call. The error says at which step it ended.
+    pub async fn look(&self) -> Result<Sight, String> {
+        let response = self.client.get(format!("{}/", self.url)).send().await.map_err(|error| causes(&error))?;
+        let date = response.headers().get(reqwest::header::DATE).and_then(|date| date.to_str().ok());
+        let date_ms = date.and_then(|date| jiff::fmt::rfc2822::parse(date).ok());
+        Ok(Sight { status: response.status().as_u16(), date_ms: date_ms.map(|date| date.timestamp().as_millisecond()) })
     }
 }
 

@@ -4,6 +4,7 @@
 pub mod atomic;
 pub mod boot;
 pub mod control;
+pub mod cpu;
 pub mod credentials;
 pub mod disk;
 pub mod failures;

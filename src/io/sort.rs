@@ -1,7 +1,11 @@
 //! Sorting more than fits in memory: sorted runs in temporary files, merged.
+//!
+//! Runs are merged level by level, each with as many of its own size, so that a record is written once a level and there
+//! are two levels up to a hundred million records.
 
 use std::cmp::Reverse;
 use std::collections::BinaryHeap;
+use std::collections::binary_heap::PeekMut;
 use std::io::{Seek, SeekFrom};
 use std::path::{Path, PathBuf};
 
@@ -16,19 +20,21 @@ pub struct Sorter<T> {
     folder: PathBuf,
     run_records: usize,
     pending: Vec<T>,
-    runs: Vec<FrameReader<T>>,
+    /// By level: runs of about the same size.
+    runs: Vec<Vec<FrameReader<T>>>,
 }
 
 impl<T: Ord + Serialize + DeserializeOwned> Sorter<T> {
-    /// Records in memory: about 16 MiB of the survey's records. So few in this crate's tests that every plan is sorted on
-    /// disk.
-    const RUN_RECORDS: usize = if cfg!(test) { 7 } else { 100_000 };
-    /// Runs merged at once: each holds a 64 KiB buffer and a file descriptor.
+    /// Bytes of records in memory, beside the texts that they hold. A survey has four sorters at work at once.
+    const RUN_BYTES: usize = 4 << 20;
+    /// Runs merged at once: each holds a buffer of 64 KiB and a file descriptor.
     const FAN_IN: usize = 64;
 
     /// A sorter whose temporary files lie in `folder`.
     pub fn new(folder: &Path) -> Self {
-        Self::with_run(folder, Self::RUN_RECORDS)
+        // So few in this crate's tests that every plan is sorted on disk.
+        let records = if cfg!(test) { 7 } else { Self::RUN_BYTES / size_of::<T>() };
+        Self::with_run(folder, records)
     }
 
     fn with_run(folder: &Path, run_records: usize) -> Self {
@@ -47,16 +53,22 @@ impl<T: Ord + Serialize + DeserializeOwned> Sorter<T> {
     /// The records in order.
     pub fn finish(mut self) -> Result<Sorted<T>, StorageError> {
         self.pending.sort_unstable();
-        Sorted::new(self.runs, self.pending)
+        Sorted::new(self.runs.into_iter().flatten().collect(), self.pending)
     }
 
     fn spill(&mut self) -> Result<(), StorageError> {
         self.pending.sort_unstable();
-        let run = write_run(&self.folder, self.pending.drain(..).map(Ok))?;
-        self.runs.push(run);
-        if self.runs.len() == Self::FAN_IN {
-            let merged = Sorted::new(std::mem::take(&mut self.runs), Vec::new())?;
-            self.runs.push(write_run(&self.folder, merged)?);
+        let mut run = write_run(&self.folder, self.pending.drain(..).map(Ok))?;
+        for level in 0.. {
+            if self.runs.len() == level {
+                self.runs.push(Vec::new());
+            }
+            self.runs[level].push(run);
+            if self.runs[level].len() < Self::FAN_IN {
+                break;
+            }
+            let merged = Sorted::new(std::mem::take(&mut self.runs[level]), Vec::new())?;
+            run = write_run(&self.folder, merged)?;
         }
         Ok(())
     }
@@ -87,18 +99,22 @@ impl<T: Ord + DeserializeOwned> Sorted<T> {
     fn new(runs: Vec<FrameReader<T>>, last: Vec<T>) -> Result<Self, StorageError> {
         let mut sorted = Sorted { heads: BinaryHeap::with_capacity(runs.len() + 1), runs, last: last.into_iter() };
         for run in 0..=sorted.runs.len() {
-            sorted.refill(run)?;
+            let head = next_of(&mut sorted.runs, &mut sorted.last, run)?;
+            sorted.heads.extend(head.map(|record| Reverse((record, run))));
         }
         Ok(sorted)
     }
+}
 
-    fn refill(&mut self, run: usize) -> Result<(), StorageError> {
-        let head = match self.runs.get_mut(run) {
-            Some(reader) => reader.next().transpose()?,
-            None => self.last.next(),
-        };
-        self.heads.extend(head.map(|record| Reverse((record, run))));
-        Ok(())
+/// The next record of a run; the last run is the one in memory.
+fn next_of<T: DeserializeOwned>(
+    runs: &mut [FrameReader<T>],
+    last: &mut std::vec::IntoIter<T>,
+    run: usize,
+) -> Result<Option<T>, StorageError> {
+    match runs.get_mut(run) {
+        Some(reader) => reader.next().transpose(),
+        None => Ok(last.next()),
     }
 }
 
@@ -106,8 +122,15 @@ impl<T: Ord + DeserializeOwned> Iterator for Sorted<T> {
     type Item = Result<T, StorageError>;
 
     fn next(&mut self) -> Option<Self::Item> {
-        let Reverse((record, run)) = self.heads.pop()?;
-        Some(self.refill(run).map(|()| record))
+        let mut head = self.heads.peek_mut()?;
+        let Reverse((record, run)) = &mut *head;
+        Some(match next_of(&mut self.runs, &mut self.last, *run) {
+            // Records are large: putting the next one in place of this one moves them half as often as taking this one
+            // out and the next one in.
+            Ok(Some(next)) => Ok(std::mem::replace(record, next)),
+            Ok(None) => Ok(PeekMut::pop(head).0.0),
+            Err(error) => Err(error),
+        })
     }
 }
 

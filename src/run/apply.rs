@@ -22,6 +22,7 @@ use super::progress::Progress;
 use super::recover::Recovery;
 use super::store::{Content, Rows, RunFolder};
 use super::survey::Members;
+use super::timings::Stage;
 use super::{Fault, Signals};
 use crate::core::canary::PlanEnd;
 use crate::core::dispatcher::{Action, Cause, Config, Dispatcher, Event, PlanRow, Settlement};
@@ -29,6 +30,7 @@ use crate::core::drift::Drift;
 use crate::core::halt::Stop;
 use crate::core::quota::Quota;
 use crate::core::skew::Skew;
+use crate::io::cpu;
 use crate::io::gateway::Gateway;
 use crate::io::ledger::{Ack, Ledger, LedgerError, Writer};
 use crate::model::{Attempt, Delta, Intent, Reading, Record, Settled, Tick, Verdict};
@@ -107,11 +109,15 @@ struct Held {
 pub async fn apply(order: Order<'_>) -> Result<Done, Fault> {
     let (notes, inbox) = unbounded_channel();
     let acks = notes.clone();
+    let timings = Arc::clone(&order.progress.timings);
+    let mut spent = Duration::ZERO;
     let writer = Writer::start(order.ledger.path(), order.run, move |acknowledged| {
+        let before = std::mem::replace(&mut spent, cpu::of_thread());
+        timings.add(Stage::Ledger, spent.saturating_sub(before));
         let _ = acks.send(Note::Acks(acknowledged)); // the loop has ended: nobody waits for it
     })?;
     let products = notes.clone();
-    let pool = Pool::start(&order.tools, move |product| {
+    let pool = Pool::start(&order.tools, &order.progress.timings, move |product| {
         let _ = products.send(Note::Product(product));
     });
     let mut driver = Driver {

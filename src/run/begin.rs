@@ -17,6 +17,7 @@ use super::progress::Phase;
 use super::space::Need;
 use super::store::{RowsWriter, RunFolder, Seals, state_dir};
 use super::survey::{self, Found};
+use super::timings::Stage;
 use super::{Fault, findings, fold, guard};
 use crate::io::ledger::{Ledger, NewRun, RunRow, RunState};
 use crate::io::source::Input;
@@ -89,6 +90,7 @@ pub fn survey(job: &Job, reading: &Reading<'_>) -> Result<Surveyed, Fault> {
 /// Reads every input to its end.
 pub fn read(job: &Job, reading: &Reading<'_>) -> Result<Surveyed, Fault> {
     let began = Instant::now();
+    let _counting = job.progress.timings.count(Stage::Survey);
     job.progress.enter(Phase::Survey);
     let runs = state_dir(&job.settings.ledger).join("runs");
     let (temporary, in_use) = temporary_folder(&runs)?;
@@ -193,6 +195,7 @@ pub fn book(
     ledger: &mut Ledger,
 ) -> Result<Begun, Fault> {
     let began = Instant::now();
+    let _counting = job.progress.timings.count(Stage::Plan);
     job.progress.enter(Phase::Plan);
     fold_others(job, ledger)?;
     ledger.agree("bill_key", &job.dialect.scope(), &job.settings.input.bill_key.join(",")).map_err(Fault::usage)?;
@@ -362,8 +365,8 @@ fn fold_partly(
     fold::into_ledger(ledger, run.ordinal, folder, fold, detail.flags.allow_stale, |_| Ok(()))
 }
 
-/// Plans an interrupted run again over the same inputs: others changed the ledger since, or its survey is damaged or
-/// gone. What it has learnt so far goes into the ledger first; else its applied bills would be planned as new ones.
+/// Plans an interrupted run again over the same inputs: others changed the ledger since, it was about to stop, or its
+/// survey is damaged or gone. What it has learnt so far goes into the ledger first; else its applied bills would be planned as new ones.
 pub fn book_again(
     job: &Job,
     run: &RunRow,

@@ -7,10 +7,12 @@ use super::context::Job;
 use super::detail::RunDetail;
 use super::endpoint::Endpoint;
 use super::manifest::{Calls, Durations, Manifest};
+use super::page::Ground;
 use super::progress::Phase;
 use super::recover::Recovery;
 use super::store::RunFolder;
 use super::survey::Members;
+use super::timings::Stage;
 use super::{Fault, apply, close, inputs, words};
 use crate::core::dispatcher::Config;
 use crate::core::halt::ErrorLimit;
@@ -46,6 +48,7 @@ impl Job {
     }
 
     fn apply(&self, begun: &Begun, endpoint: &Endpoint, ledger: &mut Ledger) -> Result<apply::Done, Fault> {
+        let _counting = self.progress.timings.count(Stage::Exchange);
         let settings = &self.settings;
         let folder = RunFolder::new(&settings.ledger, &begun.run.id);
         let recovery = Recovery::fold(ledger, begun.run.ordinal, folder.path())?;
@@ -131,6 +134,7 @@ impl Job {
         durations: Durations,
         ledger: &mut Ledger,
     ) -> Result<Manifest, Fault> {
+        let _counting = self.progress.timings.count(Stage::Finish);
         self.progress.enter(Phase::Finish);
         let limits = &self.settings.limits;
         let folder = RunFolder::new(&self.settings.ledger, &begun.run.id);
@@ -150,6 +154,7 @@ impl Job {
             },
             durations,
             warnings: done.clock_off_ms.map(words::clock_is_off).into_iter().collect(),
+            ground: Ground::of(&self.settings),
             now_ms: self.clock.now_ms(),
         };
         let manifest = close::close(&order, ledger)?;

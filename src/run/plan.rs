@@ -19,7 +19,7 @@ use super::survey::{Members, Timed, timed_key};
 use crate::core::card::{self, Candidate, CardPast, CardRules, Doubt, Planned};
 use crate::core::history::{self, Again};
 use crate::io::frames::{FrameReader, FrameWriter};
-use crate::io::ledger::Ledger;
+use crate::io::ledger::{Keys, Known, Ledger};
 use crate::io::sort::Sorter;
 use crate::model::{Delta, Digest, Digester, Outcome, Place, Rule, Seat, Status};
 use crate::wire::Dialect;
@@ -106,6 +106,9 @@ pub fn make(order: &Order<'_>, ledger: &Ledger, folder: &RunFolder) -> Result<Pl
         order,
         ledger,
         origins: Origins::default(),
+        bills: Known::new(ledger, Keys::Bills),
+        cards: Known::new(ledger, Keys::Cards),
+        unproved: Known::new(ledger, Keys::Unproved),
         fates: Sorter::new(folder.path()),
         plan: Sorter::new(folder.path()),
         counts: Counts::default(),
@@ -124,6 +127,9 @@ struct Planner<'a> {
     order: &'a Order<'a>,
     ledger: &'a Ledger,
     origins: Origins,
+    bills: Known<'a>,
+    cards: Known<'a>,
+    unproved: Known<'a>,
     fates: Sorter<(u64, Fate)>,
     plan: Sorter<PlanRecord>,
     counts: Counts,
@@ -254,7 +260,7 @@ impl Planner<'_> {
         if let Some(clash) = others.iter().find(|other| other.bound.candidate.content != content) {
             return self.conflict_in_run(&first, clash.id, &others);
         }
-        let past = self.ledger.bill(first.key)?;
+        let past = if self.bills.has(first.key)? { self.ledger.bill(first.key)? } else { None };
         let id = first.id;
         let same = past.as_ref().is_some_and(|bill| bill.content == content);
         let again =
@@ -364,10 +370,12 @@ impl Planner<'_> {
         Ok(())
     }
 
-    fn card_past(&self, card: Digest) -> Result<CardPast, Fault> {
+    fn card_past(&mut self, card: Digest) -> Result<CardPast, Fault> {
         let members = self.order.members;
         let mut past = CardPast::default();
-        if let Some((_, state)) = self.ledger.card(card)? {
+        if self.cards.has(card)?
+            && let Some((_, state)) = self.ledger.card(card)?
+        {
             past.closed = state.closed;
             past.confirmed = state
                 .members
@@ -376,9 +384,8 @@ impl Planner<'_> {
                 .filter(|(mask, _)| *mask != 0)
                 .collect();
         }
-        past.doubts = self
-            .ledger
-            .possible(card)?
+        let possible = if self.unproved.has(card)? { self.ledger.possible(card)? } else { Vec::new() };
+        past.doubts = possible
             .into_iter()
             .map(|doubt| Doubt {
                 bill: doubt.bill,

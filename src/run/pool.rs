@@ -5,6 +5,7 @@ use std::sync::mpsc::{Receiver, Sender, channel};
 use std::sync::{Arc, Mutex};
 use std::thread::JoinHandle;
 
+use super::timings::{Stage, Timings};
 use crate::model::Reading;
 use crate::wire::crypto::{Signer, Verifier};
 use crate::wire::{Dialect, Reply, Request};
@@ -42,15 +43,16 @@ pub struct Pool {
 
 impl Pool {
     /// Starts one thread per processor; `done` is called with each product.
-    pub fn start(tools: &Tools, done: impl Fn(Product) + Clone + Send + 'static) -> Pool {
+    pub fn start(tools: &Tools, timings: &Arc<Timings>, done: impl Fn(Product) + Clone + Send + 'static) -> Pool {
         let (tasks, queue) = channel();
         let queue = Arc::new(Mutex::new(queue));
         let threads = std::thread::available_parallelism().map_or(2, std::num::NonZero::get);
         let start = |_| {
+            let timings = Arc::clone(timings);
             let (queue, tools, done) = (Arc::clone(&queue), tools.clone(), done.clone());
             std::thread::Builder::new()
                 .name("signer".to_owned())
-                .spawn(move || work(&queue, &tools, &done))
+                .spawn(move || work(&queue, &tools, &timings, &done))
                 .expect("the system can start a thread")
         };
         Pool { tasks: Some(tasks), threads: (0..threads).map(start).collect() }
@@ -80,14 +82,16 @@ impl Drop for Pool {
     }
 }
 
-fn work(queue: &Mutex<Receiver<Task>>, tools: &Tools, done: &impl Fn(Product)) {
+fn work(queue: &Mutex<Receiver<Task>>, tools: &Tools, timings: &Timings, done: &impl Fn(Product)) {
     loop {
         let task = queue.lock().expect("no thread panics with the queue").recv();
         match task {
             Ok(Task::Sign { row, body, now_ms }) => {
+                let _counting = timings.count(Stage::Sign);
                 done(Product::Request(row, Box::new(tools.dialect.request(&body, now_ms, &tools.signer))));
             }
             Ok(Task::Read { row, reply }) => {
+                let _counting = timings.count(Stage::Read);
                 done(Product::Reading(row, Box::new(tools.dialect.reply(&reply, &tools.verifiers))));
             }
             Err(_) => return,

@@ -1,7 +1,9 @@
 //! What a run tells while it runs: counters that anyone may read at any time.
 
+use std::sync::Arc;
 use std::sync::atomic::{AtomicU8, AtomicU64, Ordering};
 
+use super::timings::Timings;
 use crate::model::Outcome;
 
 /// Where a run is.
@@ -36,6 +38,8 @@ pub struct Progress {
     pub in_flight: AtomicU64,
     /// The pace in force, in percent of the full one.
     pub pace_percent: AtomicU64,
+    /// Processor time by stage.
+    pub timings: Arc<Timings>,
     outcomes: [AtomicU64; Outcome::ALL.len()],
 }
 

@@ -5,6 +5,7 @@
 
 mod bills;
 mod cards;
+mod known;
 mod look;
 mod quota;
 mod rows;
@@ -24,6 +25,7 @@ use super::{fault, folder};
 
 pub use bills::{BillRow, Unproved};
 pub use cards::{CardState, Confirmed};
+pub use known::{Keys, Known};
 pub use look::BookedAnswer;
 pub use quota::QuotaStamp;
 pub use rows::{BillChange, CardChange, FoldError};

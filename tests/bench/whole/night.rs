@@ -1,0 +1,137 @@
+//! A folder with keys, inputs and a job, and the program run in it.
+
+use std::path::{Path, PathBuf};
+use std::process::Command;
+use std::time::Duration;
+
+use passync::wire::crypto::Signer;
+use serde_json::Value;
+
+use crate::gateway::{Gateway, Seen};
+use crate::process::{self, Usage};
+
+/// What varies between nights.
+#[derive(Clone, Copy, Debug)]
+pub struct Shape {
+    /// Rows in flight.
+    pub concurrency: u32,
+    /// The quota, as the job file has it.
+    pub quota: &'static str,
+    /// `strict` or `paced`.
+    pub mode: &'static str,
+    /// What the gateway takes for a call.
+    pub delay: Duration,
+    /// Additional lines of the job file.
+    pub more: &'static str,
+}
+
+impl Shape {
+    /// 128 in flight, and a quota that never says no.
+    pub const FAST: Shape =
+        Shape { concurrency: 128, quota: "100000/1s", mode: "paced", delay: Duration::from_millis(5), more: "" };
+}
+
+/// A folder of a night.
+pub struct Night {
+    dir: tempfile::TempDir,
+    platform: String,
+}
+
+/// What a run did and used.
+#[derive(Clone, Debug)]
+pub struct Ran {
+    /// Of the whole process.
+    pub usage: Usage,
+    /// What `--json --timings` says.
+    pub told: Value,
+    /// What the gateway saw.
+    pub seen: Seen,
+}
+
+const TABLE: &str = "merchant_id = '2160120036095023'\nclient_id = '2110200000000044'";
+
+impl Night {
+    /// A new folder, on the disk of the build.
+    pub fn new() -> Night {
+        let below = Path::new(env!("CARGO_TARGET_TMPDIR"));
+        let dir = tempfile::Builder::new().prefix("bench-").tempdir_in(below).unwrap();
+        let (client, platform) = (Signer::generate(2048).unwrap(), Signer::generate(2048).unwrap());
+        let night = Night { dir, platform: platform.private_pem().to_string() };
+        std::fs::write(night.path("client.pem"), client.private_pem().as_bytes()).unwrap();
+        let private = std::os::unix::fs::PermissionsExt::from_mode(0o600);
+        std::fs::set_permissions(night.path("client.pem"), private).unwrap();
+        std::fs::write(night.path("platform.pem"), platform.public_pem()).unwrap();
+        night
+    }
+
+    /// A file of the folder.
+    pub fn path(&self, name: &str) -> PathBuf {
+        self.dir.path().join(name)
+    }
+
+    /// A gateway for the job's dialect.
+    pub fn gateway(&self, delay: Duration) -> Gateway {
+        Gateway::start("alipayhk-card", TABLE, &self.platform, delay)
+    }
+
+    /// Writes the job file.
+    pub fn job(&self, input: &str, url: &str, shape: &Shape) {
+        let Shape { concurrency, quota, mode, more, .. } = shape;
+        let text = format!(
+            "name = 'bench'\ndialect = 'alipayhk-card'\ninput.files = ['{input}']\ngateway.url = '{url}'\n\
+             gateway.allow_insecure_loopback = true\ngateway.private_key = 'file:client.pem'\n\
+             gateway.platform_keys = ['file:platform.pem']\nlimits.quota = '{quota}'\nlimits.quota_mode = '{mode}'\n\
+             limits.concurrency = {concurrency}\noutput.dir = 'out'\nledger.url = 'state/ledger.db'\n{more}\n\
+             [gateway]\n{TABLE}\n"
+        );
+        // Dotted keys and a table of one name do not go together.
+        let text = text.replace("[gateway]\n", "").replace("merchant_id", "gateway.merchant_id");
+        std::fs::write(self.path("job.toml"), text.replace("client_id", "gateway.client_id")).unwrap();
+    }
+
+    /// The program.
+    pub fn command(&self, args: &[&str]) -> Command {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_passync"));
+        command.current_dir(self.dir.path()).args(args).env_clear();
+        command
+    }
+
+    /// Runs a command of the program that must end well; `--json` is on.
+    pub fn tell(&self, args: &[&str]) -> (Usage, Value) {
+        let (usage, output) = process::run(self.command(args).arg("--json"));
+        let text = String::from_utf8_lossy(&output.stderr);
+        assert!(output.status.success(), "passync {args:?}: {text}");
+        (usage, serde_json::from_slice(&output.stdout).unwrap())
+    }
+
+    /// A whole run of `input` against a gateway of its own, with a new ledger.
+    pub fn run(&self, input: &str, shape: &Shape) -> Ran {
+        for old in ["state", "out"] {
+            let _ = std::fs::remove_dir_all(self.path(old));
+        }
+        self.run_on(input, shape)
+    }
+
+    /// A whole run of `input` against a gateway of its own, with the ledger that is there.
+    pub fn run_on(&self, input: &str, shape: &Shape) -> Ran {
+        let gateway = self.gateway(shape.delay);
+        self.job(input, &gateway.url, shape);
+        let (usage, told) = self.tell(&["run", "job.toml", "--timings"]);
+        Ran { usage, told, seen: gateway.stop() }
+    }
+}
+
+impl Ran {
+    /// Processor time of a stage, or `total_us`, in microseconds a call.
+    pub fn us_a_call(&self, stage: &str) -> f64 {
+        self.us(stage) / self.seen.calls as f64
+    }
+
+    /// Processor time of a stage, or `total_us`, in microseconds.
+    pub fn us(&self, stage: &str) -> f64 {
+        let timings = &self.told["timings"];
+        let stages = timings["stages"].as_array().unwrap();
+        let found = stages.iter().find(|found| found["name"] == stage).map_or(&timings[stage], |found| &found["us"]);
+        found.as_f64().unwrap()
+    }
+}
