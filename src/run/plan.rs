@@ -128,7 +128,7 @@ impl Planner<'_> {
             }
         };
         let source = &self.order.sources[usize::from(row.seat.source)];
-        let timed = self.order.timed.get(&timed_key(source, row.origin.as_ref())).copied().unwrap_or_default();
+        let timed = self.order.timed.get(&*timed_key(source, row.origin.as_ref())).copied().unwrap_or_default();
         if delta.occurred_ms.is_none() && timed.is_mixed() {
             let message = format!(
                 "{}: column `occurred_at`: found no time, expected one, since other rows of the file have it: {}",
