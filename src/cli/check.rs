@@ -1,24 +1,23 @@
 //! `passync check`.
 
-use std::fmt::Write as _;
-use std::time::Duration;
+mod text;
 
 use clap::Args;
 
-use super::figures::{count, grouped, span};
 use super::job::{InputArgs, JobArgs};
 use super::progress::Watch;
 use super::{CliError, Screen};
-use crate::io::job::Settings;
-use crate::model::{Exit, Rule};
-use crate::run::{Checked, Finding, Request, Sum};
+use crate::model::Exit;
+use crate::run::{Request, WriteControl};
 
 /// Read, validate, deduplicate and plan; send nothing, change no ledger
 #[derive(Debug, Args)]
+#[expect(clippy::struct_excessive_bools, reason = "each is a flag of the command line")]
 #[command(after_help = "\
 Examples:
   passync check jobs/nightly.toml
-  passync check jobs/nightly.toml --input fixed.csv --json")]
+  passync check jobs/nightly.toml --input fixed.csv --json
+  passync check jobs/nightly.toml --write-control --set input.control=inbox/points-{date}.ctl")]
 pub struct Check {
     #[command(flatten)]
     job: JobArgs,
@@ -30,6 +29,12 @@ pub struct Check {
     /// Plan as a run with --allow-stale would
     #[arg(long)]
     allow_stale: bool,
+    /// Write the control files that input.control names, from what was read
+    #[arg(long)]
+    write_control: bool,
+    /// Write them over those that are there
+    #[arg(long, requires = "write_control")]
+    force: bool,
     /// Print the plan as JSON
     #[arg(long)]
     json: bool,
@@ -44,93 +49,34 @@ impl Check {
             occurred_at_ms: self.input.occurred_ms(&job.settings)?,
             again: self.again,
             allow_stale: self.allow_stale,
-            wait: Duration::ZERO,
+            ..Request::default()
         };
         let watch = Watch::start(screen, &job.progress);
-        let checked = job.check(&request);
+        let checked = job.check(&request, self.write_control.then_some(WriteControl { force: self.force }));
         drop(watch);
         let checked = checked?;
         if self.json {
             screen.print_json(&checked)?;
         } else {
-            screen.print(&text(&checked, &job.settings))?;
+            screen.print(&text::of(&checked, &job.settings, &self.run_command(&checked.plan)))?;
         }
         Ok(checked.exit())
     }
-}
 
-fn text(checked: &Checked, settings: &Settings) -> String {
-    let mut text = format!("\n{}\n", headline(checked));
-    for why in &checked.refused {
-        let _ = writeln!(text, "  refused: {why}");
-    }
-    text.push('\n');
-    for input in &checked.inputs {
-        let (rows, bytes) = (count(input.rows, "row"), count(input.size, "byte"));
-        let _ = writeln!(text, "  {}  {rows}, {bytes}, sha256 {}", input.name, input.sha256);
-    }
-    text.push('\n');
-    counts(&mut text, checked, settings);
-    rejects(&mut text, checked);
-    findings(&mut text, "the first rejected rows", &checked.first_rejects);
-    findings(&mut text, "the first rows in conflict", &checked.first_conflicts);
-    for warning in &checked.warnings {
-        let _ = writeln!(text, "\nwarning: {warning}");
-    }
-    if let Some(run) = &checked.interrupted {
-        let _ = writeln!(text, "\nThe interrupted run {run} would be finished first.");
-    }
-    if checked.open_rows > 0 {
-        let _ = writeln!(text, "\nThe ledger has {} of earlier runs.", count(checked.open_rows, "open row"));
-    }
-    text
-}
-
-fn headline(checked: &Checked) -> String {
-    let calls = count(checked.planned.rows, "call");
-    match checked.exit() {
-        Exit::Input => format!("{}: a run would refuse the input (exit 3)", checked.job),
-        Exit::Clean => format!("{}: a run would make {calls} and leave nothing undone", checked.job),
-        _ => {
-            let failing = checked.ended.iter().filter(|(outcome, _)| outcome.is_failure());
-            let failing = failing.map(|(_, sum)| sum.rows).sum();
-            format!("{}: a run would make {calls} and leave {} to a person", checked.job, count(failing, "row"))
+    /// The run of this very plan, to be typed as it stands.
+    fn run_command(&self, plan: &str) -> String {
+        let mut words: Vec<String> = Vec::new();
+        let mut add = |flag: &str, value: &str| words.extend([flag.to_owned(), value.to_owned()]);
+        self.input.inputs.iter().for_each(|input| add("--input", input));
+        if let Some(dates) = self.input.date {
+            add("--date", &dates.to_string());
         }
-    }
-}
-
-fn counts(text: &mut String, checked: &Checked, settings: &Settings) {
-    let mut line = |name: &str, sum: Sum, note: &str| {
-        let (rows, points) = (grouped(&sum.rows), grouped(&sum.points));
-        let _ = writeln!(text, "{}", format!("  {name:<16}{rows:>12}{points:>18}  {note}").trim_end());
-    };
-    let limits = &settings.limits;
-    let least = limits.quota_window.mul_f64(checked.planned.rows as f64 / f64::from(limits.quota));
-    line("to be sent", checked.planned, &format!("to {}, in {} or more", count(checked.cards, "card"), span(least)));
-    for (outcome, sum) in &checked.ended {
-        line(outcome.as_str(), *sum, "");
-    }
-    line("rows read", checked.read, "with the sum of last_changed_points");
-}
-
-fn rejects(text: &mut String, checked: &Checked) {
-    if !checked.rejects.is_empty() {
-        text.push_str("\nrejected by rule\n");
-    }
-    for (code, rows) in &checked.rejects {
-        let rule = Rule::ALL.iter().find(|rule| rule.code() == code);
-        let (slug, wants) = rule.map_or(("", ""), |rule| (rule.slug(), rule.text()));
-        let _ = writeln!(text, "  {code} {slug:<24}{:>9}  {wants}", grouped(&rows));
-    }
-}
-
-fn findings(text: &mut String, title: &str, findings: &[Finding]) {
-    if !findings.is_empty() {
-        let _ = writeln!(text, "\n{title}");
-    }
-    for Finding { place, code, bill_no, message, other } in findings {
-        let bill = bill_no.as_ref().map(|bill| format!(" bill {bill}:")).unwrap_or_default();
-        let other = other.as_ref().map(|other| format!(" ({other})")).unwrap_or_default();
-        let _ = writeln!(text, "  {place}: {code}:{bill} {message}{other}");
+        if let Some(at) = &self.input.occurred_at {
+            add("--occurred-at", at);
+        }
+        add("--plan", plan);
+        words.extend(self.again.then(|| "--again".to_owned()));
+        words.extend(self.allow_stale.then(|| "--allow-stale".to_owned()));
+        self.job.command("run", &words)
     }
 }

@@ -7,6 +7,7 @@ use clap::Args;
 use tempfile::TempDir;
 
 use super::{CliError, figures};
+use crate::io::folder;
 use crate::io::job::dates::Dates;
 use crate::io::job::settings::GatewayUrl;
 use crate::io::job::{self, Overrides, Settings};
@@ -129,6 +130,7 @@ pub fn request(send: &SendArgs, input: Option<(&InputArgs, &Settings)>) -> Resul
         again: false,
         allow_stale: send.allow_stale,
         wait: send.wait,
+        ..Request::default()
     })
 }
 
@@ -143,7 +145,7 @@ pub struct InputArgs {
     pub date: Option<Dates>,
     /// When the rows happened, for files without `occurred_at`
     #[arg(long, value_name = "TIME")]
-    occurred_at: Option<String>,
+    pub occurred_at: Option<String>,
 }
 
 impl InputArgs {
@@ -197,7 +199,7 @@ impl LedgerArgs {
                 let overrides = Overrides { environment: environment(), ..Overrides::default() };
                 Ok(job::load(job, &overrides)?.ledger)
             }
-            (None, Some(state)) => Ok(state.join("ledger.db")),
+            (None, Some(state)) => Ok(folder::behind_link(state.join("ledger.db"))),
             (None, None) => unreachable!("clap requires one of the group"),
         }
     }

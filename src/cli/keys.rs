@@ -7,11 +7,13 @@ use serde_json::{Value, json};
 
 use super::job::JobArgs;
 use super::{CliError, Screen};
+use crate::io::credentials::{self, Credential, Facts};
 use crate::io::job::Settings;
-use crate::io::job::settings::{GatewayUrl, Secret};
+use crate::io::job::settings::GatewayUrl;
 use crate::io::keys::{self, Kind};
 use crate::model::Exit;
-use crate::wire::crypto::{Signer, Verifier};
+use crate::run::wall_ms;
+use crate::wire::crypto::Signer;
 
 /// Make a key pair, or check the keys of a job
 #[derive(Debug, Args)]
@@ -85,68 +87,49 @@ fn generate(out: &Path, name: &str, bits: usize, json: bool, screen: Screen) -> 
     Ok(Exit::Clean)
 }
 
-/// One key of a job, and what is wrong with it.
-struct Finding {
-    setting: &'static str,
-    place: String,
-    fingerprint: Result<String, String>,
-}
-
 fn check(settings: &Settings, json: bool, screen: Screen) -> Result<Exit, CliError> {
-    let gateway = &settings.gateway;
-    let own = gateway.private_key.as_ref().map(|secret| (secret, read_private(secret)));
-    let mut findings = Vec::new();
-    if let Some((secret, signer)) = &own {
-        let fingerprint = signer.as_ref().map(|signer| signer.public().fingerprint()).map_err(Clone::clone);
-        findings.push(Finding { setting: "private_key", place: keys::place(secret), fingerprint });
-    }
-    let own_public = own.and_then(|(_, signer)| signer.ok()).map(|signer| signer.public());
-    for secret in &gateway.platform_keys {
-        let fingerprint = read_platform(secret, own_public.as_ref());
-        findings.push(Finding { setting: "platform_keys", place: keys::place(secret), fingerprint });
-    }
-    let sound = findings.iter().all(|finding| finding.fingerprint.is_ok());
+    let found = credentials::inspect(settings, wall_ms());
+    let sound = found.iter().all(|credential| credential.found.is_ok());
     if json {
-        let keys = findings.iter().map(Finding::json).collect::<Vec<_>>();
+        let keys = found.iter().map(as_json).collect::<Vec<_>>();
         screen.print_json(&json!({ "sound": sound, "keys": keys }))?;
     } else {
-        screen.print(&findings.iter().map(Finding::line).collect::<String>())?;
-        if gateway.url == GatewayUrl::Sandbox {
+        screen.print(&found.iter().map(lines).collect::<String>())?;
+        if settings.gateway.url == GatewayUrl::Sandbox {
             screen.say("the sandbox makes keys of its own; those of the job are not used");
         }
     }
     Ok(if sound { Exit::Clean } else { Exit::Usage })
 }
 
-/// Reads a private key and proves it on a message.
-fn read_private(secret: &Secret) -> Result<Signer, String> {
-    let bytes = keys::load(secret, Kind::Private).map_err(|fault| fault.to_string())?;
-    let signer = Signer::parse(&bytes).map_err(|fault| fault.to_string())?;
-    let proof = b"passync keys check";
-    if signer.public().verify(proof, &signer.sign(proof)) { Ok(signer) } else { Err("it does not sign".to_owned()) }
+fn as_json(credential: &Credential) -> Value {
+    let Credential { setting, place, found } = credential;
+    let (facts, fault) = match found {
+        Ok(facts) => (facts.clone(), None),
+        Err(fault) => (Facts::default(), Some(fault)),
+    };
+    json!({
+        "setting": setting,
+        "place": place,
+        "fingerprint": facts.fingerprint,
+        "serial": facts.serial,
+        "expires": facts.expires_ms.map(credentials::date),
+        "warnings": facts.warnings,
+        "fault": fault,
+    })
 }
 
-fn read_platform(secret: &Secret, own: Option<&Verifier>) -> Result<String, String> {
-    let bytes = keys::load(secret, Kind::Public).map_err(|fault| fault.to_string())?;
-    let platform = Verifier::parse(&bytes).map_err(|fault| fault.to_string())?;
-    if own.is_some_and(|own| own.same_key(&platform)) {
-        return Err("this is our own public key: replies are verified with the platform's, from its console".to_owned());
-    }
-    Ok(platform.fingerprint())
-}
-
-impl Finding {
-    fn json(&self) -> Value {
-        let Finding { setting, place, fingerprint } = self;
-        let (fingerprint, fault) = (fingerprint.as_ref().ok(), fingerprint.as_ref().err());
-        json!({ "setting": setting, "place": place, "fingerprint": fingerprint, "fault": fault })
-    }
-
-    fn line(&self) -> String {
-        let Finding { setting, place, fingerprint } = self;
-        match fingerprint {
-            Ok(fingerprint) => format!("ok     {setting:<13}  {place}  {fingerprint}\n"),
-            Err(fault) => format!("fault  {setting:<13}  {place}: {fault}\n"),
-        }
-    }
+fn lines(credential: &Credential) -> String {
+    let Credential { setting, place, found } = credential;
+    let line = |word: &str, text: &str| format!("{word:<5}  {setting:<22}  {place}{text}\n");
+    let facts = match found {
+        Ok(facts) => facts,
+        Err(fault) => return line("fault", &format!(": {fault}")),
+    };
+    let expires = facts.expires_ms.map(|ms| format!("until {}", credentials::date(ms)));
+    let serial = facts.serial.as_ref().map(|serial| format!("serial {serial}"));
+    let parts = [facts.fingerprint.clone(), serial, expires].into_iter().flatten();
+    let text = parts.fold(String::new(), |text, part| text + "  " + &part);
+    let warnings = facts.warnings.iter().map(|warning| line("warn", &format!(": {warning}")));
+    line("ok", &text) + &warnings.collect::<String>()
 }

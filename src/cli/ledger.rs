@@ -8,11 +8,13 @@ use serde::Deserialize;
 
 use super::figures::{count, grouped};
 use super::job::LedgerArgs;
-use super::{CliError, Screen};
+use super::{CliError, Screen, proof};
 use crate::io::ledger;
 use crate::model::Exit;
 use crate::run::look::{self, ShownAttempt, ShownBill, ShownCard, ShownPlace};
 use crate::run::settle::{self, Given};
+use crate::run::verify;
+use crate::wire::personal::is_code;
 
 /// Look into the ledger, or book a person's answer
 #[derive(Debug, Args)]
@@ -44,6 +46,21 @@ Examples:
         #[command(flatten)]
         ledger: LedgerArgs,
         /// Print as JSON
+        #[arg(long)]
+        json: bool,
+    },
+    /// Prove the ledger by itself: pages, seals, order, every applied bill with its answer
+    #[command(after_help = "\
+Examples:
+  passync ledger verify --job jobs/nightly.toml
+  passync ledger verify --state /var/lib/passync --json
+
+Changes nothing; a run may be on meanwhile. Exit 0: nothing contradicts anything; 1: something does; 6: it is no ledger,
+or cannot be read at all.")]
+    Verify {
+        #[command(flatten)]
+        ledger: LedgerArgs,
+        /// Print the proof as JSON
         #[arg(long)]
         json: bool,
     },
@@ -91,16 +108,20 @@ impl Ledger {
         match self.command {
             Command::Show { key, ledger, json } => show(&key, &ledger, json, screen),
             Command::Stats { ledger, json } => stats(&ledger, json, screen),
+            Command::Verify { ledger, json } => verify(&ledger, json, screen),
             Command::Settle(settle) => settle.execute(screen),
         }
     }
 }
 
 fn show(key: &str, ledger: &LedgerArgs, json: bool, screen: Screen) -> Result<Exit, CliError> {
-    let shown = look::show(&ledger.open()?, key)?;
+    let mut shown = look::show(&ledger.open()?, key)?;
     if shown.bills.is_empty() && shown.cards.is_empty() {
         return Err(CliError::usage(format!("{key} is neither a bill nor a card of the ledger")));
     }
+    let of_cards = shown.cards.iter_mut().flat_map(|card| &mut card.bills);
+    shown.bills.iter_mut().chain(of_cards).for_each(|bill| veil_bill(bill, screen));
+    shown.cards.iter_mut().for_each(|card| veil_card(card, screen));
     if json {
         screen.print_json(&shown)?;
     } else {
@@ -109,6 +130,16 @@ fn show(key: &str, ledger: &LedgerArgs, json: bool, screen: Screen) -> Result<Ex
         screen.print(&bills.chain(cards).collect::<Vec<_>>().join("\n"))?;
     }
     Ok(Exit::Clean)
+}
+
+fn veil_bill(bill: &mut ShownBill, screen: Screen) {
+    screen.veil(&mut bill.card);
+    bill.members.iter_mut().filter(|(name, _)| is_code(name)).for_each(|(_, value)| screen.veil(value));
+}
+
+fn veil_card(card: &mut ShownCard, screen: Screen) {
+    screen.veil(&mut card.card);
+    card.members.iter_mut().filter(|(name, _)| is_code(name)).for_each(|(_, member)| screen.veil(&mut member.value));
 }
 
 fn place_text(place: &ShownPlace) -> String {
@@ -181,6 +212,17 @@ fn stats(ledger: &LedgerArgs, json: bool, screen: Screen) -> Result<Exit, CliErr
     Ok(Exit::Clean)
 }
 
+fn verify(ledger: &LedgerArgs, json: bool, screen: Screen) -> Result<Exit, CliError> {
+    let verified = verify::verify(&ledger.open()?)?;
+    if json {
+        screen.print_json(&verified)?;
+    } else {
+        let verdict = if verified.sound { "sound" } else { "NOT SOUND" };
+        screen.print(&format!("{}: {verdict}\n{}", verified.ledger, proof::lines(&verified.checks)))?;
+    }
+    Ok(if verified.sound { Exit::Clean } else { Exit::Failures })
+}
+
 impl Settle {
     fn execute(self, screen: Screen) -> Result<Exit, CliError> {
         let given = match (&self.file, self.key, self.answer, self.reason) {
@@ -190,7 +232,10 @@ impl Settle {
             }
             _ => unreachable!("clap requires one or the other"),
         };
-        let booked = settle::settle(&self.ledger.path()?, &given)?;
+        let mut booked = settle::settle(&self.ledger.path()?, &given)?;
+        for one in &mut booked {
+            screen.veil(&mut one.card);
+        }
         if self.json {
             screen.print_json(&booked)?;
             return Ok(Exit::Clean);

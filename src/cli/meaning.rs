@@ -1,6 +1,6 @@
 //! What a code of `outcomes` means and what to do about it: the dialect's table, the rules, and our own codes.
 
-use crate::model::Rule;
+use crate::model::{Exit, Outcome, Rule};
 use crate::wire::Code;
 
 /// What a code means, for a person.
@@ -19,11 +19,106 @@ pub fn of(code: &str, table: &[Code]) -> Option<Meaning> {
     let http = code.strip_prefix("HTTP_").filter(|status| status.bytes().all(|byte| byte.is_ascii_digit()));
     vendors
         .map(|line| Meaning { what: line.meaning, advice: line.advice })
-        .or_else(|| rule.map(|rule| Meaning { what: rule.text(), advice: MEND }))
+        .or_else(|| rule.map(|rule| Meaning { what: rule.text(), advice: of_rule(*rule) }))
         .or_else(|| OURS.iter().find(|(known, _)| *known == code).map(|(_, meaning)| *meaning))
         .or_else(|| http.map(|_| Meaning { what: "the gateway, or something before it, failed", advice: REPLAY }))
 }
 
+/// What to do about rows that broke a rule.
+pub fn of_rule(rule: Rule) -> &'static str {
+    match rule {
+        Rule::RecordWidth => {
+            "put quotes around values with a delimiter or a line break in them; see that no field is lost"
+        }
+        Rule::RecordQuote => "double each quote within a value, and put quotes around the value; `_raw` has the record",
+        Rule::RecordSize => "see that the export ends its lines, and that no quote stays open",
+        Rule::Encoding => "set `input.encoding` to what the file is written in, or export UTF-8",
+        Rule::NulByte => "export text: NULs come from UTF-16 without a BOM, or from a disk that was full",
+        Rule::Missing => "fill it, map its column in [input.columns], or give it a value in [input.defaults]",
+        Rule::IdScientific | Rule::IdRounded => {
+            "export the column as text and ask the source again: the digits that are lost cannot be guessed"
+        }
+        Rule::IdDecimalTail | Rule::IdWidth => "export the column as text, as it stands at its source",
+        Rule::IdCharacters => "clean the value at its source: what cannot be seen makes it another id",
+        Rule::NotANumber => "write plain digits and a point: no separators, no unit, no brackets, no exponent",
+        Rule::Negative => "correct the total; or set `input.negative_points = true` if it is meant",
+        Rule::NotATime => "write 2026-01-31T10:00:00+08:00, or local time in `input.timezone`, or epoch milliseconds",
+        Rule::NoChange => "fill a column that the card shows, or take the row out",
+        Rule::MixedTimes => "export the time of every row: rows without one would stand anywhere in the card's history",
+        Rule::MissingBill => "export the bill's number: without it the row cannot be told from its repetition",
+        Rule::Merchant => "name the merchant in `gateway.merchants`, if it is one of the job's",
+        Rule::StatusGuard => "list the status in [guard] statuses, if it is meant: CLOSED and USED end a card",
+        Rule::PointsGuard | Rule::ChangeGuard => "look at the row; raise the limit in [guard] if it is right",
+        Rule::Unencodable => "take the character out of the row, or agree on another `gateway.charset`",
+        Rule::Horizon => {
+            "leave it: it is older than what the ledger remembers, and nobody can tell whether it was sent"
+        }
+        _ => MEND,
+    }
+}
+
+/// What an outcome means.
+pub fn of_outcome(outcome: Outcome) -> Meaning {
+    match outcome {
+        Outcome::Applied => told("the gateway confirmed it, and its signature verified", NOTHING),
+        Outcome::AlreadyApplied => told("an earlier run applied the same bill with the same content", NOTHING),
+        Outcome::Duplicate => told("an earlier row of the run has the same bill and the same content", NOTHING),
+        Outcome::Superseded => told("the card was given newer values of all that the row carries; not sent", NOTHING),
+        Outcome::Coalesced => told("a newer row of its card was applied and carried it; not sent by itself", NOTHING),
+        Outcome::Rejected => {
+            told("the row is not valid; it was never sent", "mend it in the failure file, then replay it")
+        }
+        Outcome::Conflict => told(
+            "the same bill with another content, in the run or in the ledger; not sent",
+            "find out which is right (`passync ledger show BILL`), mend the other, then replay it",
+        ),
+        Outcome::Refused => told(
+            "the gateway said a final no",
+            "see its code with `passync explain`; mend the row, then `replay --include refused`",
+        ),
+        Outcome::Unknown => told(
+            "every attempt ended in doubt: it may or may not be applied",
+            "replay it as it stands: the same bytes are sent; or ask, and `passync ledger settle`",
+        ),
+        Outcome::Held => told(
+            "not sent, because another row of its card is unknown, unsent or in doubt",
+            "replay it as it stands, together with that one",
+        ),
+        Outcome::Unsent => {
+            told("provably never applied: not sent, or throttled, when the run ended", "replay it as it stands")
+        }
+    }
+}
+
+/// What an exit code means.
+pub fn of_exit(exit: Exit) -> Meaning {
+    match exit {
+        Exit::Clean => told("every row settled well", NOTHING),
+        Exit::Failures => told("the run is complete, and the failure file has rows", "look at it, mend it, replay it"),
+        Exit::Usage => {
+            told("a fault of usage or configuration; nothing was sent", "the message says where, and what to write")
+        }
+        Exit::Input => told(
+            "the input was refused: missing, damaged, totals differ, a guard, read before, another plan; nothing was sent",
+            "the message says which; `passync check JOB` says every reason",
+        ),
+        Exit::Halted => told(
+            "halted: the gateway refuses our identity, or too many errors; all files are written, the rest is unsent",
+            "see to the reason; then run the job again: it goes on with the rest",
+        ),
+        Exit::Stopped => told(
+            "stopped by a signal, `run.finish_by` or the canary; all files are written, the rest is unsent",
+            "run the job again: it goes on with the rest",
+        ),
+        Exit::Storage => told(
+            "a storage fault: sending stopped at once, and no manifest is written",
+            "see to disk and ledger; then run the job again: it goes on from disk",
+        ),
+        Exit::Busy => told("another run holds the ledger", "wait for its end, or give --wait DURATION"),
+    }
+}
+
+const NOTHING: &str = "nothing";
 const MEND: &str = "mend the row at its source, then replay it";
 const REPLAY: &str = "replay it; if it stays, ask the vendor with time and bill";
 const READ: &str = "look at the gateway's address and at what stands between; then replay";
@@ -33,7 +128,7 @@ const fn told(what: &'static str, advice: &'static str) -> Meaning {
 }
 
 /// Codes that no vendor gave.
-const OURS: &[(&str, Meaning)] = &[
+pub const OURS: &[(&str, Meaning)] = &[
     ("TIMEOUT", told("no reply within the request timeout", REPLAY)),
     ("CONNECTION_BROKEN", told("the connection broke before the reply was in", REPLAY)),
     ("NOT_CONNECTED", told("no connection to the gateway", READ)),
@@ -57,7 +152,9 @@ const OURS: &[(&str, Meaning)] = &[
     ("FINISH_BY", told("there was no time left before `run.finish_by`", "replay it")),
     ("HALTED_CONFIGURATION", told("the gateway refused our identity", "`passync keys check JOB`; then replay it")),
     ("HALTED_ERRORS", told("too many rows were refused or unknown", "find out why; then replay it")),
-    ("HALTED_UNREACHABLE", told("the gateway could not be reached", READ)),
+    ("HALTED_UNREACHABLE", told("the gateway was not heard for too long", READ)),
+    ("CANARY", told("the run stopped behind its canary", "look at the canary's cards; then run the job again")),
+    ("CANARY_FAILED", told("a row of the canary did not end well", "find out why; then run the job again")),
     ("HALTED_DOUBT", told("too many cards were in doubt", "replay it when the gateway is well")),
 ];
 
@@ -79,6 +176,8 @@ mod tests {
                 Stop::Errors,
                 Stop::Unreachable,
                 Stop::TooMuchDoubt,
+                Stop::Canary,
+                Stop::CanaryFailed,
             ];
             for code in listed.chain(rules).chain(stops.iter().map(Stop::code)).chain(["HTTP_503"]) {
                 let meaning = of(code, entry.codes).unwrap_or_else(|| panic!("{code}"));

@@ -5,6 +5,7 @@
 mod check;
 mod ending;
 mod error;
+mod explain;
 mod figures;
 mod job;
 mod keys;
@@ -13,6 +14,7 @@ mod log;
 mod meaning;
 mod open;
 mod progress;
+mod proof;
 mod reconcile;
 mod replay;
 mod report;
@@ -29,7 +31,7 @@ use clap::{Args, Parser, Subcommand, ValueEnum};
 pub use error::CliError;
 pub use screen::Screen;
 
-use crate::io::fault;
+use crate::io::{fault, memory};
 use crate::model::Exit;
 
 /// Keeps loyalty points and levels on Alipay membership cards true: nightly CSV and Parquet deltas in, signed
@@ -72,6 +74,9 @@ struct Global {
     /// No progress display
     #[arg(long, global = true, help_heading = "Global options")]
     no_progress: bool,
+    /// Show personal ids whole where they are shortened otherwise
+    #[arg(long, global = true, help_heading = "Global options")]
+    log_pii: bool,
 }
 
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
@@ -102,6 +107,7 @@ enum Command {
     Sandbox(sandbox::Sandbox),
     Keys(keys::Keys),
     Wire(wire::Wire),
+    Explain(explain::Explain),
 }
 
 impl Cli {
@@ -113,6 +119,7 @@ impl Cli {
     /// Carries the command out.
     pub fn execute(self, screen: Screen) -> Result<Exit, CliError> {
         log::begin(&self.global, screen)?;
+        memory::forbid_dumps().map_err(|error| CliError::usage(format!("core dumps cannot be forbidden: {error}")))?;
         if let Some(asked) = std::env::var_os(fault::VARIABLE) {
             fault::arm(&asked.to_string_lossy()).map_err(CliError::usage)?;
         }
@@ -128,6 +135,7 @@ impl Cli {
             Command::Sandbox(command) => command.execute(screen),
             Command::Keys(command) => command.execute(screen),
             Command::Wire(command) => command.execute(screen),
+            Command::Explain(command) => command.execute(screen),
         }
     }
 }

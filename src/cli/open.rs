@@ -59,7 +59,8 @@ impl Open {
         }
         // Rows are printed as they come: an outage leaves more of them than a screen, or a memory, should hold.
         let mut said: Result<(), CliError> = Ok(());
-        look::each_open(&ledger, wall_ms(), |row| -> Result<(), Fault> {
+        look::each_open(&ledger, wall_ms(), |mut row| -> Result<(), Fault> {
+            screen.veil(&mut row.card);
             if said.is_ok() {
                 said = screen.print(&if self.json { self.line(&row, &settings, &met) } else { text(&row, &met) });
             }

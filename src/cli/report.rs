@@ -7,7 +7,7 @@ use clap::Args;
 
 use super::figures::{self, count};
 use super::job::LedgerArgs;
-use super::{CliError, Screen};
+use super::{CliError, Screen, summary};
 use crate::model::Exit;
 use crate::run::{Manifest, report};
 
@@ -45,6 +45,9 @@ impl Report {
         let mut text = format!("run {}: written again in {}\n", manifest.run, figures::path(&self.run_dir));
         for (name, file) in &manifest.files {
             let _ = writeln!(text, "  {name:<24}{:>16}  sha256 {}", count(file.size, "byte"), file.sha256);
+        }
+        for fact in summary::unlisted(&manifest) {
+            let _ = writeln!(text, "  unlisted  {fact}");
         }
         screen.print(&text)?;
         Ok(Exit::Clean)

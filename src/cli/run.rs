@@ -8,6 +8,7 @@ use super::timings::Spent;
 use super::{CliError, Screen};
 use crate::io::cpu;
 use crate::model::Exit;
+use crate::run::Canary;
 
 /// The main job: read, check, send, and write an outcome for every row
 #[derive(Debug, Args)]
@@ -16,7 +17,10 @@ Examples:
   passync run jobs/demo.toml                                  the embedded sandbox, nothing to configure
   passync run jobs/nightly.toml                               tonight's file
   passync run jobs/nightly.toml --input fixed.csv             another file
+  passync run jobs/nightly.toml --canary 20                   20 cards, then look at them
+  passync run jobs/nightly.toml --plan 3f1c...                what was checked and agreed, or nothing
   passync run jobs/nightly.toml --date 2026-01-01..2026-01-31 --set limits.quota=20/1s")]
+#[expect(clippy::struct_excessive_bools, reason = "each is a flag of the command line")]
 pub struct Run {
     #[command(flatten)]
     job: JobArgs,
@@ -27,6 +31,15 @@ pub struct Run {
     /// Run inputs again that a closed run has read; the ledger decides row by row
     #[arg(long)]
     again: bool,
+    /// Send nothing but the plan with this digest, as `passync check` shows it
+    #[arg(long, value_name = "DIGEST", value_parser = plan_digest)]
+    plan: Option<String>,
+    /// Send the first N cards of the plan, then stop (exit 5); the same command without it sends the rest
+    #[arg(long, value_name = "N", value_parser = cards)]
+    canary: Option<usize>,
+    /// Go on behind the canary if every row of it ended well
+    #[arg(long, requires = "canary")]
+    canary_then_continue: bool,
     /// Print what processor time went into, stage by stage
     #[arg(long)]
     timings: bool,
@@ -35,11 +48,27 @@ pub struct Run {
     json: bool,
 }
 
+/// The canary's cards are in memory: more than these are no canary any more.
+const CANARY_MAX: usize = 100_000;
+
+fn plan_digest(text: &str) -> Result<String, String> {
+    let is_digest = text.len() == 32 && text.bytes().all(|byte| byte.is_ascii_hexdigit());
+    let expected = "expected the 32 hexadecimal digits that `passync check` shows";
+    if is_digest { Ok(text.to_ascii_lowercase()) } else { Err(expected.to_owned()) }
+}
+
+fn cards(text: &str) -> Result<usize, String> {
+    let cards = text.parse().ok().filter(|cards| (1..=CANARY_MAX).contains(cards));
+    cards.ok_or_else(|| format!("expected a number of cards from 1 to {CANARY_MAX}"))
+}
+
 impl Run {
     pub(super) fn execute(self, screen: Screen) -> Result<Exit, CliError> {
         let opened = self.job.open(&self.input.inputs, self.send.out.as_ref())?;
         let mut request = request(&self.send, Some((&self.input, &opened.job.settings)))?;
         request.again = self.again;
+        request.canary = self.canary.map(|cards| Canary { cards, continues: self.canary_then_continue });
+        request.plan = self.plan;
         let before = cpu::of_process();
         let finished = ending::watch(screen, &opened.job, |job| job.run(&request))?;
         let timings = self.timings.then(|| Spent::of(&opened.job.progress, cpu::of_process().saturating_sub(before)));

@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::path::PathBuf;
+use std::sync::Arc;
 use std::time::Duration;
 
 use clap::Args;
@@ -13,13 +14,17 @@ use crate::model::Exit;
 use crate::sandbox::{self, AskedToEnd, Config, Delay, Faults, OpenFault, Options, Order, Quota};
 use crate::wire::{self, Dialect};
 
-/// A local gateway that verifies signatures, judges order and quota, and misbehaves on request
+/// A local gateway of all three APIs that verifies signatures, judges order and quota, and misbehaves on request
 #[derive(Debug, Args)]
 #[command(after_help = "\
 Examples:
   passync sandbox                                   keys are made in sandbox-keys/; the URL is printed
   passync sandbox --client-key keys/merchant.pub.pem --quota 150/1s --log calls.jsonl
   passync sandbox --listen 127.0.0.1:8080 --seed 7 --faults unknown=2%,drop-after=1%,503=1%,limit=1%,heal=3
+
+Every wire form is served at once. The path tells marketing-card (/gateway.do) from updatePass, whose two dialects the
+body tells apart: by its status, and by its kind of update. Answers to marketing-card come as the call asks: in JSON or
+XML, in its charset, signed as it is.
 
 Faults: unknown[-applied], system-error[-applied], limit, refuse:CODE, forged[-applied], unsigned[-applied],
 5xx[-applied], 429, 429:2s (Retry-After), html[-applied], garbage[-applied], drop-before, drop-after, half, hang,
@@ -29,12 +34,12 @@ pub struct Sandbox {
     /// Where to listen; port 0 takes a free one
     #[arg(long, value_name = "ADDRESS", default_value = "127.0.0.1:8443")]
     listen: SocketAddr,
-    /// The wire form
-    #[arg(long, value_name = "DIALECT", default_value = "alipayhk-card")]
-    dialect: String,
-    /// The client whose calls are taken
+    /// The client whose calls to updatePass are taken
     #[arg(long, value_name = "ID", default_value = "2110200000000044")]
     client_id: String,
+    /// The app whose calls of marketing-card are taken
+    #[arg(long, value_name = "ID", default_value = "2014072300007148")]
+    app_id: String,
     /// The client's public key: calls are verified with it; else that of the folder of keys
     #[arg(long, value_name = "PEM")]
     client_key: Option<PathBuf>,
@@ -98,7 +103,7 @@ impl Sandbox {
     fn options(self) -> Result<Options, CliError> {
         Ok(Options {
             listen: self.listen,
-            dialect: dialect(&self.dialect, &self.client_id)?.into(),
+            dialects: dialects(&self.client_id, &self.app_id)?,
             config: Config {
                 seed: self.seed,
                 faults: self.faults,
@@ -117,14 +122,12 @@ impl Sandbox {
     }
 }
 
-/// The dialect as its gateway: it knows the client, and takes any merchant.
-fn dialect(name: &str, client_id: &str) -> Result<Box<dyn Dialect>, CliError> {
-    let known = || wire::DIALECTS.iter().map(|entry| entry.name).collect::<Vec<_>>().join(", ");
-    let entry =
-        wire::entry(name).ok_or_else(|| CliError::usage(format!("--dialect {name}: no such dialect")).help(known()))?;
-    let table = [("merchant_id", "any"), ("client_id", client_id), ("app_id", client_id)];
+/// Every dialect as its gateway: it knows the client, and takes any merchant.
+fn dialects(client_id: &str, app_id: &str) -> Result<Vec<Arc<dyn Dialect>>, CliError> {
+    let table = [("merchant_id", "any"), ("client_id", client_id), ("app_id", app_id)];
     let table = table.into_iter().map(|(key, value)| (key.to_owned(), value.into())).collect();
-    entry.open(&table, &wire::setting::no_vault).map_err(CliError::usage)
+    let open = |entry: &wire::Entry| entry.open(&table, &wire::setting::no_vault).map(Arc::from);
+    wire::DIALECTS.iter().map(open).collect::<Result<_, _>>().map_err(CliError::usage)
 }
 
 impl From<OpenFault> for CliError {

@@ -7,6 +7,7 @@ use serde::Serialize;
 
 use super::{CliError, Color, Global, LogFormat};
 use crate::model::Exit;
+use crate::model::reject::veiled;
 
 /// What the terminal and the global flags permit.
 #[derive(Clone, Copy, Debug)]
@@ -20,6 +21,8 @@ pub struct Screen {
     pub quiet: bool,
     /// Errors are JSON, a line each.
     json: bool,
+    /// Personal ids are shown whole.
+    personal: bool,
 }
 
 impl Screen {
@@ -36,6 +39,7 @@ impl Screen {
             progress: terminal && !dumb && !global.no_progress && !global.quiet,
             quiet: global.quiet,
             json: global.log_format == LogFormat::Json,
+            personal: global.log_pii,
         }
     }
 
@@ -54,6 +58,13 @@ impl Screen {
     pub fn print_json(self, value: &impl Serialize) -> Result<(), CliError> {
         let text = serde_json::to_string_pretty(value).expect("what is reported has text for keys");
         self.print(&(text + "\n"))
+    }
+
+    /// Veils what names a person, or a code that a card is redeemed by, unless --log-pii wants it whole.
+    pub fn veil(self, id: &mut String) {
+        if !self.personal {
+            *id = veiled(id);
+        }
     }
 
     /// A line to the person at the terminal, unless -q wants none.

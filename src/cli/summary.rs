@@ -102,6 +102,13 @@ fn codes(text: &mut String, manifest: &Manifest, table: &[Code]) {
     }
 }
 
+/// Each code that was met and is on no page, with how often.
+pub fn unlisted(manifest: &Manifest) -> impl Iterator<Item = String> {
+    manifest.calls.unlisted_codes.iter().map(|(code, times)| {
+        format!("{code}, {}: on none of the vendor's pages; read by its status", count(*times, "time"))
+    })
+}
+
 fn facts(text: &mut String, manifest: &Manifest) {
     let calls = &manifest.calls;
     let mut line = |name: &str, fact: String| {
@@ -118,11 +125,8 @@ fn facts(text: &mut String, manifest: &Manifest) {
             calls.quota
         ),
     );
-    for (code, times) in &calls.unlisted_codes {
-        line(
-            "unlisted",
-            format!("{code}, {}: on none of the vendor's pages; read by its status", count(*times, "time")),
-        );
+    for fact in unlisted(manifest) {
+        line("unlisted", fact);
     }
     let untold = manifest.rows.not_told;
     if untold.rows > 0 {

@@ -6,7 +6,8 @@ mod verify;
 
 use std::path::{Path, PathBuf};
 
-use clap::{Args, Subcommand, ValueEnum};
+use clap::builder::{PossibleValuesParser, TypedValueParser};
+use clap::{Args, Subcommand};
 
 use super::{CliError, Screen};
 use crate::model::Exit;
@@ -14,6 +15,7 @@ use crate::wire::charset::Charset;
 use crate::wire::explain::Subject;
 use crate::wire::json::Json;
 use crate::wire::marketing_card::params::{Params, SignType};
+use crate::wire::{self, Signing};
 
 /// Sign, verify and explain single messages, byte for byte
 #[derive(Debug, Args)]
@@ -39,21 +41,29 @@ impl Wire {
     }
 }
 
-/// The wire forms: two of them are signed alike.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
-enum Form {
-    AlipayhkCard,
-    IntlPass,
-    MarketingCard,
+/// A dialect, as far as single messages go.
+#[derive(Clone, Copy, Debug)]
+struct Form {
+    name: &'static str,
+    signing: Signing,
+}
+
+/// Reads the word for a dialect.
+fn form() -> impl TypedValueParser<Value = Form> {
+    let known = PossibleValuesParser::new(wire::DIALECTS.iter().map(|entry| entry.name));
+    known.map(|word| {
+        let entry = wire::entry(&word).expect("no other word is let through");
+        Form { name: entry.name, signing: entry.signing }
+    })
 }
 
 /// What is signed around the body of a call to updatePass, or of its reply.
 #[derive(Debug, Args)]
 #[command(next_help_heading = "alipayhk-card and intl-pass")]
 struct Head {
-    /// The method
-    #[arg(long, value_name = "METHOD", default_value = "POST")]
-    method: String,
+    /// The method [default: POST]
+    #[arg(long, value_name = "METHOD")]
+    method: Option<String>,
     /// The path, with its query if it has one, as it is sent
     #[arg(long, value_name = "URI")]
     path: Option<String>,
@@ -69,12 +79,24 @@ struct Head {
 }
 
 impl Head {
+    /// Each flag with whether it was given.
+    fn flags(&self) -> [(&'static str, bool); 5] {
+        [
+            ("--method", self.method.is_some()),
+            ("--path", self.path.is_some()),
+            ("--client-id", self.client_id.is_some()),
+            ("--time", self.time.is_some()),
+            ("--body", self.body.is_some()),
+        ]
+    }
+
     fn subject(&self) -> Result<(Subject, Vec<u8>), CliError> {
         let path = needed(self.path.as_deref(), "--path")?;
         let client_id = needed(self.client_id.as_deref(), "--client-id")?;
         let time = needed(self.time.as_deref(), "--time")?;
         let body = read(needed(self.body.as_deref(), "--body")?)?;
-        Ok((Subject::of_pass(&self.method, path, client_id, time, &body), body))
+        let method = self.method.as_deref().unwrap_or("POST");
+        Ok((Subject::of_pass(method, path, client_id, time, &body), body))
     }
 }
 
@@ -122,6 +144,16 @@ impl Call {
 
     fn subject(&self) -> Subject {
         Subject::of_params(&self.params, self.sign_type, self.charset)
+    }
+}
+
+/// Refuses flags of another wire form: whoever gave them expects that they do something.
+fn refuse(dialect: Form, flags: &[(&'static str, bool)]) -> Result<(), CliError> {
+    match flags.iter().find(|(_, given)| *given) {
+        Some((flag, _)) => {
+            Err(CliError::usage(format!("{flag} does nothing with --dialect {}; leave it out", dialect.name)))
+        }
+        None => Ok(()),
     }
 }
 

@@ -66,6 +66,7 @@ struct Row {
 }
 
 /// The state machine.
+#[expect(clippy::struct_excessive_bools, reason = "each is a fact of its own")]
 pub struct Dispatcher {
     config: Config,
     quota: Quota,
@@ -94,12 +95,17 @@ pub struct Dispatcher {
     budget: u64,
     reading: bool,
     end_of_plan: bool,
+    /// The canary's rows were read, and the others wait for their ends.
+    end_of_canary: bool,
+    /// A row did not end well.
+    failed: bool,
     stop: Option<Stop>,
 }
 
 impl Dispatcher {
     /// A dispatcher at the beginning of a run's apply phase.
     pub fn new(config: Config, quota: Quota) -> Dispatcher {
+        let breaker = Breaker::new(config.concurrency);
         Dispatcher {
             watch: Watch::new(config.error_limit),
             budget: config.budget,
@@ -107,7 +113,7 @@ impl Dispatcher {
             cut_off_waiting: 0,
             config,
             quota,
-            breaker: Breaker::default(),
+            breaker,
             rows: HashMap::new(),
             lanes: HashMap::new(),
             ready: VecDeque::new(),
@@ -121,6 +127,8 @@ impl Dispatcher {
             settling: 0,
             reading: false,
             end_of_plan: false,
+            end_of_canary: false,
+            failed: false,
             stop: None,
         }
     }
@@ -149,6 +157,10 @@ impl Dispatcher {
                 self.end_of_plan = true;
                 self.cut_off_unread = 0;
             }
+            Event::EndOfCanary => {
+                self.reading = false;
+                self.end_of_canary = true;
+            }
             Event::Durable(id) => self.durable(id),
             Event::Reply { id, verdict, answered, retry_after, verified, configuration, random } => {
                 let reply = Heard { verdict, answered, retry_after, verified, configuration, random };
@@ -167,6 +179,7 @@ impl Dispatcher {
         if let Some(action) = self.out.pop_front() {
             return action;
         }
+        self.judge_canary();
         if self.stop.is_some() {
             return if self.in_flight + self.settling == 0 { Action::Done } else { Action::Park };
         }
@@ -216,7 +229,8 @@ impl Dispatcher {
         let has_room = self.rows.len() + limits::READ_ROWS <= limits::WINDOW_ROWS;
         let is_short = self.ready.len() < self.config.concurrency;
         let has_kept = self.cut_off_unread + self.cut_off_waiting > 0 && self.slots_used < self.config.concurrency;
-        !self.end_of_plan && !self.reading && ((has_room && is_short) || has_kept)
+        let has_more = !self.end_of_plan && !self.end_of_canary;
+        has_more && !self.reading && ((has_room && is_short) || has_kept)
     }
 
     // ---- rows come in

@@ -61,6 +61,8 @@ pub enum Event {
     Rows(Vec<PlanRow>),
     /// The plan has no more rows.
     EndOfPlan,
+    /// The plan has no more rows of the canary's cards; the others are read from its beginning when they are asked for.
+    EndOfCanary,
     /// The row's intent is durable.
     Durable(u64),
     /// The row's exchange ended.
@@ -167,6 +169,8 @@ pub struct Config {
     pub hold: bool,
     /// When errors halt the run.
     pub error_limit: ErrorLimit,
+    /// Cards that may hold later rows back; more halt the run.
+    pub held_max: usize,
     /// Rows that a crash left between intent and end: they have slots before any new row starts, so that no series of
     /// kills leaves more than `concurrency` rows in doubt.
     pub cut_off: usize,
@@ -174,4 +178,6 @@ pub struct Config {
     pub doubt_not_before: Tick,
     /// No attempt starts later.
     pub deadline: Tick,
+    /// Whether the rows behind a canary follow where it ended well; else the run stops behind it.
+    pub canary_continues: bool,
 }

@@ -17,16 +17,20 @@ pub enum Stop {
     Misconfigured(String),
     /// `halt_after_errors` was passed.
     Errors,
-    /// The gateway could not be reached.
+    /// The gateway could not be reached, or gave no answer that can be believed, for too long.
     Unreachable,
     /// More cards hold rows back than a run keeps in memory.
     TooMuchDoubt,
+    /// The canary was sent; the rest waits for a person.
+    Canary,
+    /// A row of the canary did not end well.
+    CanaryFailed,
 }
 
 impl Stop {
     /// Halted (exit 4), or stopped (exit 5).
     pub fn is_halt(&self) -> bool {
-        !matches!(self, Stop::Signal | Stop::Deadline)
+        !matches!(self, Stop::Signal | Stop::Deadline | Stop::Canary | Stop::CanaryFailed)
     }
 
     /// The code of rows that were not sent because of it.
@@ -38,6 +42,8 @@ impl Stop {
             Stop::Errors => "HALTED_ERRORS",
             Stop::Unreachable => "HALTED_UNREACHABLE",
             Stop::TooMuchDoubt => "HALTED_DOUBT",
+            Stop::Canary => "CANARY",
+            Stop::CanaryFailed => "CANARY_FAILED",
         }
     }
 }
@@ -49,8 +55,10 @@ impl fmt::Display for Stop {
             Stop::Deadline => f.write_str("`finish_by` is near: no attempt could end before it"),
             Stop::Misconfigured(code) => write!(f, "the gateway refuses our identity: {code}"),
             Stop::Errors => f.write_str("more errors than `halt_after_errors` permits"),
-            Stop::Unreachable => f.write_str("the gateway cannot be reached"),
+            Stop::Unreachable => f.write_str("the gateway cannot be reached, or gives no answer that can be believed"),
             Stop::TooMuchDoubt => f.write_str("too many cards are in doubt"),
+            Stop::Canary => f.write_str("the canary was sent, and the rest waits"),
+            Stop::CanaryFailed => f.write_str("a row of the canary did not end well, and the rest waits"),
         }
     }
 }

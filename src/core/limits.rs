@@ -18,11 +18,19 @@ pub const HELD_CARDS: usize = 200_000;
 /// Unsigned configuration codes in a row, on different cards, that halt a run.
 pub const UNSIGNED_CONFIGURATION: usize = 5;
 
-/// How long a run waits for a gateway that it never reached.
-pub const NEVER_REACHED: Duration = Duration::from_secs(120);
+/// Cards in a row without an answer that can be believed, before that is the gateway's fault and not theirs: were three
+/// replies of ten lost by chance, eight in a row would come once in 15,000.
+pub const UNANSWERED_CARDS: usize = 8;
 
-/// How long a run waits for a gateway that it reached before: ten minutes of outage must cost no row.
+/// How long a run waits for a gateway that it never heard: a wrong address or a wrong key will not mend itself.
+pub const NEVER_HEARD: Duration = Duration::from_secs(120);
+
+/// How long a run waits for a gateway that it heard before: ten minutes of outage must cost no row.
 pub const OUTAGE: Duration = Duration::from_secs(15 * 60);
+
+/// How far our clock may be from the gateway's before that is told. `Date` has whole seconds, and a machine with a time
+/// service is off by milliseconds; gateways that look at request times are known to permit minutes, ours state no figure.
+pub const CLOCK_TOLERANCE: Duration = Duration::from_secs(60);
 
 /// The share of errors is judged from so many settled sends on: less is chance.
 pub const ERRORS_JUDGED_FROM: u64 = 100;

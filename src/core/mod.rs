@@ -6,11 +6,14 @@
 //! card means is one function in [`card`]. No third place decides.
 
 pub mod breaker;
+pub mod canary;
 pub mod candidate;
 pub mod card;
 pub mod coalesce;
+pub mod damage;
 pub mod dispatcher;
 pub mod door;
+pub mod drift;
 pub mod halt;
 pub mod history;
 pub mod lane;

@@ -17,7 +17,8 @@ impl Skew {
     }
 
     /// Whether a verified reply with response-time `theirs_ms`, read at `ours_ms`, is of its own time.
-    /// Both are wall clocks, milliseconds since 1970. Until the difference is known our own clock counts: were the
+    /// Both in milliseconds since 1970; ours is the run's clock, so that a wall clock that is set meanwhile makes no reply
+    /// one of another time. Until the difference is known our own clock counts: were the
     /// first reply its own measure, a stale success could be the first. A host whose clock is wrong pays a few retries.
     pub fn believes(&mut self, theirs_ms: i64, ours_ms: i64) -> bool {
         let Some(max_ms) = self.max_ms else { return true };
@@ -30,7 +31,7 @@ impl Skew {
     }
 
     /// The gateway's clock less ours, as far as it is known; milliseconds.
-    pub fn difference_ms(&self) -> i64 {
+    fn difference_ms(&self) -> i64 {
         if self.learnt.len() < Self::LESSONS { 0 } else { self.learnt[Self::LESSONS / 2] }
     }
 }

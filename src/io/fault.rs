@@ -30,6 +30,7 @@ pub const STEPS: &[(&str, &[&str])] = &[
     ("journal", &["begin", "append", "commit"]),
     ("fold", &["append", "commit"]),
     ("ends", &["commit"]),
+    ("settle", &["commit"]),
     // The files of a run.
     ("folder", &["create"]),
     ("stale", &["remove"]),

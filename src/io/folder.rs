@@ -3,7 +3,7 @@
 use std::fs::{DirBuilder, File};
 use std::io;
 use std::os::unix::fs::DirBuilderExt;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 /// Makes a folder (mode 0700) and those above it where they are missing. Its name is durable afterwards: a power loss
 /// must not take away the folder under files that were synced.
@@ -22,6 +22,11 @@ pub fn sync(path: &Path) -> io::Result<()> {
 /// The folder in which a file lies.
 pub fn of(path: &Path) -> &Path {
     path.parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or(Path::new("."))
+}
+
+/// A file under its own name, where `path` is a link to it; `path` itself otherwise.
+pub fn behind_link(path: PathBuf) -> PathBuf {
+    if path.is_symlink() { std::fs::canonicalize(&path).unwrap_or(path) } else { path }
 }
 
 #[cfg(test)]

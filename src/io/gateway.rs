@@ -14,7 +14,7 @@ use crate::wire::{Reply, Request};
 pub struct GatewayConfig {
     /// Scheme, host and port.
     pub url: String,
-    /// How long a connection may take.
+    /// How long a connection may take; less than the exchange in any case.
     pub connect_timeout: Duration,
     /// How long an exchange may take.
     pub request_timeout: Duration,
@@ -40,16 +40,20 @@ const REPLY_MAX: usize = 64 << 10;
 /// Connections idle for longer are closed by us: a server that closes first, under a request, leaves a doubt.
 const IDLE: Duration = Duration::from_secs(4);
 
+/// The most of an exchange's time that its connection may take. Were all of it spent on connecting, the exchange would
+/// end as a timeout, which is a doubt; a connection that did not come about in its own time is none.
+const CONNECTING: f64 = 0.9;
+
 impl Gateway {
     /// Sets the client up; nothing is sent. The error says what is wrong with the settings.
     pub fn new(config: &GatewayConfig) -> Result<Gateway, String> {
         let mut builder = Client::builder()
             .http1_only()
             .redirect(redirect::Policy::none())
-            .retry(reqwest::retry::never())
+            .retry(reqwest::retry::never()) // what its pool does by itself below that is told with `exchange`
             .referer(false)
             .tcp_nodelay(true)
-            .connect_timeout(config.connect_timeout)
+            .connect_timeout(config.connect_timeout.min(config.request_timeout.mul_f64(CONNECTING)))
             .timeout(config.request_timeout)
             .pool_idle_timeout(IDLE)
             .pool_max_idle_per_host(config.concurrency)
@@ -83,6 +87,9 @@ impl Gateway {
     }
 
     /// One exchange. When it returns, the reply was read or the connection is closed.
+    ///
+    /// A pooled connection that turns out to be closed before a byte of the request was written to it is replaced by a
+    /// new one below us (hyper-util, `retry_canceled_requests`); once a byte may have left, nothing is tried again.
     pub async fn exchange(&self, request: Request) -> Result<Reply, Reading> {
         let mut builder = self.client.post(self.url_of(&request.target)).body(request.body);
         for (name, value) in request.headers {

@@ -3,7 +3,9 @@
 
 pub mod atomic;
 pub mod boot;
+pub mod control;
 pub mod cpu;
+pub mod credentials;
 pub mod disk;
 pub mod failures;
 pub mod fault;
@@ -14,6 +16,7 @@ pub mod job;
 pub mod keys;
 pub mod ledger;
 pub mod lock;
+pub mod memory;
 pub mod outcomes;
 pub mod sort;
 pub mod source;

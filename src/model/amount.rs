@@ -120,9 +120,26 @@ impl Total {
         self.add(Amount(other.0));
     }
 
-    /// Reads a sum, as a control file gives it.
+    /// What it is more than another sum. Panics as [`Total::add`].
+    #[must_use]
+    pub fn less(self, other: Total) -> Total {
+        Total(self.0.checked_sub(other.0).expect("a difference of sums fits 28 digits"))
+    }
+
+    /// Reads a sum, as a control file gives it: `[-+]digits[.digits]`, at most 28 digits.
     pub fn parse(text: &str) -> Option<Total> {
-        text.parse().ok().map(Total)
+        let unsigned = text.strip_prefix(['-', '+']).unwrap_or(text);
+        let (whole, fraction) = unsigned.split_once('.').unwrap_or((unsigned, "0"));
+        let is_digits = |part: &str| !part.is_empty() && part.bytes().all(|byte| byte.is_ascii_digit());
+        let fits = whole.trim_start_matches('0').len() + fraction.len() <= Self::DIGITS_MAX;
+        (is_digits(whole) && is_digits(fraction) && fits).then(|| Decimal::from_str_exact(text).ok().map(Total))?
+    }
+
+    const DIGITS_MAX: usize = 28;
+
+    /// About the same number: for shares, never for sums.
+    pub fn about(self) -> f64 {
+        self.0.to_string().parse().expect("a decimal is a number")
     }
 }
 
@@ -183,5 +200,20 @@ mod tests {
             total.add(Amount::parse("0.1").unwrap());
         }
         assert_eq!(total.to_string(), "1");
+    }
+
+    #[test]
+    fn totals_are_read_exactly_or_not_at_all() {
+        for (text, read) in [("123456.50", "123456.5"), ("-7", "-7"), ("+0.10", "0.1"), ("0", "0"), ("007", "7")] {
+            assert_eq!(Total::parse(text).unwrap().to_string(), read, "{text}");
+        }
+        let longest = "1234567890123456789012345.678";
+        assert_eq!(Total::parse(longest).unwrap().to_string(), longest);
+        for text in ["", "-", ".5", "5.", "1e5", "1,000", "1_000", " 5", "0x1", "12345678901234567890123456.789"] {
+            assert_eq!(Total::parse(text), None, "{text:?}");
+        }
+        let [more, less] = ["0.3", "0.1"].map(|text| Total::parse(text).unwrap());
+        assert_eq!((more.less(less).to_string(), less.less(more).to_string()), ("0.2".to_owned(), "-0.2".to_owned()));
+        assert!((Total::parse("-12.5").unwrap().about() + 12.5).abs() < 1e-9);
     }
 }

@@ -12,27 +12,30 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
-use jiff::Timestamp;
 use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
 
+use super::clock::{RunClock, wall_ms};
 use super::meter::Meter;
+use super::plan_rows::PlanRows;
 use super::pool::{Pool, Product, Tools};
 use super::progress::Progress;
 use super::recover::Recovery;
-use super::store::{Content, PlanRecord, Rows, RunFolder};
+use super::store::{Content, Rows, RunFolder};
 use super::survey::Members;
 use super::timings::Stage;
 use super::{Fault, Signals};
+use crate::core::canary::PlanEnd;
 use crate::core::dispatcher::{Action, Cause, Config, Dispatcher, Event, PlanRow, Settlement};
+use crate::core::drift::Drift;
 use crate::core::halt::Stop;
 use crate::core::quota::Quota;
 use crate::core::skew::Skew;
 use crate::io::cpu;
-use crate::io::frames::FrameReader;
 use crate::io::gateway::Gateway;
 use crate::io::ledger::{Ack, Ledger, LedgerError, Writer};
 use crate::model::{Attempt, Delta, Intent, Reading, Record, Settled, Tick, Verdict};
-use crate::wire::Reply;
+use crate::wire::personal::Personal;
+use crate::wire::{Reply, retry_after};
 
 /// What the driver works with.
 pub struct Order<'a> {
@@ -50,6 +53,8 @@ pub struct Order<'a> {
     pub gateway: Gateway,
     /// What shapes the run.
     pub config: Config,
+    /// The cards that go first, if not all at once.
+    pub canary: Option<usize>,
     /// The quota.
     pub quota: Quota,
     /// The quota's window.
@@ -60,6 +65,8 @@ pub struct Order<'a> {
     pub recovery: Recovery,
     /// The instant that is `Tick::ZERO`.
     pub began: Instant,
+    /// What time it is, for records.
+    pub clock: RunClock,
     /// Counters.
     pub progress: &'a Progress,
     /// Signals.
@@ -75,8 +82,8 @@ pub struct Done {
     pub quota_peak: u64,
     /// Codes that are not in the dialect's table.
     pub unlisted: HashMap<String, u64>,
-    /// The gateway's clock less ours, as far as it is known; milliseconds.
-    pub clock_difference_ms: i64,
+    /// The gateway's clock less ours where they are too far apart, at its worst; milliseconds.
+    pub clock_off_ms: Option<i64>,
 }
 
 /// What comes back to the loop.
@@ -95,6 +102,7 @@ struct Held {
     first_sent_ms: Option<i64>,
     latency: Duration,
     last: Option<Reading>,
+    personal: Personal,
 }
 
 /// Carries the plan out. An error is a storage fault: nothing more was sent.
@@ -114,11 +122,12 @@ pub async fn apply(order: Order<'_>) -> Result<Done, Fault> {
     });
     let mut driver = Driver {
         dispatcher: Dispatcher::new(order.config.clone(), order.quota),
-        plan: FrameReader::open(&order.folder.plan())?,
+        plan: PlanRows::open(order.folder, order.canary)?,
         rows: Rows::open(order.folder)?,
         held: HashMap::new(),
         adopted: HashMap::new(),
         skew: Skew::new(order.max_skew_ms),
+        drift: Drift::default(),
         sends: Meter::new(order.quota_window),
         done: Done::default(),
         recovery: order.recovery,
@@ -127,6 +136,7 @@ pub async fn apply(order: Order<'_>) -> Result<Done, Fault> {
         tools: order.tools,
         gateway: order.gateway,
         began: order.began,
+        clock: order.clock,
         progress: order.progress,
         writer,
         pool,
@@ -135,18 +145,19 @@ pub async fn apply(order: Order<'_>) -> Result<Done, Fault> {
     driver.run(inbox, order.signals).await?;
     driver.done.stop = driver.dispatcher.stopped().cloned();
     driver.done.quota_peak = driver.sends.peak();
-    driver.done.clock_difference_ms = driver.skew.difference_ms();
+    driver.done.clock_off_ms = driver.drift.off_by_ms();
     Ok(driver.done)
 }
 
 struct Driver<'a> {
     dispatcher: Dispatcher,
-    plan: FrameReader<PlanRecord>,
+    plan: PlanRows,
     rows: Rows,
     held: HashMap<u64, Held>,
     /// Rows of the window whose revision an earlier run made durable.
     adopted: HashMap<u64, (crate::model::Digest, u64)>,
     skew: Skew,
+    drift: Drift,
     sends: Meter,
     done: Done,
     recovery: Recovery,
@@ -155,6 +166,7 @@ struct Driver<'a> {
     tools: Tools,
     gateway: Gateway,
     began: Instant,
+    clock: RunClock,
     progress: &'a Progress,
     writer: Writer,
     pool: Pool,
@@ -175,7 +187,13 @@ impl Driver<'_> {
                 Action::Sleep(until) => Some(until.since(self.now())),
                 Action::Park => None,
                 action => {
+                    let is_reading = matches!(action, Action::Read(_));
                     self.act(action)?;
+                    if is_reading {
+                        // Many readings may follow one another where few rows have their turn: exchanges go on between.
+                        tokio::task::yield_now().await;
+                        self.take_all(&mut inbox)?;
+                    }
                     continue;
                 }
             };
@@ -193,10 +211,15 @@ impl Driver<'_> {
                 () = timer => {}
                 () = signals.wait(), if !signalled => {}
             }
-            while let Ok(note) = inbox.try_recv() {
-                self.take(note)?;
-            }
+            self.take_all(&mut inbox)?;
         }
+    }
+
+    fn take_all(&mut self, inbox: &mut UnboundedReceiver<Note>) -> Result<(), Fault> {
+        while let Ok(note) = inbox.try_recv() {
+            self.take(note)?;
+        }
+        Ok(())
     }
 
     fn now(&self) -> Tick {
@@ -223,9 +246,9 @@ impl Driver<'_> {
     }
 
     fn read(&mut self, rows: usize) -> Result<(), Fault> {
-        let mut batch = Vec::with_capacity(rows);
-        while batch.len() < rows {
-            let Some(record) = self.plan.next().transpose()? else { break };
+        let (records, end) = self.plan.next(rows)?;
+        let mut batch = Vec::with_capacity(records.len());
+        for record in records {
             let recovered = self.recovery.of(record.id)?;
             if let Some(dropped) = record.adopted {
                 self.adopted.insert(record.id, (record.bill, dropped));
@@ -243,11 +266,12 @@ impl Driver<'_> {
                 recovered,
             });
         }
-        let end = batch.len() < rows;
         let now = self.now();
         self.dispatcher.handle(Event::Rows(batch), now);
-        if end {
-            self.dispatcher.handle(Event::EndOfPlan, now);
+        match end {
+            None => {}
+            Some(PlanEnd::OfAll) => self.dispatcher.handle(Event::EndOfPlan, now),
+            Some(PlanEnd::OfCanary) => self.dispatcher.handle(Event::EndOfCanary, now),
         }
         Ok(())
     }
@@ -276,6 +300,7 @@ impl Driver<'_> {
             first_sent_ms,
             latency: Duration::ZERO,
             last: None,
+            personal: Personal::of(&delta),
         };
         self.held.insert(id, held);
         Ok(())
@@ -301,7 +326,7 @@ impl Driver<'_> {
             let drop = self.recovery.drop_of(id);
             self.hold(id, drop)?;
         }
-        let now_ms = wall_ms();
+        let now_ms = self.clock.now_ms();
         self.sends.note(self.now());
         self.progress.calls.fetch_add(1, Ordering::Relaxed);
         let held = self.held.get_mut(&id).expect("just held");
@@ -311,7 +336,7 @@ impl Driver<'_> {
         held.sent_ms = now_ms;
         held.sent_at = Instant::now();
         held.first_sent_ms.get_or_insert(now_ms);
-        self.pool.sign(id, Arc::clone(&held.body), now_ms);
+        self.pool.sign(id, Arc::clone(&held.body), wall_ms());
         Ok(())
     }
 
@@ -341,7 +366,7 @@ impl Driver<'_> {
             trimmed: self.members.names(settlement.drop),
             first_sent_ms: held.and_then(|held| held.first_sent_ms).filter(|_| settlement.attempts > 0),
             latency_us: held.filter(|held| held.last.is_some()).map(|held| held.latency.as_micros() as u64),
-            ..Settled::local(settlement.outcome, "", "", wall_ms())
+            ..Settled::local(settlement.outcome, "", "", self.clock.now_ms())
         };
         if let Some(reading) = reading {
             settled.code = reading.code;
@@ -375,6 +400,7 @@ impl Driver<'_> {
             Note::Product(Product::Request(id, request)) => self.exchange(id, *request),
             Note::Exchanged(id, latency, reply) => {
                 self.held.get_mut(&id).expect("a row in flight").latency = latency;
+                self.compare_clocks(&reply, latency);
                 self.pool.read(id, reply);
             }
             Note::Product(Product::Reading(id, reading)) => self.heard(id, *reading, true),
@@ -399,10 +425,20 @@ impl Driver<'_> {
         });
     }
 
+    fn compare_clocks(&mut self, reply: &Reply, latency: Duration) {
+        let theirs = retry_after::date_ms(&reply.headers);
+        if theirs.is_some_and(|theirs| self.drift.hear(theirs, wall_ms(), latency))
+            && let Some(off) = self.drift.off_by_ms()
+        {
+            tracing::warn!("{}", super::words::clock_is_off(off));
+        }
+    }
+
     fn heard(&mut self, id: u64, mut reading: Reading, answered: bool) {
+        self.held[&id].personal.hide_in(&mut reading);
         if reading.verified == Some(true)
             && let Some(theirs) = reading.result_ms
-            && !self.skew.believes(theirs, wall_ms())
+            && !self.skew.believes(theirs, self.clock.now_ms())
         {
             reading.verdict = Verdict::InDoubt;
             reading.message = format!("response-time {} is too far from ours: {}", reading.result_at, reading.message);
@@ -428,11 +464,6 @@ impl Driver<'_> {
         let now = self.now();
         self.dispatcher.handle(event, now);
     }
-}
-
-/// The wall clock, milliseconds since 1970: for the signed request time and for records, never for waits.
-pub fn wall_ms() -> i64 {
-    Timestamp::now().as_millisecond()
 }
 
 /// Uniform enough for jitter: the standard library's per-process random hash keys, stepped.

@@ -9,17 +9,17 @@ use std::time::{Duration, Instant};
 use tempfile::TempDir;
 
 use super::context::Job;
+use super::control::{self, Covering, Judged};
 use super::detail::{Flags, RunDetail, run_id};
 use super::inputs::{self, Occurred};
-use super::plan::{self, Counts};
+use super::plan::{self, Plan};
 use super::progress::Phase;
 use super::space::Need;
 use super::store::{RowsWriter, RunFolder, Seals, state_dir};
 use super::survey::{self, Found};
 use super::timings::Stage;
-use super::{Fault, fold};
-use crate::io::job::settings::Share;
-use crate::io::ledger::{Ledger, NewRun, RunRow};
+use super::{Fault, findings, fold, guard};
+use crate::io::ledger::{Ledger, NewRun, RunRow, RunState};
 use crate::io::source::Input;
 use crate::io::{StorageError, folder};
 use crate::model::{Delta, Outcome};
@@ -34,11 +34,18 @@ pub struct Reading<'a> {
     pub occurred_at_ms: Option<i64>,
     /// The start of the run, milliseconds since 1970.
     pub started_ms: i64,
+    /// The control files to compare with.
+    pub controls: &'a [Covering],
+    /// `--plan` was given.
+    pub agreed: bool,
 }
 
 /// Inputs that were read, in a folder that vanishes unless the run is booked.
 pub struct Surveyed {
     found: Found,
+    inputs: Vec<Input>,
+    /// What control files and trailers state, and what was found of it.
+    pub judged: Judged,
     temporary: TempDir,
     _in_use: File,
     /// What the files of the rows are known by.
@@ -57,6 +64,12 @@ impl Surveyed {
         &self.found
     }
 
+    /// Whether the inputs still look as they did when they were read.
+    fn inputs_are_unchanged(&self) -> Result<(), Fault> {
+        let mut files = self.inputs.iter().zip(&self.found.files);
+        Ok(files.try_for_each(|(input, file)| file.stamp.unchanged(input))?)
+    }
+
     /// The rows.
     pub fn folder(&self) -> RunFolder {
         RunFolder::at(self.temporary.path())
@@ -65,9 +78,11 @@ impl Surveyed {
 
 /// Reads every input to its end, and refuses what cannot be right as a whole. Neither lease nor ledger are needed.
 pub fn survey(job: &Job, reading: &Reading<'_>) -> Result<Surveyed, Fault> {
-    let surveyed = read(job, reading)?;
+    let mut surveyed = read(job, reading)?;
     if reading.include.is_none() {
-        judge(job, &surveyed.found)?;
+        guard::inputs(job, &surveyed.found, reading.agreed).into_iter().next().map_or(Ok(()), Err)?;
+        surveyed.judged = control::judge(job, reading, &surveyed.found.files)?;
+        guard::totals(&surveyed.judged.compared)?;
     }
     Ok(surveyed)
 }
@@ -91,10 +106,11 @@ pub fn read(job: &Job, reading: &Reading<'_>) -> Result<Surveyed, Fault> {
     let found = survey::read(&order, &mut rows, &job.progress, &job.signals)?;
     let seals = rows.finish()?;
     let occurred = Occurred { given_ms: reading.occurred_at_ms, started_ms: reading.started_ms };
-    let facts = inputs::facts(reading.inputs, &found.stamps, &job.settings, occurred);
+    let facts = inputs::facts(reading.inputs, &found.files, &job.settings, occurred);
     let digest = inputs::digest(&facts);
     let (started_ms, took) = (reading.started_ms, began.elapsed());
-    Ok(Surveyed { found, temporary, _in_use: in_use, seals, facts, digest, started_ms, took })
+    let (inputs, judged) = (reading.inputs.to_vec(), Judged::default());
+    Ok(Surveyed { found, inputs, judged, temporary, _in_use: in_use, seals, facts, digest, started_ms, took })
 }
 
 /// A new folder, and the lock that says that it is in use.
@@ -129,24 +145,6 @@ fn remove_orphans(runs: &Path) -> io::Result<()> {
     Ok(())
 }
 
-/// What can be said of the inputs as a whole before the ledger is asked.
-pub fn judge(job: &Job, found: &Found) -> Result<(), Fault> {
-    let settings = &job.settings;
-    if found.rows < settings.input.rows_min {
-        return Err(Fault::input(format!(
-            "the inputs have {} rows, expected at least {} ([input] rows_min); an empty night is permitted by rows_min = 0",
-            found.rows, settings.input.rows_min
-        )));
-    }
-    if found.closing > settings.guard.closing_max {
-        return Err(Fault::input(format!(
-            "{} rows close their cards, expected at most {} ([guard] closing_max); raise it for this run with --set guard.closing_max={} if that is meant",
-            found.closing, settings.guard.closing_max, found.closing
-        )));
-    }
-    Ok(())
-}
-
 /// A run whose plan is durable.
 pub struct Begun {
     /// In the ledger.
@@ -158,10 +156,33 @@ pub struct Begun {
 }
 
 /// Plans a survey against the ledger without booking it: what `check` shows.
-pub fn rehearse(job: &Job, surveyed: &Surveyed, flags: &Flags, ledger: &Ledger) -> Result<Counts, Fault> {
-    let folder = surveyed.folder();
-    let (counts, _) = make_plan(job, surveyed, flags, ledger, ledger.next_ordinal()?, "check", &folder)?;
-    Ok(counts)
+/// `again`: the closed run that would be reopened.
+pub fn rehearse(
+    job: &Job,
+    surveyed: &Surveyed,
+    flags: &Flags,
+    again: Option<&RunRow>,
+    ledger: &Ledger,
+) -> Result<Plan, Fault> {
+    make_plan(job, surveyed, flags, &Name::of(surveyed, again, ledger)?, ledger, &surveyed.folder())
+}
+
+/// What a run is known by in the ledger.
+struct Name {
+    ordinal: u32,
+    id: String,
+    started_ms: i64,
+}
+
+impl Name {
+    /// The name of an earlier closing or of an interrupted run, or a new one.
+    fn of(surveyed: &Surveyed, again: Option<&RunRow>, ledger: &Ledger) -> Result<Name, Fault> {
+        if let Some(run) = again {
+            return Ok(Name { ordinal: run.ordinal, id: run.id.clone(), started_ms: run.started_ms });
+        }
+        let (ordinal, started_ms) = (ledger.next_ordinal()?, surveyed.started_ms);
+        Ok(Name { ordinal, id: run_id(started_ms, ordinal), started_ms })
+    }
 }
 
 /// Plans a survey against the ledger and books the run. `again`: an earlier closing of the same run, or one whose
@@ -180,19 +201,23 @@ pub fn book(
     ledger.agree("bill_key", &job.dialect.scope(), &job.settings.input.bill_key.join(",")).map_err(Fault::usage)?;
     ledger.agree("content_form", "all", Delta::CONTENT_FORM).map_err(Fault::usage)?;
     let kind = if flags.include.is_empty() { "run" } else { "replay" };
-    let (ordinal, id, started_ms) = if let Some(run) = again {
-        (run.ordinal, run.id.clone(), run.started_ms)
-    } else {
-        let ordinal = ledger.next_ordinal()?;
-        (ordinal, run_id(surveyed.started_ms, ordinal), surveyed.started_ms)
-    };
-    let folder = RunFolder::new(&job.settings.ledger, &id);
-    let (counts, seals) = make_plan(job, &surveyed, &flags, ledger, ordinal, &id, &surveyed.folder())?;
-    if kind == "run" && again.is_none() {
-        guard_rejects(job, &surveyed, &counts)?;
+    let name = Name::of(&surveyed, again, ledger)?;
+    let folder = RunFolder::new(&job.settings.ledger, &name.id);
+    let plan = make_plan(job, &surveyed, &flags, &name, ledger, &surveyed.folder())?;
+    if plan.counts.ended.contains_key(&Outcome::Rejected) {
+        findings::warn_of_rejects(&surveyed)?;
     }
-    let mut detail = detail(job, &surveyed, flags, &counts, &id, again);
-    detail.seals.extend(seals);
+    if kind == "run" && again.is_none() {
+        guard::rejects(job, &surveyed, &plan.counts)?;
+    }
+    // What was agreed to was agreed to when the run began: a resume carries out what is left of it.
+    if again.is_none_or(|run| run.state == RunState::Closed) {
+        guard::plan(job, &plan, flags.plan.as_deref())?;
+    }
+    surveyed.inputs_are_unchanged()?;
+    let counts = &plan.counts;
+    let mut detail = detail(job, &surveyed, flags, &plan, &name.id, again);
+    detail.seals.extend(plan.seals);
     let spool = surveyed.seals.values().map(|seal| seal.length).sum();
     let need = Need::of(detail.rows, counts.planned, spool);
     if let Some(warning) = need.check(state_dir(&job.settings.ledger), Path::new(&detail.dir))? {
@@ -202,19 +227,26 @@ pub fn book(
     folder.remove()?;
     surveyed.folder().place(&folder)?;
     ledger.begin_run(&NewRun {
-        ordinal,
-        id: &id,
+        ordinal: name.ordinal,
+        id: &name.id,
         job: &job.settings.name,
         kind,
-        started_ms,
+        started_ms: name.started_ms,
         inputs: &surveyed.digest,
         detail: &detail.json(),
     })?;
     job.progress.planned.store(counts.planned, Ordering::Relaxed);
     let took = surveyed.took;
     let _ = surveyed.temporary.keep(); // it has another name now
-    let run = ledger.run(ordinal)?.expect("just booked");
-    tracing::info!(run = run.id, rows = detail.rows, planned = counts.planned, cards = counts.cards, "planned");
+    let run = ledger.run(name.ordinal)?.expect("just booked");
+    tracing::info!(
+        run = run.id,
+        rows = detail.rows,
+        planned = counts.planned,
+        cards = counts.cards,
+        messages = counts.messages,
+        "planned"
+    );
     Ok(Begun { run, detail, took: took + began.elapsed() })
 }
 
@@ -222,20 +254,20 @@ fn make_plan(
     job: &Job,
     surveyed: &Surveyed,
     flags: &Flags,
+    name: &Name,
     ledger: &Ledger,
-    ordinal: u32,
-    run_id: &str,
     folder: &RunFolder,
-) -> Result<(Counts, Seals), Fault> {
-    let sources: Vec<String> = surveyed.facts.iter().map(|fact| fact.name.clone()).collect();
-    let defaults: Vec<i64> = surveyed.facts.iter().map(|fact| fact.occurred_default_ms).collect();
+) -> Result<Plan, Fault> {
     let order = plan::Order {
+        dialect: job.dialect.as_ref(),
         scope: &job.dialect.scope(),
-        ordinal,
-        run_id,
-        occurred_default_ms: &defaults,
-        sources: &sources,
+        ordinal: name.ordinal,
+        run_id: &name.id,
+        started_ms: surveyed.started_ms,
+        inputs: &surveyed.facts,
+        settings: &job.settings.in_force,
         members: &surveyed.found.members,
+        suspects: &surveyed.found.suspects,
         timed: &surveyed.found.timed,
         coalesce: job.settings.run.coalesce,
         coalesce_bills: job.settings.run.coalesce_bills,
@@ -245,45 +277,7 @@ fn make_plan(
     plan::make(&order, ledger, folder)
 }
 
-/// Whether so many rows are invalid that the file as a whole is not to be trusted.
-pub fn guard_rejects(job: &Job, surveyed: &Surveyed, counts: &Counts) -> Result<(), Fault> {
-    let of = |outcome| counts.ended.get(&outcome).copied().unwrap_or(0);
-    let (rejected, conflicts) = (of(Outcome::Rejected), of(Outcome::Conflict));
-    let limit = job.settings.input.rejects_max.of(surveyed.found.rows, 1);
-    if rejected + conflicts <= limit {
-        return Ok(());
-    }
-    let first = first_reject(surveyed)?.map(|text| format!("; the first: {text}")).unwrap_or_default();
-    let written = match job.settings.input.rejects_max {
-        Share::Percent(percent) => format!("{percent}% of {}", surveyed.found.rows),
-        Share::Count(count) => count.to_string(),
-    };
-    Err(Fault::input(format!(
-        "{rejected} rows are not valid and {conflicts} are in conflict, expected at most {limit} ([input] rejects_max = {written}){first}"
-    ))
-    .help("`passync check` shows them; mend the export or the mapping, or raise input.rejects_max"))
-}
-
-fn first_reject(surveyed: &Surveyed) -> Result<Option<String>, Fault> {
-    use super::store::{Content, StoredRow};
-    for row in crate::io::frames::FrameReader::<StoredRow>::open(&surveyed.folder().rows())? {
-        let row = row?;
-        if let Content::Reject(reject) = &row.content {
-            let name = &surveyed.facts[usize::from(row.seat.source)].name;
-            return Ok(Some(format!("{name}:{}: {} {reject}", row.seat.line, reject.rule.code())));
-        }
-    }
-    Ok(None)
-}
-
-fn detail(
-    job: &Job,
-    surveyed: &Surveyed,
-    flags: Flags,
-    counts: &Counts,
-    id: &str,
-    again: Option<&RunRow>,
-) -> RunDetail {
+fn detail(job: &Job, surveyed: &Surveyed, flags: Flags, plan: &Plan, id: &str, again: Option<&RunRow>) -> RunDetail {
     let found = &surveyed.found;
     let mut points = found.points;
     points.merge(found.passed_over_points);
@@ -300,7 +294,8 @@ fn detail(
         passed_over: found.passed_over,
         passed_over_points: found.passed_over_points,
         points,
-        planned: counts.planned,
+        planned: plan.counts.planned,
+        plan: plan.digest.to_string(),
         seals: surveyed.seals.clone(),
         members: found.members.0.clone(),
         flags,
@@ -312,7 +307,12 @@ fn detail(
 
 /// What a person should know of the inputs.
 pub fn warnings(surveyed: &Surveyed, flags: &Flags) -> Vec<String> {
-    let mut warnings = Vec::new();
+    let mut warnings = surveyed.judged.warnings.clone();
+    for name in &surveyed.found.open_ended {
+        warnings.push(format!(
+            "{name} does not end its last line: if its writer does, it was cut off, and its last value may be too"
+        ));
+    }
     if surveyed.found.folded > 0 {
         warnings.push(format!(
             "{} rows have an `occurred_at` that the clocks showed twice, when summer time ended; the earlier instant was taken: \
@@ -337,7 +337,7 @@ pub fn warnings(surveyed: &Surveyed, flags: &Flags) -> Vec<String> {
 /// Interrupted runs of other jobs on the ledger: what they know is folded in before we look anything up. Their
 /// plans are stale from then on, and they are planned anew when they are resumed.
 fn fold_others(job: &Job, ledger: &mut Ledger) -> Result<(), Fault> {
-    for other in ledger.interrupted_others(&job.settings.name)? {
+    for other in ledger.interrupted_others(&job.settings.name)?.into_iter().filter(|other| !other.is_folded()) {
         let folder = RunFolder::new(&job.settings.ledger, &other.id);
         let detail = RunDetail::of(&other)?;
         if !folder.is_whole(&detail.seals)? {
@@ -348,14 +348,20 @@ fn fold_others(job: &Job, ledger: &mut Ledger) -> Result<(), Fault> {
             .help("finish it first: `passync resume` with its job file"));
         }
         tracing::info!(run = other.id, job = other.job, "taking over what an interrupted run knows");
-        fold_partly(&other, &detail, &folder, ledger)?;
+        fold_partly(&other, &detail, &folder, job.clock.now_ms(), ledger)?;
     }
     Ok(())
 }
 
 /// Folds what an interrupted run knows so far; it stays interrupted. `folder`: its survey.
-fn fold_partly(run: &RunRow, detail: &RunDetail, folder: &RunFolder, ledger: &mut Ledger) -> Result<(), Fault> {
-    let fold = fold::Fold::new(ledger, run.ordinal, folder, &detail.members, fold::Rest::Open, super::wall_ms())?;
+fn fold_partly(
+    run: &RunRow,
+    detail: &RunDetail,
+    folder: &RunFolder,
+    now_ms: i64,
+    ledger: &mut Ledger,
+) -> Result<(), Fault> {
+    let fold = fold::Fold::new(ledger, run.ordinal, folder, &detail.members, fold::Rest::Open, now_ms)?;
     fold::into_ledger(ledger, run.ordinal, folder, fold, detail.flags.allow_stale, |_| Ok(()))
 }
 
@@ -374,17 +380,21 @@ pub fn book_again(
         include: include.as_deref(),
         occurred_at_ms: detail.flags.occurred_at_ms,
         started_ms: run.started_ms,
+        controls: &[], // they agreed when the run began, and may be gone
+        agreed: detail.flags.plan.is_some(),
     };
     let mut surveyed = survey(job, &reading)?;
     surveyed.facts.clone_from(&detail.inputs); // the places in time that were given first are kept
-    let mut folder = RunFolder::new(&job.settings.ledger, &run.id);
-    if !folder.is_whole(&detail.seals)? {
-        tracing::warn!(run = run.id, "its survey is damaged or gone: it is made again from the inputs");
-        folder = surveyed.folder();
-        // The same rows against the same ledger: the plan that is missing.
-        make_plan(job, &surveyed, &detail.flags, ledger, run.ordinal, &run.id, &folder)?;
+    if !run.is_folded() {
+        let mut folder = RunFolder::new(&job.settings.ledger, &run.id);
+        if !folder.is_whole(&detail.seals)? {
+            tracing::warn!(run = run.id, "its survey is damaged or gone: it is made again from the inputs");
+            folder = surveyed.folder();
+            // The same rows against the same ledger: the plan that is missing.
+            make_plan(job, &surveyed, &detail.flags, &Name::of(&surveyed, Some(run), ledger)?, ledger, &folder)?;
+        }
+        fold_partly(run, detail, &folder, job.clock.now_ms(), ledger)?;
     }
-    fold_partly(run, detail, &folder, ledger)?;
     book(job, surveyed, detail.flags.clone(), Some(run), ledger)
 }
 

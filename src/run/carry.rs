@@ -4,6 +4,7 @@ use std::time::{Duration, Instant};
 
 use super::begin::Begun;
 use super::context::Job;
+use super::detail::RunDetail;
 use super::endpoint::Endpoint;
 use super::manifest::{Calls, Durations, Manifest};
 use super::progress::Phase;
@@ -11,21 +12,19 @@ use super::recover::Recovery;
 use super::store::RunFolder;
 use super::survey::Members;
 use super::timings::Stage;
-use super::{Fault, apply, close, inputs, wall_ms};
+use super::{Fault, apply, close, inputs, words};
 use crate::core::dispatcher::Config;
 use crate::core::halt::ErrorLimit;
 use crate::core::limits;
-use crate::core::quota::Quota;
+use crate::core::quota::{Predecessor, Quota};
 use crate::core::retry::Policy;
 use crate::io::boot;
+use crate::io::job::dates;
 use crate::io::job::settings::Share;
 use crate::io::job::show_duration;
 use crate::io::ledger::{Ledger, QuotaStamp, RunState};
 use crate::io::source::{Input, ReadRules};
 use crate::model::Tick;
-
-/// A clock further off than this is told; signed request times further off are refused by careful gateways.
-const CLOCK_TOLERANCE_MS: i64 = 5_000;
 
 /// Surveys of closed runs that stay on disk.
 const SURVEYS_KEPT: u32 = 7;
@@ -47,18 +46,21 @@ impl Job {
         self.close(begun, files, done, durations, ledger)
     }
 
-    fn apply(&self, begun: &Begun, endpoint: &Endpoint, ledger: &Ledger) -> Result<apply::Done, Fault> {
+    fn apply(&self, begun: &Begun, endpoint: &Endpoint, ledger: &mut Ledger) -> Result<apply::Done, Fault> {
         let _counting = self.progress.timings.count(Stage::Exchange);
         let settings = &self.settings;
         let folder = RunFolder::new(&settings.ledger, &begun.run.id);
         let recovery = Recovery::fold(ledger, begun.run.ordinal, folder.path())?;
         let window = settings.limits.quota_window;
         let has_doubt = recovery.cut_off() > 0;
-        let rest = Quota::rest(window, settings.limits.quota_strict);
         let timeout = settings.gateway.request_timeout;
-        let wait = wait_for_predecessor(ledger, &endpoint.quota_scope, rest, timeout, has_doubt)?;
+        let rest = Quota::rest(window, settings.limits.quota_strict);
+        let wait = predecessor(ledger, &endpoint.quota_scope)?
+            .map_or(Duration::ZERO, |predecessor| predecessor.wait(rest, timeout, has_doubt));
         let doubt_wait = if has_doubt { timeout } else { Duration::ZERO };
-        stamp(ledger, &endpoint.quota_scope, true)?;
+        let in_ns = |wait: Duration| boot::clock_ns() + wait.as_nanos() as i64;
+        let (others_until, all_until) = (in_ns(wait), in_ns(wait.max(doubt_wait)));
+        stamp(ledger, &endpoint.quota_scope, true, others_until)?;
         let order = apply::Order {
             ledger,
             run: begun.run.ordinal,
@@ -66,12 +68,14 @@ impl Job {
             members: &Members(begun.detail.members.clone()),
             tools: endpoint.tools.clone(),
             gateway: endpoint.gateway.clone(),
-            config: self.config(begun.detail.planned, recovery.cut_off(), Tick::ZERO + doubt_wait),
+            config: self.config(&begun.detail, recovery.cut_off(), Tick::ZERO + doubt_wait),
+            canary: begun.detail.flags.canary.map(|canary| canary.cards),
             quota: Quota::new(settings.limits.quota, window, settings.limits.quota_strict, Tick::ZERO + wait),
             quota_window: window,
             max_skew_ms: settings.gateway.max_skew.map(|skew| skew.as_millis() as i64),
             recovery,
             began: Instant::now(),
+            clock: self.clock,
             progress: &self.progress,
             signals: &self.signals,
         };
@@ -80,11 +84,11 @@ impl Job {
             .build()
             .map_err(|error| Fault::storage(format!("no IO runtime: {error}")))?;
         let done = runtime.block_on(apply::apply(order))?;
-        stamp(ledger, &endpoint.quota_scope, false)?;
+        stamp(ledger, &endpoint.quota_scope, false, all_until.max(boot::clock_ns()))?;
         Ok(done)
     }
 
-    fn config(&self, planned: u64, cut_off: usize, doubt_not_before: Tick) -> Config {
+    fn config(&self, detail: &RunDetail, cut_off: usize, doubt_not_before: Tick) -> Config {
         let (retry, run) = (&self.settings.retry, &self.settings.run);
         Config {
             concurrency: self.settings.limits.concurrency as usize,
@@ -94,33 +98,31 @@ impl Job {
                 backoff_max: retry.backoff_max,
                 schedule: retry.schedule.clone(),
             },
-            budget: retry.budget.of(planned, limits::BUDGET_LEAST),
+            budget: retry.budget.of(detail.planned, limits::BUDGET_LEAST),
             hold: run.hold_on_doubt,
             error_limit: match run.halt_after_errors {
                 None => ErrorLimit::Off,
                 Some(Share::Percent(percent)) => ErrorLimit::Percent(percent),
                 Some(Share::Count(count)) => ErrorLimit::Count(count),
             },
+            held_max: limits::HELD_CARDS,
             cut_off,
             doubt_not_before,
             deadline: self.deadline(),
+            canary_continues: detail.flags.canary.is_some_and(|canary| canary.continues),
         }
     }
 
     /// No attempt starts later than `finish_by` less a request timeout: the next such instant in the input's zone.
     fn deadline(&self) -> Tick {
-        let Some(time) = self.settings.run.finish_by else { return Tick::NEVER };
-        let now = jiff::Timestamp::now().to_zoned(self.settings.input.timezone.clone());
-        let today = now.date().to_datetime(time).to_zoned(now.time_zone().clone());
-        let next = match today {
-            Ok(today) if today > now => today,
-            _ => match now.date().tomorrow().and_then(|day| day.to_datetime(time).to_zoned(now.time_zone().clone())) {
-                Ok(tomorrow) => tomorrow,
-                Err(_) => return Tick::NEVER,
-            },
-        };
-        let left = next.timestamp().as_millisecond() - now.timestamp().as_millisecond();
-        Tick::ZERO + Duration::from_millis(left as u64).saturating_sub(self.settings.gateway.request_timeout)
+        self.time_left().map_or(Tick::NEVER, |left| Tick::ZERO + left)
+    }
+
+    /// How long attempts may still start; `None`: for ever.
+    pub(super) fn time_left(&self) -> Option<Duration> {
+        let now_ms = self.clock.now_ms();
+        let left = dates::next_ms(self.settings.run.finish_by?, now_ms, &self.settings.input.timezone) - now_ms;
+        Some(Duration::from_millis(left as u64).saturating_sub(self.settings.gateway.request_timeout))
     }
 
     pub(super) fn close(
@@ -136,13 +138,6 @@ impl Job {
         let limits = &self.settings.limits;
         let folder = RunFolder::new(&self.settings.ledger, &begun.run.id);
         let rules = ReadRules::new(&self.settings.input).map_err(Fault::usage)?;
-        let mut warnings = Vec::new();
-        if done.clock_difference_ms.abs() > CLOCK_TOLERANCE_MS {
-            warnings.push(format!(
-                "our clock differs from the gateway's by {} ms: see to the time service",
-                done.clock_difference_ms
-            ));
-        }
         let order = close::Order {
             run: &begun.run,
             detail: &begun.detail,
@@ -157,8 +152,8 @@ impl Job {
                 ..Calls::default()
             },
             durations,
-            warnings,
-            now_ms: wall_ms(),
+            warnings: done.clock_off_ms.map(words::clock_is_off).into_iter().collect(),
+            now_ms: self.clock.now_ms(),
         };
         let manifest = close::close(&order, ledger)?;
         self.forget_old_surveys(ledger)?;
@@ -185,27 +180,16 @@ impl Job {
     }
 }
 
-/// How long to wait for what an earlier process of this client may have under way: no window may hold sends of both.
-/// Where that process died over a run that is not ours to finish (abandoned, or another job's), nobody here knows which
-/// cards it was calling, so all of them wait a request timeout; where it is ours, its rows in doubt wait alone.
-fn wait_for_predecessor(
-    ledger: &Ledger,
-    scope: &str,
-    rest: Duration,
-    timeout: Duration,
-    has_doubt: bool,
-) -> Result<Duration, Fault> {
-    let Some(stamp) = ledger.quota_stamp(scope)? else { return Ok(Duration::ZERO) };
-    if stamp.busy && !has_doubt {
-        return Ok(rest.max(timeout));
-    }
-    if stamp.busy || has_doubt || stamp.boot != boot::id() {
-        return Ok(rest);
-    }
-    let since = Duration::from_nanos((boot::clock_ns() - stamp.ended_ns).max(0) as u64);
-    Ok(rest.saturating_sub(since))
+/// Whoever sent for this client last, as the ledger knows it.
+fn predecessor(ledger: &Ledger, scope: &str) -> Result<Option<Predecessor>, Fault> {
+    let stamp = ledger.quota_stamp(scope)?;
+    Ok(stamp.map(|stamp| Predecessor {
+        busy: stamp.busy,
+        // Where the boot is not told, it may be another.
+        ended_ns: (!stamp.boot.is_empty() && stamp.boot == boot::id()).then(|| boot::clock_ns() - stamp.ended_ns),
+    }))
 }
 
-fn stamp(ledger: &Ledger, scope: &str, busy: bool) -> Result<(), Fault> {
-    Ok(ledger.stamp_quota(scope, &QuotaStamp { busy, boot: boot::id(), ended_ns: boot::clock_ns() })?)
+fn stamp(ledger: &mut Ledger, scope: &str, busy: bool, ended_ns: i64) -> Result<(), Fault> {
+    Ok(ledger.stamp_quota(scope, &QuotaStamp { busy, boot: boot::id(), ended_ns })?)
 }

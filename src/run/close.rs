@@ -251,6 +251,7 @@ fn manifest(order: &Order<'_>, dir: &Path, ledger: &Path, written: Written, exit
         dir: absolute(dir),
         ledger: absolute(ledger),
         inputs: detail.inputs.clone(),
+        plan: detail.plan.clone(),
         rows: written.tally,
         calls: written.calls,
         durations_ms: order.durations,

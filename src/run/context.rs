@@ -4,10 +4,11 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
+use super::clock::RunClock;
+use super::lease::Lease;
 use super::progress::Progress;
 use super::{Fault, Signals};
 use crate::io::job::settings::Settings;
-use crate::io::lock::Lock;
 use crate::wire::Dialect;
 
 /// A job about to do something.
@@ -22,18 +23,27 @@ pub struct Job {
     pub progress: Arc<Progress>,
     /// Signals.
     pub signals: Signals,
+    /// What time it is.
+    pub clock: RunClock,
 }
 
 impl Job {
     /// A job with its settings, from the job file `file`.
     pub fn new(settings: Settings, file: &Path, signals: Signals) -> Result<Job, Fault> {
         let dialect = super::dialect(&settings)?;
-        Ok(Job { settings, file: file.to_owned(), dialect, progress: Arc::default(), signals })
+        Ok(Job {
+            settings,
+            file: file.to_owned(),
+            dialect,
+            progress: Arc::default(),
+            signals,
+            clock: RunClock::start(),
+        })
     }
 
     /// The lease on the ledger: one run at a time.
-    pub(super) fn lock(&self, wait: Duration) -> Result<Lock, Fault> {
-        let holder = format!("job {}, process {}", self.settings.name, std::process::id());
-        Ok(Lock::take_unless(&self.settings.ledger, &holder, wait, || self.signals.raised())?)
+    pub(super) fn lease(&self, wait: Duration) -> Result<Lease, Fault> {
+        let holder = format!("job {}", self.settings.name);
+        Lease::take(&self.settings.ledger, &holder, wait, || self.signals.raised())
     }
 }

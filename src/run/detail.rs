@@ -26,6 +26,9 @@ pub struct RunDetail {
     pub points: Total,
     /// Rows that may be sent.
     pub planned: u64,
+    /// The digest of the plan.
+    #[serde(default)]
+    pub plan: String,
     /// What the survey's files are known by.
     pub seals: Seals,
     /// The canonical members of the inputs: bit 0 is the first.
@@ -70,6 +73,21 @@ pub struct Flags {
     pub include: Vec<String>,
     /// `--occurred-at`, milliseconds since 1970.
     pub occurred_at_ms: Option<i64>,
+    /// `--canary`.
+    #[serde(default)]
+    pub canary: Option<Canary>,
+    /// `--plan`: the digest of the plan that a person agreed to.
+    #[serde(default)]
+    pub plan: Option<String>,
+}
+
+/// The cards that are sent first.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Canary {
+    /// How many.
+    pub cards: usize,
+    /// Whether the others follow where all of these ended well.
+    pub continues: bool,
 }
 
 impl Flags {

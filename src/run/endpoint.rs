@@ -25,9 +25,16 @@ pub struct Endpoint {
 
 /// The dialect of a job.
 pub fn dialect(settings: &Settings) -> Result<Arc<dyn Dialect>, Fault> {
-    let entry = wire::entry(&settings.dialect)
-        .ok_or_else(|| Fault::usage(format!("dialect `{}` is not known", settings.dialect)))?;
-    entry.open(&settings.gateway.table, &keys::vault).map(Arc::from).map_err(Fault::usage)
+    entry(settings)?.open(&settings.gateway.table, &keys::vault).map(Arc::from).map_err(Fault::usage)
+}
+
+/// The dialect of a job without its secrets, which whoever proves a run may not have.
+pub fn dialect_unopened(settings: &Settings) -> Result<Arc<dyn Dialect>, Fault> {
+    entry(settings)?.unopened(&settings.gateway.table).map(Arc::from).map_err(Fault::usage)
+}
+
+fn entry(settings: &Settings) -> Result<&'static wire::Entry, Fault> {
+    wire::entry(&settings.dialect).ok_or_else(|| Fault::usage(format!("dialect `{}` is not known", settings.dialect)))
 }
 
 impl Endpoint {
@@ -54,7 +61,7 @@ impl Endpoint {
         })
         .map_err(Fault::usage)?;
         let tools = Tools { dialect: Arc::clone(dialect), signer, verifiers: verifiers.into() };
-        let quota_scope = format!("{url} {}", dialect.scope());
+        let quota_scope = format!("{url} {}", dialect.client());
         Ok(Endpoint { tools, gateway, quota_scope, _embedded: embedded })
     }
 }
@@ -80,6 +87,12 @@ pub fn load_keys(settings: &Settings, dialect: &dyn Dialect) -> Result<(Signer, 
         return Err(Fault::usage(
             "gateway.certificates.platform: this certificate is for our own key; Alipay's is wanted",
         ));
+    }
+    if dialect.certified().is_some_and(|certified| !certified.same_key(&own)) {
+        return Err(Fault::usage(
+            "gateway.certificates.app: this certificate is for another key than gateway.private_key: no call would be taken",
+        )
+        .help("`passync keys check` shows what each of them is"));
     }
     for secret in &settings.gateway.platform_keys {
         let bytes = keys::load(secret, Kind::Public).map_err(Fault::usage)?;

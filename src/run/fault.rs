@@ -15,12 +15,13 @@ pub struct Fault {
     exit: Exit,
     text: String,
     help: Option<String>,
+    passing: bool,
 }
 
 impl Fault {
     #[expect(clippy::needless_pass_by_value, reason = "errors are handed over, not lent")]
     fn new(exit: Exit, text: impl ToString) -> Fault {
-        Fault { exit, text: text.to_string(), help: None }
+        Fault { exit, text: text.to_string(), help: None, passing: false }
     }
 
     /// A fault of usage or configuration; nothing was sent.
@@ -52,6 +53,25 @@ impl Fault {
     #[must_use]
     pub fn help(mut self, help: impl Into<String>) -> Fault {
         self.help = Some(help.into());
+        self
+    }
+
+    /// The same, of what may be otherwise a little later.
+    #[must_use]
+    pub fn passing(mut self) -> Fault {
+        self.passing = true;
+        self
+    }
+
+    /// Whether it may be otherwise a little later: a file that is not there yet, or that changes.
+    pub fn is_passing(&self) -> bool {
+        self.passing
+    }
+
+    /// The same, with a remark.
+    #[must_use]
+    pub fn within(mut self, remark: &str) -> Fault {
+        self.text = format!("{} ({remark})", self.text);
         self
     }
 
@@ -102,7 +122,8 @@ impl From<FoldError> for Fault {
 
 impl From<InputError> for Fault {
     fn from(error: InputError) -> Fault {
-        Fault::input(error)
+        let passing = matches!(error, InputError::Missing(_) | InputError::Changed { .. });
+        Fault { passing, ..Fault::input(error) }
     }
 }
 

@@ -10,8 +10,8 @@ use super::recover::{OpenRow, Recovery};
 use super::store::{Content, Fate, RowFacts, RunFolder, StoredRow, rows_and_fates};
 use super::survey::Members;
 use super::words::{self, Stopped};
-use crate::core::history::Past;
-use crate::io::ledger::{BillChange, CardChange, Ledger, Part};
+use crate::core::history::{self, Again, Past};
+use crate::io::ledger::{BillChange, CardChange, Ledger, Part, RunState};
 use crate::io::sort::{Sorted, Sorter};
 use crate::model::{Outcome, Record, Settled, Status};
 
@@ -26,14 +26,16 @@ pub struct Ended {
     pub row: StoredRow,
     /// How it ended.
     pub settled: Settled,
-    /// What the ledger has to learn of it; `None` where it knows, or need not.
+    /// What the ledger knows it by; `None` where it knows all of it, or never hears of it.
     pub facts: Option<RowFacts>,
+    /// Whether the ledger has to learn of it. What was folded before is no news: others may have gone on from there.
+    pub is_news: bool,
 }
 
 impl Ended {
     /// What the row leaves of its bill.
     pub fn bill_change(&self) -> Option<BillChange> {
-        let facts = self.facts.as_ref()?;
+        let facts = self.facts.as_ref().filter(|_| self.is_news)?;
         let Content::Delta(delta) = &self.row.content else { return None };
         let past = Past::of(self.settled.outcome, self.settled.in_doubt > 0)?;
         Some(BillChange {
@@ -57,7 +59,7 @@ impl Ended {
 
     /// What the row confirmed of its card.
     pub fn card_change(&self, replace: bool) -> Option<CardChange> {
-        let facts = self.facts.as_ref().filter(|_| self.settled.outcome == Outcome::Applied)?;
+        let facts = self.facts.as_ref().filter(|_| self.is_news && self.settled.outcome == Outcome::Applied)?;
         let Content::Delta(delta) = &self.row.content else { return None };
         Some(CardChange {
             card: facts.card,
@@ -80,6 +82,8 @@ fn values(members: &[crate::model::Field], without: &[String]) -> Vec<(String, S
 struct EndRecord {
     row: u64,
     seq: u64,
+    /// The present plan was made with it.
+    planned: bool,
     settled: Settled,
 }
 
@@ -106,6 +110,10 @@ pub struct Fold {
     /// Rows that a crash cut off between intent and end.
     cut_off: HashMap<u64, OpenRow>,
     members: Members,
+    /// Bills and cards have all that was learnt.
+    is_folded: bool,
+    /// The ledger, where others changed it since the plan.
+    others: Option<Ledger>,
     rest: Rest,
     now_ms: i64,
 }
@@ -131,15 +139,23 @@ impl Fold {
     ) -> Result<Fold, Fault> {
         let mut sorter = Sorter::new(folder.path());
         let mut seq = 0;
-        ledger.journal(run, Part::Whole, |record| -> Result<(), Fault> {
-            seq += 1;
-            if let Record::Settled(row, settled) = record {
-                sorter.push(EndRecord { row, seq, settled: *settled })?;
-            }
-            Ok(())
-        })?;
+        for part in [Part::BeforePlan, Part::SincePlan] {
+            ledger.journal(run, part, |record| -> Result<(), Fault> {
+                seq += 1;
+                if let Record::Settled(row, settled) = record {
+                    let planned = part == Part::BeforePlan;
+                    sorter.push(EndRecord { row, seq, planned, settled: *settled })?;
+                }
+                Ok(())
+            })?;
+        }
         let cut_off = Recovery::fold(ledger, run, folder.path())?.into_open();
-        Ok(Fold { ends: sorter.finish()?.peekable(), cut_off, members: Members(members.to_vec()), rest, now_ms })
+        let booked = ledger.run(run)?.expect("a run that is folded was booked");
+        // A connection of its own: the fold itself changes bills.
+        let is_stale = booked.state == RunState::Interrupted && booked.epoch != ledger.epoch()?;
+        let others = is_stale.then(|| Ledger::open_existing(ledger.path())).transpose()?;
+        let (ends, members) = (sorter.finish()?.peekable(), Members(members.to_vec()));
+        Ok(Fold { ends, cut_off, members, is_folded: booked.is_folded(), others, rest, now_ms })
     }
 
     /// Hands over every row.
@@ -147,57 +163,73 @@ impl Fold {
         for item in rows_and_fates(folder)? {
             let (id, row, fate) = item?;
             let learnt = self.end_of(id)?;
-            take(self.ended(id, row, fate, learnt))?;
+            take(self.ended(id, row, fate, learnt)?)?;
         }
         Ok(())
     }
 
-    /// The last end that the journal has of a row; a run that was reopened may have several, and their attempts add up.
-    fn end_of(&mut self, id: u64) -> Result<Option<Settled>, Fault> {
-        let mut last: Option<Settled> = None;
+    /// The last end that the journal has of a row, and whether the plan was made with it; a run that was reopened may
+    /// have several, and their attempts add up.
+    fn end_of(&mut self, id: u64) -> Result<Option<(Settled, bool)>, Fault> {
+        let mut last: Option<(Settled, bool)> = None;
         while let Some(record) = self.ends.next_if(|next| next.as_ref().map_or(true, |next| next.row <= id)) {
             let record = record?;
             if record.row == id {
                 let mut settled = record.settled;
-                if let Some(earlier) = last {
+                if let Some((earlier, _)) = last {
                     settled.attempts += earlier.attempts;
                     settled.first_sent_ms = earlier.first_sent_ms.or(settled.first_sent_ms);
                 }
-                last = Some(settled);
+                last = Some((settled, record.planned));
             }
         }
         Ok(last)
     }
 
-    fn ended(&self, id: u64, row: StoredRow, fate: Fate, learnt: Option<Settled>) -> Ended {
-        match fate {
+    fn ended(&self, id: u64, row: StoredRow, fate: Fate, learnt: Option<(Settled, bool)>) -> Result<Ended, Fault> {
+        let is_new = !self.is_folded;
+        let (settled, facts, is_news) = match fate {
             Fate::End { outcome, code, message, by, facts } => {
-                let mut settled = Settled::local(outcome, &code, message, self.now_ms);
-                settled.carried_by = by;
-                settled.in_doubt = facts.as_ref().map_or(0, |facts| facts.doubt);
-                Ended { id, row, settled, facts }
-            }
-            Fate::Keep(_) => {
-                let settled = learnt.unwrap_or_else(|| {
-                    Settled::local(
-                        Outcome::AlreadyApplied,
-                        "ALREADY_APPLIED",
-                        "settled by an earlier part of this run",
-                        self.now_ms,
-                    )
+                let now = facts.as_ref().filter(|_| outcome.is_open()).map(|facts| self.standing(facts)).transpose()?;
+                let settled = now.flatten().unwrap_or_else(|| Settled {
+                    carried_by: by,
+                    in_doubt: facts.as_ref().map_or(0, |facts| facts.doubt),
+                    ..Settled::local(outcome, &code, message, self.now_ms)
                 });
-                Ended { id, row, settled, facts: None }
+                (settled, facts, is_new)
+            }
+            Fate::Keep { outcome, code } => {
+                let own = learnt.map(|(settled, _)| settled).filter(|settled| !settled.outcome.is_open());
+                let message = "an earlier part of this run, or a person, settled it";
+                (own.unwrap_or_else(|| Settled::local(outcome, &code, message, self.now_ms)), None, false)
             }
             Fate::Send(facts) => {
-                let (settled, facts) = match (learnt, self.cut_off.get(&id), &self.rest) {
-                    (_, Some(cut), _) => (self.cut_off(&facts, cut), Some(facts)),
-                    (Some(settled), None, _) => (settled, Some(facts)),
-                    (None, None, Rest::Unsent(stop)) => (self.untouched(&facts, stop.as_ref()), Some(facts)),
-                    (None, None, Rest::Open) => (self.untouched(&facts, None), None),
+                let (settled, is_news) = match (learnt, self.cut_off.get(&id), &self.rest) {
+                    (_, Some(cut), _) => (self.cut_off(&facts, cut), is_new),
+                    (Some((settled, false)), None, _) => (settled, is_new),
+                    (earlier, None, Rest::Open) => (self.untouched(&facts, earlier, None), false),
+                    (earlier, None, Rest::Unsent(stop)) => match self.standing(&facts)? {
+                        Some(settled) => (settled, false),
+                        None => (self.untouched(&facts, earlier, stop.as_ref()), true),
+                    },
                 };
-                Ended { id, row, settled, facts }
+                (settled, Some(facts), is_news)
             }
-        }
+        };
+        Ok(Ended { id, row, settled, facts, is_news })
+    }
+
+    /// How a row stands that this run did not come to, where others went on since its plan and did.
+    fn standing(&self, facts: &RowFacts) -> Result<Option<Settled>, Fault> {
+        let Some(ledger) = &self.others else { return Ok(None) };
+        let Some(bill) = ledger.bill(facts.bill)? else { return Ok(None) };
+        let (outcome, code) = match history::again(bill.past, bill.content == facts.content, false) {
+            Again::End(outcome, code) => (outcome, code),
+            Again::Adopt => (Outcome::Unknown, bill.code.as_str()),
+            Again::Afresh => return Ok(None),
+        };
+        let message = format!("the ledger has this bill as {} since run {}", bill.outcome, bill.last_run);
+        Ok(Some(Settled { in_doubt: bill.doubt, ..Settled::local(outcome, code, message, self.now_ms) }))
     }
 
     fn cut_off(&self, facts: &RowFacts, cut: &OpenRow) -> Settled {
@@ -211,14 +243,20 @@ impl Fold {
         }
     }
 
-    fn untouched(&self, facts: &RowFacts, stopped: Option<&Stopped>) -> Settled {
-        let (code, message) = words::untouched(stopped);
+    /// A row that the present plan did not come to: what is known of it is what the plan knew. `earlier`: how an earlier
+    /// part of the run ended it.
+    fn untouched(&self, facts: &RowFacts, earlier: Option<(Settled, bool)>, stopped: Option<&Stopped>) -> Settled {
         let outcome = if facts.doubt > 0 { Outcome::Unknown } else { Outcome::Unsent };
-        Settled { in_doubt: facts.doubt, ..Settled::local(outcome, &code, message, self.now_ms) }
+        let settled = earlier.map(|(settled, _)| settled).filter(|settled| settled.outcome == outcome);
+        let settled = settled.unwrap_or_else(|| {
+            let (code, message) = words::untouched(stopped);
+            Settled::local(outcome, &code, message, self.now_ms)
+        });
+        Settled { in_doubt: facts.doubt, ..settled }
     }
 }
 
-/// Folds what a run knows so far into bills and cards.
+/// Folds what a run knows so far into bills and cards, which are all that counts of it from then on: its plan is void.
 pub fn into_ledger(
     ledger: &mut Ledger,
     run: u32,

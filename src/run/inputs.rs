@@ -11,10 +11,11 @@ use super::Fault;
 use super::close::file_fact;
 use super::detail::{InputFact, RunDetail};
 use super::store::state_dir;
+use super::survey::FileFound;
 use crate::io::job::dates::{Dates, end_of_day_ms};
 use crate::io::job::settings::{FormatChoice, Settings};
 use crate::io::ledger::Ledger;
-use crate::io::source::{self, Format, Input, STANDARD_INPUT, Stamp};
+use crate::io::source::{self, Format, Input, STANDARD_INPUT};
 use crate::io::{StorageError, fault, folder};
 
 /// The files of a run of the job.
@@ -140,9 +141,9 @@ fn gone(fact: &InputFact, job: &str) -> Fault {
 }
 
 /// What is recorded of inputs that were read.
-pub fn facts(inputs: &[Input], stamps: &[Stamp], settings: &Settings, occurred: Occurred) -> Vec<InputFact> {
+pub fn facts(inputs: &[Input], files: &[FileFound], settings: &Settings, occurred: Occurred) -> Vec<InputFact> {
     let zone = &settings.input.timezone;
-    let fact = |(input, stamp): (&Input, &Stamp)| InputFact {
+    let fact = |(input, FileFound { stamp, .. }): (&Input, &FileFound)| InputFact {
         name: input.name.clone(),
         path: absolute(&input.path),
         format: format_name(input.format).to_owned(),
@@ -154,7 +155,7 @@ pub fn facts(inputs: &[Input], stamps: &[Stamp], settings: &Settings, occurred: 
             .or_else(|| input.date.map(|day| end_of_day_ms(day, zone)))
             .unwrap_or(occurred.started_ms),
     };
-    inputs.iter().zip(stamps).map(fact).collect()
+    inputs.iter().zip(files).map(fact).collect()
 }
 
 /// What stands in for `occurred_at`.

@@ -6,18 +6,19 @@ use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use super::apply;
+use super::arrive::{Arrived, Patience};
 use super::begin::{self, Begun, Reading, Surveyed};
 pub use super::context::Job;
-use super::detail::{Flags, RunDetail};
+use super::detail::{Canary, Flags, RunDetail};
 use super::endpoint::Endpoint;
 use super::inputs::{self, Spool};
+use super::lease::Lease;
 use super::manifest::{Durations, Manifest};
 use super::store::RunFolder;
-use super::{Fault, wall_ms};
+use super::{Fault, guard};
 use crate::io::job::dates::Dates;
 use crate::io::job::settings::{Gateway, Settings};
 use crate::io::ledger::{Ledger, RunRow};
-use crate::io::lock::Lock;
 use crate::io::source::{Input, STANDARD_INPUT};
 use crate::model::{Exit, Outcome};
 
@@ -34,6 +35,24 @@ pub struct Request {
     pub allow_stale: bool,
     /// `--wait`.
     pub wait: Duration,
+    /// `--canary`.
+    pub canary: Option<Canary>,
+    /// `--plan`.
+    pub plan: Option<String>,
+}
+
+impl Request {
+    /// What is recorded of it.
+    pub(super) fn flags(&self) -> Flags {
+        Flags {
+            allow_stale: self.allow_stale,
+            again: self.again,
+            include: Vec::new(),
+            occurred_at_ms: self.occurred_at_ms,
+            canary: self.canary,
+            plan: self.plan.clone(),
+        }
+    }
 }
 
 /// How a command ended.
@@ -64,14 +83,15 @@ impl Job {
         let endpoint = Endpoint::open(&self.settings, &self.dialect)?;
         let mut finished = Finished::default();
         // An interrupted run goes first, before anything is read: its rows in doubt wait for nothing else.
-        let lock = if self.has_interrupted()? {
-            let lock = self.lock(request.wait)?;
-            finished.interrupted = self.finish_interrupted(&self.asked_for(request))?;
-            Some(lock)
+        let lease = if let Some(run) = self.interrupted()? {
+            self.guard_agreed(&run, request.plan.as_deref())?;
+            let mut lease = self.lease(request.wait)?;
+            finished.interrupted = self.finish_interrupted(&self.asked_for(request), &mut lease)?;
+            Some(lease)
         } else {
             None
         };
-        let done = self.run_tonight(request, &endpoint, lock, &mut finished);
+        let done = self.run_tonight(request, &endpoint, lease, &mut finished);
         done.map_err(|fault| fault.not_better_than(finished.exit()))?;
         Ok(finished)
     }
@@ -81,32 +101,47 @@ impl Job {
         &self,
         request: &Request,
         endpoint: &Endpoint,
-        lock: Option<Lock>,
+        lease: Option<Lease>,
         finished: &mut Finished,
     ) -> Result<(), Fault> {
-        let started_ms = wall_ms();
-        let mut files = inputs::of_job(&self.settings, request.dates, started_ms)?;
+        let started_ms = self.clock.now_ms();
+        let patience = Patience::new(self.settings.input.wait_for, &self.signals);
+        let lease = lease.filter(|_| self.settings.input.wait_for.is_zero()); // nobody waits for our inputs with us
+        let Arrived { inputs: mut files, controls, .. } =
+            patience.until(|| self.look(request.dates, started_ms)?.ready())?;
         let spool = self.spool(&mut files, started_ms)?;
-        let reading = Reading { inputs: &files, include: None, occurred_at_ms: request.occurred_at_ms, started_ms };
-        let surveyed = begin::survey(self, &reading)?;
-        let _lock = lock.map_or_else(|| self.lock(request.wait), Ok)?;
-        let mut ledger = Ledger::open(&self.settings.ledger)?;
+        let reading = Reading {
+            inputs: &files,
+            include: None,
+            occurred_at_ms: request.occurred_at_ms,
+            started_ms,
+            controls: &controls,
+            agreed: request.plan.is_some(),
+        };
+        let surveyed = patience.until(|| begin::survey(self, &reading))?;
+        let mut lease = lease.map_or_else(|| self.lease(request.wait), Ok)?;
         if finished.interrupted.is_none() {
-            finished.interrupted = self.finish_interrupted(&self.asked_for(request))?; // one that was cut off while we read
+            // One that was cut off while we read.
+            finished.interrupted = self.finish_interrupted(&self.asked_for(request), &mut lease)?;
+        } else if self.interrupted()?.is_some() {
+            return Err(Fault::storage(
+                "another run of the job was begun and cut off while this one waited for its inputs",
+            )
+            .help("run the job again: it is finished first"));
         }
+        let mut ledger = lease.open()?;
         if finished.interrupted.as_ref().is_none_or(|manifest| inputs::digest(&manifest.inputs) != surveyed.digest) {
-            let flags = Flags {
-                allow_stale: request.allow_stale,
-                again: request.again,
-                include: Vec::new(),
-                occurred_at_ms: request.occurred_at_ms,
-            };
             let reopened = self.guard_same_inputs(&surveyed, request.again, &ledger)?;
-            if self.settings.run.replay_open {
+            if reopened.is_none()
+                && let Some(compared) = guard::volume(self, &surveyed, &ledger)?
+            {
+                tracing::info!("{compared}");
+            }
+            if self.settings.run.replay_open && request.plan.is_none() {
                 finished.replayed = self.replay_open(endpoint, &mut ledger)?;
             }
             self.tell_open_rows(&ledger)?;
-            let begun = begin::book(self, surveyed, flags, reopened.as_ref(), &mut ledger);
+            let begun = begin::book(self, surveyed, request.flags(), reopened.as_ref(), &mut ledger);
             if begun.as_ref().map_or_else(|fault| fault.exit() == Exit::Storage, |_| true) {
                 spool.keep(); // behind a storage fault nobody knows whether the run is booked
             }
@@ -121,9 +156,9 @@ impl Job {
         let endpoint = Endpoint::open(&self.settings, &self.dialect)?;
         let files = inputs::of_replay(&self.settings, failures)?;
         let surveyed = self.survey_replay(&files, include, request.occurred_at_ms)?;
-        let _lock = self.lock(request.wait)?;
-        let mut finished = Finished { interrupted: self.finish_interrupted(&[])?, ..Finished::default() };
-        let mut ledger = Ledger::open(&self.settings.ledger)?;
+        let mut lease = self.lease(request.wait)?;
+        let mut finished = Finished { interrupted: self.finish_interrupted(&[], &mut lease)?, ..Finished::default() };
+        let mut ledger = lease.open()?;
         finished.manifest =
             Some(self.replay_surveyed(surveyed, &files, include, request.allow_stale, &endpoint, &mut ledger)?);
         finished.open_rows = ledger.open_count()?;
@@ -132,17 +167,17 @@ impl Job {
 
     /// Finishes the interrupted run; `moved`: where its inputs are now.
     pub fn resume(&self, moved: &[PathBuf], wait: Duration) -> Result<Finished, Fault> {
-        let _lock = self.lock(wait)?;
-        let interrupted = self.finish_interrupted(moved)?;
+        let mut lease = self.lease(wait)?;
+        let interrupted = self.finish_interrupted(moved, &mut lease)?;
         let interrupted = interrupted.ok_or_else(|| self.nothing_to_resume())?;
-        let open_rows = Ledger::open(&self.settings.ledger)?.open_count()?;
+        let open_rows = lease.open()?.open_count()?;
         Ok(Finished { manifest: None, interrupted: Some(interrupted), replayed: None, open_rows })
     }
 
     /// Closes the interrupted run as it stands: in doubt becomes `unknown`, the rest `unsent`.
     pub fn abandon(&self, moved: &[PathBuf], wait: Duration) -> Result<Finished, Fault> {
-        let _lock = self.lock(wait)?;
-        let mut ledger = Ledger::open(&self.settings.ledger)?;
+        let mut lease = self.lease(wait)?;
+        let mut ledger = lease.open()?;
         let run = ledger.interrupted(&self.settings.name)?.ok_or_else(|| self.nothing_to_resume())?;
         let detail = RunDetail::of(&run)?;
         let is_whole = RunFolder::new(&self.settings.ledger, &run.id).is_whole(&detail.seals)?;
@@ -164,16 +199,31 @@ impl Job {
 
     // ---- steps
 
-    fn has_interrupted(&self) -> Result<bool, Fault> {
+    fn interrupted(&self) -> Result<Option<RunRow>, Fault> {
         if !self.settings.ledger.exists() {
-            return Ok(false);
+            return Ok(None);
         }
-        Ok(Ledger::open_existing(&self.settings.ledger)?.interrupted(&self.settings.name)?.is_some())
+        Ok(Ledger::open_existing(&self.settings.ledger)?.interrupted(&self.settings.name)?)
+    }
+
+    /// `--plan` permits nothing but that plan: an interrupted run is finished under it only where it is its own.
+    fn guard_agreed(&self, run: &RunRow, agreed: Option<&str>) -> Result<(), Fault> {
+        let Some(agreed) = agreed else { return Ok(()) };
+        let detail = RunDetail::of(run)?;
+        if detail.plan == agreed || detail.flags.plan.as_deref() == Some(agreed) {
+            return Ok(());
+        }
+        let job = self.file.display();
+        Err(Fault::input(format!(
+            "run {} was cut off and would be finished first; its plan is {}, and --plan names {agreed}",
+            run.id, detail.plan
+        ))
+        .help(format!("finish it: `passync resume {job}`; then look at the plan again: `passync check {job}`")))
     }
 
     /// The files that a run asks for, as far as they are there: an interrupted run's input may be among them, moved.
     fn asked_for(&self, request: &Request) -> Vec<PathBuf> {
-        let files = inputs::of_job(&self.settings, request.dates, wall_ms()).unwrap_or_default();
+        let files = inputs::of_job(&self.settings, request.dates, self.clock.now_ms()).unwrap_or_default();
         files.into_iter().filter(|input| input.name != STANDARD_INPUT).map(|input| input.path).collect()
     }
 
@@ -187,13 +237,12 @@ impl Job {
         Fault::usage(format!("job {} has no interrupted run: nothing to resume", self.settings.name))
     }
 
-    /// Finishes the job's interrupted run, if there is one, under the settings that it was begun with. The lock is
-    /// held.
-    fn finish_interrupted(&self, moved: &[PathBuf]) -> Result<Option<Manifest>, Fault> {
+    /// Finishes the job's interrupted run, if there is one, under the settings that it was begun with.
+    fn finish_interrupted(&self, moved: &[PathBuf], lease: &mut Lease) -> Result<Option<Manifest>, Fault> {
         if !self.settings.ledger.exists() {
             return Ok(None);
         }
-        let mut ledger = Ledger::open(&self.settings.ledger)?;
+        let mut ledger = lease.open()?;
         let Some(run) = ledger.interrupted(&self.settings.name)? else { return Ok(None) };
         tracing::info!(run = run.id, "finishing an interrupted run first");
         let detail = RunDetail::of(&run)?;
@@ -223,7 +272,7 @@ impl Job {
         let settings = Settings { gateway, ledger: self.settings.ledger.clone(), ..recorded };
         let dialect = super::dialect(&settings)?;
         let (progress, signals) = (Arc::clone(&self.progress), self.signals.clone());
-        Ok(Job { settings, file: self.file.clone(), dialect, progress, signals })
+        Ok(Job { settings, file: self.file.clone(), dialect, progress, signals, clock: self.clock })
     }
 
     /// The same inputs as those of a closed run: reopened where that one was cut short, refused otherwise.
@@ -267,7 +316,9 @@ impl Job {
         include: &[Outcome],
         occurred_at_ms: Option<i64>,
     ) -> Result<Surveyed, Fault> {
-        let reading = Reading { inputs: files, include: Some(include), occurred_at_ms, started_ms: wall_ms() };
+        let started_ms = self.clock.now_ms();
+        let include = Some(include);
+        let reading = Reading { inputs: files, include, occurred_at_ms, started_ms, controls: &[], agreed: false };
         begin::survey(self, &reading)
     }
 

@@ -9,7 +9,7 @@ use serde::{Deserialize, Serialize};
 use super::detail::{Flags, InputFact};
 use super::fold::Ended;
 use super::words::Stopped;
-use crate::model::{Amount, Outcome, Total};
+use crate::model::{Amount, Exit, Outcome, Total};
 
 /// `manifest.json`.
 #[derive(Clone, Debug, Serialize, Deserialize)]
@@ -36,6 +36,9 @@ pub struct Manifest {
     pub ledger: String,
     /// The inputs in their order.
     pub inputs: Vec<InputFact>,
+    /// The digest of the plan: what `--plan` names.
+    #[serde(default)]
+    pub plan: String,
     /// What became of the rows.
     pub rows: Tally,
     /// What the calls were.
@@ -67,6 +70,19 @@ impl Manifest {
             _ => format!("{} cannot be read: {error}", path.display()),
         })?;
         serde_json::from_slice(&text).map_err(|error| format!("{} is no manifest: {error}", path.display()))
+    }
+
+    /// What it says against itself.
+    pub fn contradictions(&self) -> Vec<String> {
+        let failures = self.rows.failures();
+        let exits = match (&self.stopped, failures) {
+            (Some(_), _) => &[Exit::Halted, Exit::Stopped][..],
+            (None, 0) => &[Exit::Clean],
+            (None, _) => &[Exit::Failures],
+        };
+        let exit = format!("exit {} does not go with {failures} rows that failed", self.exit);
+        let exit = (!exits.iter().any(|exit| exit.code() == self.exit)).then_some(exit);
+        self.rows.conserved().err().into_iter().chain(exit).collect()
     }
 }
 

@@ -11,7 +11,9 @@ use std::collections::{BTreeMap, HashMap};
 use serde::{Deserialize, Serialize};
 
 use super::Fault;
-use super::detail::RunDetail;
+use super::detail::{InputFact, RunDetail};
+use super::gate::Suspects;
+use super::plan_digest::{Own, PlanDigester};
 use super::store::{Content, Fate, Origin, PlanRecord, RowFacts, RunFolder, Seals, StoredRow, name_of};
 use super::survey::{Members, Timed, timed_key};
 use crate::core::card::{self, Candidate, CardPast, CardRules, Doubt, Planned};
@@ -20,22 +22,29 @@ use crate::io::frames::{FrameReader, FrameWriter};
 use crate::io::ledger::{Keys, Known, Ledger};
 use crate::io::sort::Sorter;
 use crate::model::{Delta, Digest, Digester, Outcome, Place, Rule, Seat, Status};
+use crate::wire::Dialect;
 
 /// What the planner is told.
 #[expect(clippy::struct_excessive_bools, reason = "each is a setting or a flag")]
 pub struct Order<'a> {
+    /// The wire form.
+    pub dialect: &'a dyn Dialect,
     /// What bills are keyed by: dialect and client.
     pub scope: &'a str,
     /// The run's ordinal in the ledger.
     pub ordinal: u32,
     /// The run's name.
     pub run_id: &'a str,
-    /// Per input, the place in time of rows without one.
-    pub occurred_default_ms: &'a [i64],
-    /// Per input, its name.
-    pub sources: &'a [String],
+    /// When it started, which is the time of rows that have none; milliseconds since 1970.
+    pub started_ms: i64,
+    /// The inputs in their order.
+    pub inputs: &'a [InputFact],
+    /// The settings in force.
+    pub settings: &'a serde_json::Value,
     /// Every member met.
     pub members: &'a Members,
+    /// Per input, what does not fit its columns.
+    pub suspects: &'a [Suspects],
     /// Which files have times of their own.
     pub timed: &'a BTreeMap<String, Timed>,
     /// Whether newer rows absorb older ones ...
@@ -55,8 +64,31 @@ pub struct Counts {
     pub planned: u64,
     /// Rows that end without a call, by outcome.
     pub ended: BTreeMap<Outcome, u64>,
+    /// Those of them that a newer row of their card may carry: no call each.
+    pub absorbed: u64,
     /// Cards of the rows that may be sent.
     pub cards: u64,
+    /// Messages that the calls send to customers, if each call is made once.
+    pub messages: u64,
+}
+
+/// A row on its way to its card.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+struct CardRecord {
+    candidate: Candidate,
+    /// A mask for each message to the customer: the member whose change it tells.
+    messages: Vec<u64>,
+}
+
+/// A plan on disk.
+#[derive(Clone, Debug)]
+pub struct Plan {
+    /// What was found.
+    pub counts: Counts,
+    /// What its files are known by.
+    pub seals: Seals,
+    /// What `--plan` names.
+    pub digest: Digest,
 }
 
 /// A row on its way through the bill's past.
@@ -64,12 +96,12 @@ pub struct Counts {
 struct BillRecord {
     key: Digest,
     id: u64,
-    candidate: Candidate,
+    bound: CardRecord,
     replayed: bool,
 }
 
 /// Decides about every row of the folder; leaves fates and plan, both durable, and says what they are known by.
-pub fn make(order: &Order<'_>, ledger: &Ledger, folder: &RunFolder) -> Result<(Counts, Seals), Fault> {
+pub fn make(order: &Order<'_>, ledger: &Ledger, folder: &RunFolder) -> Result<Plan, Fault> {
     let mut planner = Planner {
         order,
         ledger,
@@ -127,7 +159,10 @@ impl Planner<'_> {
                 return self.end(id, Outcome::Rejected, reject.rule.code(), reject.to_string(), None, None);
             }
         };
-        let source = &self.order.sources[usize::from(row.seat.source)];
+        if let Some(reject) = self.order.suspects[usize::from(row.seat.source)].reject(row) {
+            return self.end(id, Outcome::Rejected, reject.rule.code(), reject.to_string(), None, None);
+        }
+        let source = &self.order.inputs[usize::from(row.seat.source)].name;
         let timed = self.order.timed.get(&*timed_key(source, row.origin.as_ref())).copied().unwrap_or_default();
         if delta.occurred_ms.is_none() && timed.is_mixed() {
             let message = format!(
@@ -143,12 +178,20 @@ impl Planner<'_> {
         };
         let place = Place { occurred_ms: delta.occurred_ms.unwrap_or(default_ms), sequence: delta.sequence, run, seat };
         let candidate = self.candidate(id, delta, place, row.origin.as_ref(), source, row.seat.line);
-        bills.push(BillRecord { key: candidate.bill, id, candidate, replayed: row.origin.is_some() })?;
+        let messages = self.order.dialect.messages(delta).into_iter();
+        let messages = messages.map(|member| self.order.members.mask(std::iter::once(member))).collect();
+        let key = candidate.bill;
+        bills.push(BillRecord {
+            key,
+            id,
+            bound: CardRecord { candidate, messages },
+            replayed: row.origin.is_some(),
+        })?;
         Ok(())
     }
 
     fn own_seat(&self, row: &StoredRow) -> (u32, Seat, i64) {
-        (self.order.ordinal, row.seat, self.order.occurred_default_ms[usize::from(row.seat.source)])
+        (self.order.ordinal, row.seat, self.order.inputs[usize::from(row.seat.source)].occurred_default_ms)
     }
 
     fn candidate(
@@ -191,7 +234,7 @@ impl Planner<'_> {
 
     // ---- bills
 
-    fn meet_bills(&mut self, bills: Sorter<BillRecord>, cards: &mut Sorter<Candidate>) -> Result<(), Fault> {
+    fn meet_bills(&mut self, bills: Sorter<BillRecord>, cards: &mut Sorter<CardRecord>) -> Result<(), Fault> {
         let mut group: Vec<BillRecord> = Vec::new();
         for record in bills.finish()? {
             let record = record?;
@@ -209,12 +252,12 @@ impl Planner<'_> {
     }
 
     /// One bill's rows of this run, in input order.
-    fn meet_bill(&mut self, group: &mut Vec<BillRecord>, cards: &mut Sorter<Candidate>) -> Result<(), Fault> {
+    fn meet_bill(&mut self, group: &mut Vec<BillRecord>, cards: &mut Sorter<CardRecord>) -> Result<(), Fault> {
         let mut rows = std::mem::take(group).into_iter();
         let Some(first) = rows.next() else { return Ok(()) };
         let others: Vec<BillRecord> = rows.collect();
-        let content = first.candidate.content;
-        if let Some(clash) = others.iter().find(|other| other.candidate.content != content) {
+        let content = first.bound.candidate.content;
+        if let Some(clash) = others.iter().find(|other| other.bound.candidate.content != content) {
             return self.conflict_in_run(&first, clash.id, &others);
         }
         let past = if self.bills.has(first.key)? { self.ledger.bill(first.key)? } else { None };
@@ -222,22 +265,18 @@ impl Planner<'_> {
         let same = past.as_ref().is_some_and(|bill| bill.content == content);
         let again =
             past.as_ref().map_or(Again::Afresh, |bill| history::again(bill.past, same, self.order.include_refused));
-        let mut candidate = first.candidate;
+        let CardRecord { mut candidate, messages } = first.bound;
         if let Some(bill) = &past
             && (same || first.replayed)
         {
             candidate.place = bill.place; // given when the ledger first saw the row, and kept
         }
-        let facts = |doubt| RowFacts {
-            bill: candidate.bill,
-            card: candidate.card,
-            content: candidate.content,
-            place: candidate.place,
-            doubt,
-        };
         match (again, past) {
             (_, Some(bill)) if same && bill.last_run == self.order.ordinal && !bill.past.is_open() => {
-                self.fates.push((id, Fate::Keep(facts(bill.doubt))))?;
+                let Again::End(outcome, code) = history::again(bill.past, true, false) else {
+                    unreachable!("what is not open ends without a call")
+                };
+                self.fates.push((id, Fate::Keep { outcome, code: code.to_owned() }))?;
             }
             (Again::End(outcome, code), Some(bill)) => {
                 let message =
@@ -254,9 +293,9 @@ impl Planner<'_> {
                 let dropped = self.order.members.mask(bill.dropped.iter().map(String::as_str));
                 candidate.adopted = Some((dropped & candidate.members, bill.doubt.max(1)));
                 candidate.absorbable = false;
-                cards.push(candidate)?;
+                cards.push(CardRecord { candidate, messages })?;
             }
-            (Again::Afresh, _) | (_, None) => cards.push(candidate)?,
+            (Again::Afresh, _) | (_, None) => cards.push(CardRecord { candidate, messages })?,
         }
         others.iter().try_for_each(|other| self.duplicate(other, id))
     }
@@ -271,26 +310,28 @@ impl Planner<'_> {
 
     // ---- cards
 
-    fn meet_cards(&mut self, cards: Sorter<Candidate>) -> Result<(), Fault> {
-        let mut group: Vec<Candidate> = Vec::new();
-        for candidate in cards.finish()? {
-            let candidate = candidate?;
-            if group.first().is_some_and(|first| first.card != candidate.card) {
-                self.meet_card(&group)?;
-                group.clear();
+    fn meet_cards(&mut self, cards: Sorter<CardRecord>) -> Result<(), Fault> {
+        let (mut rows, mut messages): (Vec<Candidate>, Vec<Vec<u64>>) = (Vec::new(), Vec::new());
+        for record in cards.finish()? {
+            let record = record?;
+            if rows.first().is_some_and(|first| first.card != record.candidate.card) {
+                self.meet_card(&rows, &messages)?;
+                rows.clear();
+                messages.clear();
             }
-            group.push(candidate);
+            rows.push(record.candidate);
+            messages.push(record.messages);
         }
-        self.meet_card(&group)
+        self.meet_card(&rows, &messages)
     }
 
     /// One card's rows, in the order of their places.
-    fn meet_card(&mut self, rows: &[Candidate]) -> Result<(), Fault> {
+    fn meet_card(&mut self, rows: &[Candidate], messages: &[Vec<u64>]) -> Result<(), Fault> {
         let Some(first) = rows.first() else { return Ok(()) };
         let past = self.card_past(first.card)?;
         let rules = CardRules { allow_stale: self.order.allow_stale, coalesce: self.order.coalesce };
         let planned = self.counts.planned;
-        for (row, verdict) in rows.iter().zip(card::plan(rows, &past, rules)) {
+        for ((row, messages), verdict) in rows.iter().zip(messages).zip(card::plan(rows, &past, rules)) {
             let doubt = row.adopted.map_or(0, |(_, doubt)| doubt);
             let facts = RowFacts { bill: row.bill, card: row.card, content: row.content, place: row.place, doubt };
             match verdict {
@@ -302,6 +343,10 @@ impl Planner<'_> {
                 }
                 Planned::Send { lead, rank, drop, cover, absorbed, gates, watched } => {
                     self.counts.planned += 1;
+                    self.counts.absorbed += u64::from(absorbed);
+                    let gone = row.adopted.map_or(drop, |(dropped, _)| dropped);
+                    let kept = messages.iter().filter(|member| !absorbed && **member & gone == 0).count();
+                    self.counts.messages += kept as u64;
                     self.fates.push((row.id, Fate::Send(facts)))?;
                     self.plan.push(PlanRecord {
                         lead,
@@ -354,21 +399,28 @@ impl Planner<'_> {
 
     // ---- what is left on disk
 
-    fn write(self, folder: &RunFolder) -> Result<(Counts, Seals), Fault> {
+    fn write(self, folder: &RunFolder) -> Result<Plan, Fault> {
+        let Order { ordinal, started_ms, .. } = *self.order;
+        let own = Own { ordinal, started_ms };
+        let mut digester = PlanDigester::new(self.order.inputs, self.order.settings, &self.order.members.0, own);
         let mut fates = FrameWriter::create(&folder.fates())?;
         for (expected, fate) in (0_u64..).zip(self.fates.finish()?) {
             let (id, fate) = fate?;
             assert_eq!(id, expected, "every row has one fate");
+            digester.fate(&fate);
             fates.push(&fate)?;
         }
         let fates = fates.finish()?;
         let mut plan = FrameWriter::create(&folder.plan())?;
         for record in self.plan.finish()? {
-            plan.push(&record?)?;
+            let record = record?;
+            digester.record(&record);
+            plan.push(&record)?;
         }
         let plan = plan.finish()?;
         folder.sync()?;
-        Ok((self.counts, [(name_of(&folder.fates()), fates), (name_of(&folder.plan()), plan)].into()))
+        let seals = [(name_of(&folder.fates()), fates), (name_of(&folder.plan()), plan)].into();
+        Ok(Plan { counts: self.counts, seals, digest: digester.finish() })
     }
 }
 
@@ -414,3 +466,6 @@ impl Origins {
         Ok(found.map(|(run, source, default_ms)| (run, Seat { source, line: origin.line }, default_ms)))
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -2,6 +2,7 @@
 //! again from the outcomes, the failure files and, where they are still there, the inputs.
 
 mod lines;
+mod order;
 mod walk;
 
 use std::path::Path;
@@ -10,10 +11,10 @@ use serde::Serialize;
 
 use super::close::file_fact;
 use super::manifest::Manifest;
+use super::proof::Check;
 use super::{Fault, inputs};
 use crate::io::job::{self, Settings};
 use crate::io::source::Input;
-use crate::model::Exit;
 
 /// What was proved, and what was not.
 #[derive(Clone, Debug, Serialize)]
@@ -26,49 +27,6 @@ pub struct Proof {
     pub proved: bool,
     /// What was looked at.
     pub checks: Vec<Check>,
-}
-
-/// One thing that was looked at.
-#[derive(Clone, Debug, Serialize)]
-pub struct Check {
-    /// A word for it.
-    pub name: &'static str,
-    /// What holds if it is sound.
-    pub what: String,
-    /// What contradicts it, the first of all.
-    pub faults: Vec<String>,
-    /// How many more contradict it.
-    pub more_faults: u64,
-    /// Why it, or a part of it, could not be looked at.
-    pub skipped: Option<String>,
-}
-
-/// Faults kept of each check.
-const SHOWN: usize = 20;
-
-impl Check {
-    fn new(name: &'static str, what: impl Into<String>) -> Check {
-        Check { name, what: what.into(), faults: Vec::new(), more_faults: 0, skipped: None }
-    }
-
-    fn fault(&mut self, text: impl Into<String>) {
-        if self.faults.len() < SHOWN {
-            self.faults.push(text.into());
-        } else {
-            self.more_faults += 1;
-        }
-    }
-
-    fn expect(&mut self, holds: bool, fault: impl FnOnce() -> String) {
-        if !holds {
-            self.fault(fault());
-        }
-    }
-
-    /// Whether nothing contradicts it.
-    pub fn is_sound(&self) -> bool {
-        self.faults.is_empty()
-    }
 }
 
 /// Proves the run in `dir`.
@@ -86,18 +44,7 @@ pub fn reconcile(dir: &Path) -> Result<Proof, Fault> {
 fn tally_check(manifest: &Manifest) -> Check {
     let mut check =
         Check::new("manifest", "rows and points read are those with an outcome; the exit says what they are");
-    if let Err(broken) = manifest.rows.conserved() {
-        check.fault(broken);
-    }
-    let failures = manifest.rows.failures();
-    let exits = match (&manifest.stopped, failures) {
-        (Some(_), _) => &[Exit::Halted, Exit::Stopped][..],
-        (None, 0) => &[Exit::Clean],
-        (None, _) => &[Exit::Failures],
-    };
-    check.expect(exits.iter().any(|exit| exit.code() == manifest.exit), || {
-        format!("exit {} does not go with {failures} rows that failed", manifest.exit)
-    });
+    manifest.contradictions().into_iter().for_each(|fault| check.fault(fault));
     check
 }
 
@@ -114,6 +61,9 @@ fn files_check(dir: &Path, manifest: &Manifest) -> Check {
             Err(fault) => check.fault(format!("{name}: {fault}")),
         }
     }
+    for stray in strays(dir, manifest) {
+        check.fault(format!("{stray}: it lies in the run's folder, and the manifest does not know it"));
+    }
     for family in ["outcomes.", "failures"] {
         let is_there = manifest.files.keys().any(|name| name.starts_with(family));
         if !is_there {
@@ -121,6 +71,23 @@ fn files_check(dir: &Path, manifest: &Manifest) -> Check {
         }
     }
     check
+}
+
+/// Files that would pass for those of the run: a failure file among them would be replayed.
+fn strays(dir: &Path, manifest: &Manifest) -> Vec<String> {
+    let entries = std::fs::read_dir(dir).into_iter().flatten().flatten();
+    let names = entries.map(|entry| entry.file_name().to_string_lossy().into_owned());
+    let mut strays: Vec<String> = names
+        .filter(|name| ["outcomes.", "failures.", "failures-"].iter().any(|family| name.starts_with(family)))
+        .filter(|name| !manifest.files.contains_key(name))
+        .collect();
+    strays.sort();
+    strays
+}
+
+/// Whether bills and cards are told apart by more than their numbers, in which the files have them.
+fn several_merchants(settings: &Settings) -> bool {
+    settings.gateway.table.contains_key("merchants")
 }
 
 /// The inputs, and those that are still what they were.

@@ -6,10 +6,10 @@ use std::time::Duration;
 
 use serde::Serialize;
 
+use super::lease::Lease;
 use super::look::state_word;
 use super::{Fault, wall_ms};
 use crate::io::ledger::{Answer, Answered, Ledger};
-use crate::io::lock::Lock;
 
 /// One answer, as a person gave it.
 #[derive(Clone, Debug)]
@@ -42,8 +42,8 @@ pub fn settle(ledger: &Path, given: &[Given]) -> Result<Vec<Booked>, Fault> {
     if !ledger.exists() {
         return Err(crate::io::ledger::LedgerError::Absent(ledger.to_owned()).into());
     }
-    let _lock = Lock::take(ledger, "ledger settle", Duration::ZERO)?;
-    let mut ledger = Ledger::open(ledger)?;
+    let mut lease = Lease::take(ledger, "ledger settle", Duration::ZERO, || false)?;
+    let mut ledger = lease.open()?;
     let answered = find(&ledger, given)?;
     let booked = answered.iter().map(|one| Booked {
         bill_no: one.bill.bill_no.clone(),

@@ -32,6 +32,8 @@ pub struct StoredRow {
     pub unsummed: bool,
     /// What was read.
     pub content: Content,
+    /// The shapes of its cells, as the gate for damaged values counts them; empty where it was not asked.
+    pub shapes: Vec<u8>,
 }
 
 /// What was read of a row.
@@ -72,8 +74,13 @@ pub enum Fate {
         /// What the ledger has to learn of it, if anything.
         facts: Option<RowFacts>,
     },
-    /// An earlier part of this run settled it.
-    Keep(RowFacts),
+    /// An earlier part of this run settled it, or a person did since.
+    Keep {
+        /// How, where that part has no record of it.
+        outcome: Outcome,
+        /// The rule, likewise.
+        code: String,
+    },
 }
 
 /// What the ledger needs to know of a row.

@@ -4,11 +4,15 @@ use std::borrow::Cow;
 use std::collections::BTreeMap;
 use std::sync::atomic::Ordering;
 
+use super::gate::{Gate, Suspects};
+use serde::Serialize;
+
 use super::progress::Progress;
 use super::store::{Content, Origin, RowsWriter, StoredRow};
 use super::{Fault, Signals};
+use crate::io::control::Counted;
 use crate::io::job::settings;
-use crate::io::source::{Cells, Input, Layout, ReadRules, Reader, Row, Stamp};
+use crate::io::source::{Cells, Format, Input, Layout, ReadRules, Reader, Row, Stamp, Trailer};
 use crate::model::{Amount, Delta, Outcome, Reject, Rule, Seat, Status, Total};
 use crate::wire::{Dialect, RowReader, RowRules};
 
@@ -29,8 +33,8 @@ pub struct Order<'a> {
 /// What the survey found, beside the rows themselves.
 #[derive(Debug, Default)]
 pub struct Found {
-    /// Per input: what was read.
-    pub stamps: Vec<Stamp>,
+    /// By input.
+    pub files: Vec<FileFound>,
     /// Rows stored.
     pub rows: u64,
     /// Rows of a failure file that were not asked for, and their sum.
@@ -49,6 +53,50 @@ pub struct Found {
     pub points: Total,
     /// Rows whose local time the clocks showed twice.
     pub folded: u64,
+    /// Per input: what does not fit its columns.
+    pub suspects: Vec<Suspects>,
+    /// Why inputs are refused as a whole: their ids are not what they were.
+    pub refusals: Vec<String>,
+    /// The inputs that do not end their last line.
+    pub open_ended: Vec<String>,
+}
+
+/// What the survey found of one input.
+#[derive(Clone, Debug)]
+pub struct FileFound {
+    /// What was read.
+    pub stamp: Stamp,
+    /// What control totals are compared with.
+    pub counted: Counted,
+    /// What its columns are taken for.
+    pub columns: Columns,
+    /// The record behind its rows, where it has one.
+    pub trailer: Option<Trailer>,
+}
+
+/// What the columns of one input are taken for.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
+pub struct Columns {
+    /// Canonical name and column, in the file's order.
+    pub taken: Vec<(String, String)>,
+    /// Canonical columns that every row takes from `[input.defaults]`.
+    pub defaulted: Vec<String>,
+    /// Kept for the failure file, and otherwise ignored.
+    pub kept: Vec<String>,
+    /// Listed in `input.ignore`.
+    pub ignored: Vec<String>,
+}
+
+impl Columns {
+    fn of(layout: &Layout) -> Columns {
+        let Layout { sent, defaulted, kept, ignored, .. } = layout;
+        Columns { taken: sent.clone(), defaulted: defaulted.clone(), kept: kept.clone(), ignored: ignored.clone() }
+    }
+
+    /// The file's name of a canonical column.
+    pub fn in_file(&self, canonical: &str) -> Option<&str> {
+        self.taken.iter().find(|(name, _)| name == canonical).map(|(_, column)| column.as_str())
+    }
 }
 
 /// How many rows of one file have a time of their own.
@@ -107,9 +155,15 @@ pub fn read(order: &Order<'_>, rows: &mut RowsWriter, progress: &Progress, signa
     let mut found = Found::default();
     let rules = ReadRules::new(order.input).map_err(Fault::usage)?;
     for (source, input) in order.inputs.iter().enumerate() {
+        if order.input.trailer.is_some() && input.format == Format::Parquet {
+            let what = format!("{}: a Parquet file has no trailer: rows and columns are all it has", input.name);
+            return Err(Fault::usage(what).help("take [input.trailer] out of the job: a control file serves both"));
+        }
         let mut reader = Reader::open(input, &rules)?;
-        let layout = Layout::new(reader.header(), &reader.kinds(), order.input, order.dialect)
-            .map_err(|fault| Fault::usage(format!("{}: {fault}", input.name)))?;
+        let layout = Layout::new(reader.header(), &reader.kinds(), order.input, order.dialect).map_err(|fault| {
+            let text = format!("{}: {fault}", input.name);
+            if fault.is_of_input { Fault::input(text) } else { Fault::usage(text) }
+        })?;
         reader.select(&layout.needed());
         let shape = RowRules {
             bill_key: order.input.bill_key.clone(),
@@ -121,15 +175,26 @@ pub fn read(order: &Order<'_>, rows: &mut RowsWriter, progress: &Progress, signa
             .dialect
             .reader(layout.columns(), &shape)
             .map_err(|fault| Fault::usage(format!("{}: {fault}", input.name)))?;
-        let mut file = File { order, layout, row_reader, source: source as u16, name: &input.name };
+        let gate = Gate::new(&reader, &layout, order.dialect, &order.input.verbatim);
+        let columns = Columns::of(&layout);
+        let counted = Counted::default();
+        let mut file = File { order, layout, row_reader, gate, source: source as u16, name: &input.name, counted };
         while let Some(row) = reader.next()? {
+            if row.is_open {
+                found.open_ended.push(input.name.clone());
+            }
             file.take(&row, &mut found, rows)?;
             progress.rows_read.fetch_add(1, Ordering::Relaxed);
             if found.rows % 1_024 == 0 && signals.raised() {
                 return Err(Fault::stopped());
             }
         }
-        found.stamps.push(reader.stamp()?);
+        let (stamp, trailer) = (reader.stamp()?, reader.trailer().cloned());
+        let counted = Counted { size: stamp.size, sha256: stamp.sha256.clone(), ..file.counted };
+        found.files.push(FileFound { stamp, counted, columns, trailer });
+        let (suspects, refusals) = file.gate.finish();
+        found.suspects.push(suspects);
+        found.refusals.extend(refusals.into_iter().map(|refusal| format!("{}: {refusal}", input.name)));
     }
     Ok(found)
 }
@@ -139,8 +204,10 @@ struct File<'a> {
     order: &'a Order<'a>,
     layout: Layout,
     row_reader: Box<dyn RowReader>,
+    gate: Gate,
     source: u16,
     name: &'a str,
+    counted: Counted,
 }
 
 impl File<'_> {
@@ -166,13 +233,29 @@ impl File<'_> {
             _ => None,
         };
         let content = match &row.cells {
-            Ok(cells) => self.judge(cells),
+            Ok(cells) => self.judge(cells).and_then(|delta| {
+                self.gate.check_end(cells, row.is_open)?;
+                Ok(delta)
+            }),
             Err(reject) => Err((*reject).clone()),
+        };
+        let shapes = match (&content, &origin) {
+            (Ok(_), None) => self.gate.see(&row.marks),
+            _ => Vec::new(),
         };
         self.count(&content, origin.as_ref(), found)?;
         if let Some(change) = change {
             found.points.add(change);
+            self.counted.sum.add(change);
         }
+        let bill_no = self.cell(&row.marks, "bill_no");
+        if let Some(bill_no) = bill_no {
+            self.counted.hash_total.add(bill_no);
+        }
+        let unsummed = change_cell.is_some() && change.is_none();
+        self.counted.rows += 1;
+        self.counted.unsummed += u64::from(unsummed);
+        self.counted.unsplit += u64::from(row.marks.is_empty());
         let of_delta = |value: fn(&Delta) -> &str| content.as_ref().ok().map(|delta| value(delta).to_owned());
         let card_no = of_delta(|delta| &delta.card)
             .or_else(|| self.cell(&row.marks, self.order.dialect.card_column()).map(str::to_owned))
@@ -180,14 +263,15 @@ impl File<'_> {
         rows.push(&StoredRow {
             seat: Seat { source: self.source, line: row.line },
             origin,
-            bill_no: self.cell(&row.marks, "bill_no").map(str::to_owned),
+            bill_no: bill_no.map(str::to_owned),
             card_no,
             change,
-            unsummed: change_cell.is_some() && change.is_none(),
+            unsummed,
             content: match content {
                 Ok(delta) => Content::Delta(Box::new(delta)),
                 Err(reject) => Content::Reject(Box::new(reject)),
             },
+            shapes,
         })?;
         found.rows += 1;
         Ok(())
@@ -200,7 +284,9 @@ impl File<'_> {
     fn judge(&self, cells: &Cells<'_>) -> Result<Delta, Reject> {
         let mut canonical: Vec<Option<Cow<'_, str>>> = Vec::new();
         self.layout.project(*cells, &mut canonical);
+        self.gate.check_ids(cells)?;
         let delta = self.row_reader.read(&canonical)?;
+        self.gate.check_texts(cells)?;
         self.guard(&delta)?;
         Ok(delta)
     }

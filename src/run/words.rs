@@ -4,6 +4,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::core::dispatcher::Cause;
 use crate::core::halt::Stop;
+use crate::core::limits;
 use crate::model::{Outcome, Settled};
 
 /// Fills in code and message where the last reply alone does not tell why the row ended so.
@@ -51,6 +52,16 @@ pub fn untouched(stopped: Option<&Stopped>) -> (String, String) {
         Some(stopped) => (stopped.code.clone(), stopped.message.clone()),
         None => ("ABANDONED".to_owned(), "the run was closed before it came to the row".to_owned()),
     }
+}
+
+/// What a person should know and do where the gateway's clock is `off_ms` (milliseconds) ahead of ours, or behind it.
+pub fn clock_is_off(off_ms: i64) -> String {
+    let side = if off_ms > 0 { "behind" } else { "ahead of" };
+    let (off, tolerance) = (off_ms.unsigned_abs() / 1_000, limits::CLOCK_TOLERANCE.as_secs());
+    format!(
+        "our clock is {off} s {side} the gateway's (permitted: {tolerance} s); calls are signed with our time, and a gateway \
+         that looks at it refuses them: set the clock (`timedatectl` shows whether a time service does)"
+    )
 }
 
 /// Why a run stopped before its plan was done.

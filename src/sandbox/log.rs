@@ -13,6 +13,7 @@ use super::judge::hex;
 #[derive(Serialize)]
 struct Line<'a> {
     exchange: u64,
+    dialect: &'a str,
     /// Nanoseconds since the start: what windows and overlaps are judged by.
     arrived_ns: u64,
     arrived_at: String,
@@ -31,10 +32,17 @@ struct Line<'a> {
 }
 
 /// Writes the line of an exchange. `epoch_ms`: the wall clock at the start, milliseconds since 1970.
-pub(super) fn write(log: &mut dyn Write, ended: &Exchange, code: Option<&str>, epoch_ms: i64) -> io::Result<()> {
+pub(super) fn write(
+    log: &mut dyn Write,
+    ended: &Exchange,
+    dialect: &str,
+    code: Option<&str>,
+    epoch_ms: i64,
+) -> io::Result<()> {
     let Tick(arrived_ns) = ended.arrived;
     let line = Line {
         exchange: ended.id,
+        dialect,
         arrived_ns,
         arrived_at: moment::rfc3339_ms(epoch_ms.saturating_add((arrived_ns / 1_000_000) as i64)),
         finished_ns: ended.finished.0,

@@ -3,7 +3,8 @@
 //! [`Gateway`] is the core: [`arrive`](Gateway::arrive) takes a call and the time and gives a [`Plan`] (what the caller
 //! gets, and when), [`end`](Gateway::end) takes the end of the exchange and gives its truth, an [`Exchange`]. It does no
 //! IO, reads no clock and throws no dice but those of its seed, so that the simulator drives it under a virtual clock.
-//! [`Server`] mounts it on a socket; [`open`] and [`Embedded`] bring keys, a log and an address.
+//! [`Server`] mounts it on a socket, for any number of wire forms at once; [`open`] and [`Embedded`] bring keys, a log
+//! and an address.
 //!
 //! What goes wrong is drawn from [`Faults`] for each (bill, or else body; attempt; seed): the same calls meet the same
 //! faults whatever the interleaving. `heal=3` ends the faults of a bill after three attempts.
@@ -35,6 +36,7 @@ mod mount;
 mod open;
 mod plan;
 mod press;
+mod reception;
 mod summary;
 #[cfg(test)]
 mod testing;

@@ -13,20 +13,21 @@ use http_body_util::{BodyExt, Limited};
 use hyper::body::Incoming;
 use hyper::server::conn::http1;
 use hyper::service::service_fn;
-use hyper::{Method, Response, StatusCode};
+use hyper::{Response, StatusCode};
 use hyper_util::rt::{TokioIo, TokioTimer};
 use tokio::sync::{Notify, Semaphore, oneshot};
 
 use crate::model::Tick;
 use crate::wire::crypto::{Signer, Verifier};
-use crate::wire::{Answer, Call, CallFault, Dialect, Request, Said};
+use crate::wire::{Answer, Call, Dialect, Request, Said};
 
 use super::body::{Cut, ReplyBody};
 use super::config::Config;
 use super::core::Gateway;
 use super::log;
 use super::plan::{Delivery, Page, Plan, Seal, Transfer};
-use super::press::Press;
+use super::press::{Draft, Press};
+use super::reception::{Heard, hear};
 use super::summary::Summary;
 
 /// A call larger than this is cut off: the largest real ones are some thousand bytes.
@@ -38,8 +39,8 @@ const SIGNING_THREADS: usize = 2;
 
 /// What a gateway on a socket is made of.
 pub struct Setup {
-    /// The wire form.
-    pub dialect: Arc<dyn Dialect>,
+    /// The wire forms; where several can read a call, the first has it.
+    pub dialects: Vec<Arc<dyn Dialect>>,
     /// The caller's public key.
     pub client: Verifier,
     /// The private key of the replies.
@@ -154,7 +155,7 @@ async fn serve(stream: tokio::net::TcpStream, desk: Arc<Desk>) -> io::Result<()>
 
 /// What all connections share.
 struct Desk {
-    dialect: Arc<dyn Dialect>,
+    dialects: Vec<Arc<dyn Dialect>>,
     client: Verifier,
     platform: Signer,
     /// Made only where the fault table has forgeries: a key takes a moment.
@@ -167,10 +168,17 @@ struct Desk {
 
 struct State {
     gateway: Gateway,
-    /// The connection of each open exchange.
-    callers: HashMap<u64, Weak<TcpStream>>,
+    /// Who speaks in each open exchange.
+    callers: HashMap<u64, Caller>,
     log: Option<Box<dyn Write + Send>>,
     log_fault: Option<String>,
+}
+
+/// The other end of an exchange.
+struct Caller {
+    connection: Weak<TcpStream>,
+    /// The wire form of its call.
+    dialect: Arc<dyn Dialect>,
 }
 
 impl Desk {
@@ -178,8 +186,8 @@ impl Desk {
         let forger = setup.config.faults.forge().then(|| Signer::generate(2048)).transpose();
         let since_1970 = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
         Ok(Desk {
-            press: Press::start(Arc::clone(&setup.dialect), SIGNING_THREADS)?,
-            dialect: setup.dialect,
+            press: Press::start(SIGNING_THREADS)?,
+            dialects: setup.dialects,
             client: setup.client,
             platform: setup.platform,
             forger: forger.map_err(io::Error::other)?,
@@ -214,17 +222,15 @@ impl Desk {
         closing: &Arc<Notify>,
     ) -> Result<Response<ReplyBody>, Cut> {
         let target = request.uri().path_and_query().map_or("/", |target| target.as_str()).to_owned();
-        let path = self.dialect.path();
-        let ours = target.strip_prefix(path).is_some_and(|rest| rest.is_empty() || rest.starts_with('?'));
-        if request.method() != Method::POST || !ours {
-            return page(StatusCode::NOT_FOUND, None, Page::Empty);
-        }
+        let method = request.method().clone();
         let headers = lower_case_headers(request.headers());
         let body = Limited::new(request.into_body(), CALL_BYTES_MAX).collect().await.map_err(|_| Cut)?;
         let request = Request { target, headers, body: body.to_bytes().into() };
 
-        let call = self.dialect.read_call(&request, &self.client);
-        let (plan, open) = self.arrive(&call, &request.body, caller);
+        let Some(heard) = hear(&self.dialects, method.as_str(), &request, &self.client) else {
+            return page(StatusCode::NOT_FOUND, None, Page::Empty);
+        };
+        let (plan, open) = self.arrive(&heard, &request.body, caller);
         tokio::time::sleep(plan.wait).await;
         match plan.delivery {
             Delivery::Cut => Err(Cut),
@@ -233,7 +239,7 @@ impl Desk {
                 page(StatusCode::from_u16(status).map_err(|_| Cut)?, retry_after_s, kind)
             }
             Delivery::Reply { said, seal, transfer } => {
-                let reply = self.press.reply(self.say(&said, plan.exchange), self.now_ms(), self.signer(seal));
+                let reply = self.press.reply(self.draft(heard.dialect, request, &said, seal, plan.exchange));
                 let reply = reply.await.ok_or(Cut)?;
                 let body = match transfer {
                     Transfer::Whole => ReplyBody::whole(reply.body),
@@ -251,17 +257,18 @@ impl Desk {
         }
     }
 
-    fn arrive(self: &Arc<Self>, call: &Result<Call, CallFault>, body: &[u8], caller: &Arc<TcpStream>) -> (Plan, Open) {
+    fn arrive(self: &Arc<Self>, heard: &Heard, body: &[u8], caller: &Arc<TcpStream>) -> (Plan, Open) {
         let mut state = self.state();
-        if let Ok(call) = call {
+        if let Ok(call) = &heard.call {
             self.end_abandoned(&mut state, call);
         }
         let now = self.now();
-        let plan = match call {
+        let plan = match &heard.call {
             Ok(call) => state.gateway.arrive(now, call),
             Err(fault) => state.gateway.turn_away(now, fault, body),
         };
-        state.callers.insert(plan.exchange, Arc::downgrade(caller));
+        let dialect = Arc::clone(&heard.dialect);
+        state.callers.insert(plan.exchange, Caller { connection: Arc::downgrade(caller), dialect });
         let open = Open { desk: Arc::clone(self), exchange: Some(plan.exchange) };
         (plan, open)
     }
@@ -270,7 +277,7 @@ impl Desk {
     /// may be ready at once, and the order in which they are served is chance. Else an honest caller would overlap.
     fn end_abandoned(&self, state: &mut State, call: &Call) {
         for exchange in state.gateway.open_on(&call.merchant, &call.card) {
-            let caller = state.callers.get(&exchange).and_then(Weak::upgrade);
+            let caller = state.callers.get(&exchange).and_then(|caller| caller.connection.upgrade());
             if caller.is_none_or(|caller| is_gone(&caller)) {
                 self.end(state, exchange, false);
             }
@@ -279,21 +286,21 @@ impl Desk {
 
     /// Books the end of an exchange, unless it was booked before.
     fn end(&self, state: &mut State, exchange: u64, delivered: bool) {
-        if state.callers.remove(&exchange).is_none() {
-            return;
-        }
+        let Some(Caller { dialect, .. }) = state.callers.remove(&exchange) else { return };
         let ended = state.gateway.end(exchange, self.now(), delivered);
-        let code = ended.delivery.said().map(|said| self.dialect.phrase(said).0);
+        let code = ended.delivery.said().map(|said| dialect.phrase(said).0);
         let Some(log) = &mut state.log else { return };
-        if let Err(fault) = log::write(log, &ended, code.as_deref(), self.epoch_ms) {
+        if let Err(fault) = log::write(log, &ended, dialect.name(), code.as_deref(), self.epoch_ms) {
             state.log = None;
             state.log_fault = Some(format!("the log ends with exchange {exchange}: {fault}"));
         }
     }
 
-    fn say(&self, said: &Said, exchange: u64) -> Answer {
-        let (code, status) = self.dialect.phrase(said);
-        Answer { code, status, message: format!("{said:?}"), trace_id: format!("sandbox-{exchange}") }
+    /// What is to be written in the caller's own form.
+    fn draft(&self, dialect: Arc<dyn Dialect>, asked: Request, said: &Said, seal: Seal, exchange: u64) -> Draft {
+        let (code, status) = dialect.phrase(said);
+        let answer = Answer { code, status, message: format!("{said:?}"), trace_id: format!("sandbox-{exchange}") };
+        Draft { dialect, asked, answer, now_ms: self.now_ms(), signer: self.signer(seal) }
     }
 
     fn signer(&self, seal: Seal) -> Option<Signer> {

@@ -19,8 +19,8 @@ use super::summary::Summary;
 pub struct Options {
     /// Where to listen; port 0 takes a free one.
     pub listen: SocketAddr,
-    /// The wire form, with the client's id in its settings.
-    pub dialect: Arc<dyn Dialect>,
+    /// The wire forms, with the client's id in their settings; where several can read a call, the first has it.
+    pub dialects: Vec<Arc<dyn Dialect>>,
     /// How it behaves.
     pub config: Config,
     /// The request log, begun afresh: one JSON object a line.
@@ -62,7 +62,7 @@ pub enum OpenFault {
 
 /// Opens the gateway of the `sandbox` command. It serves until it is [stopped](Server::stop) or dropped.
 pub fn open(options: Options) -> Result<Server, OpenFault> {
-    let Options { listen, dialect, config, log, client_key, platform_key, keys_dir } = options;
+    let Options { listen, dialects, config, log, client_key, platform_key, keys_dir } = options;
     let (client, platform) = match (client_key, platform_key) {
         (Some(client), Some(platform)) => (read_public(&client)?, read_private(&platform)?),
         (client, platform) => {
@@ -73,7 +73,7 @@ pub fn open(options: Options) -> Result<Server, OpenFault> {
     };
     let log = log.map(begin_log).transpose()?;
     let listener = TcpListener::bind(listen).map_err(|error| OpenFault::Listen { addr: listen, error })?;
-    Server::start(listener, Setup { dialect, client, platform, config, log }).map_err(OpenFault::Start)
+    Server::start(listener, Setup { dialects, client, platform, config, log }).map_err(OpenFault::Start)
 }
 
 fn begin_log(path: PathBuf) -> Result<Box<dyn Write + Send>, OpenFault> {
@@ -97,7 +97,7 @@ impl Embedded {
         let addr = SocketAddr::from((Ipv4Addr::LOCALHOST, 0));
         let listener = TcpListener::bind(addr).map_err(|error| OpenFault::Listen { addr, error })?;
         let verifier = platform.public();
-        let setup = Setup { dialect, client: client.public(), platform, config, log: None };
+        let setup = Setup { dialects: vec![dialect], client: client.public(), platform, config, log: None };
         let server = Server::start(listener, setup).map_err(OpenFault::Start)?;
         Ok(Embedded { server, client, platform: verifier })
     }
@@ -128,7 +128,7 @@ mod tests {
     fn options(keys_dir: PathBuf) -> Options {
         Options {
             listen: SocketAddr::from((Ipv4Addr::LOCALHOST, 0)),
-            dialect: Arc::new(Plain),
+            dialects: vec![Arc::new(Plain)],
             config: Config::default(),
             log: None,
             client_key: None,

@@ -7,47 +7,57 @@ use std::thread;
 use tokio::sync::oneshot;
 
 use crate::wire::crypto::Signer;
-use crate::wire::{Answer, Dialect, Reply};
+use crate::wire::{Answer, Dialect, Reply, Request};
 
-/// One reply to be signed.
-struct Draft {
-    answer: Answer,
-    now_ms: i64,
-    signer: Signer,
-    done: oneshot::Sender<Reply>,
+/// One reply to be written.
+pub(super) struct Draft {
+    /// The wire form of the call.
+    pub dialect: Arc<dyn Dialect>,
+    /// The call.
+    pub asked: Request,
+    /// What is said.
+    pub answer: Answer,
+    /// The wall clock, milliseconds since 1970.
+    pub now_ms: i64,
+    /// Who signs it, if anybody does.
+    pub signer: Option<Signer>,
+}
+
+impl Draft {
+    fn write(&self) -> Reply {
+        self.dialect.write_reply(&self.asked, &self.answer, self.now_ms, self.signer.as_ref())
+    }
 }
 
 /// A pool of signing threads; they end when it is dropped. Its queue holds at most one draft a connection.
-pub(super) struct Press {
-    dialect: Arc<dyn Dialect>,
-    drafts: mpsc::Sender<Draft>,
-}
+pub(super) struct Press(mpsc::Sender<(Draft, oneshot::Sender<Reply>)>);
 
 impl Press {
     /// Starts the threads.
-    pub(super) fn start(dialect: Arc<dyn Dialect>, threads: usize) -> std::io::Result<Press> {
-        let (drafts, queue) = mpsc::channel::<Draft>();
+    pub(super) fn start(threads: usize) -> std::io::Result<Press> {
+        let (drafts, queue) = mpsc::channel::<(Draft, oneshot::Sender<Reply>)>();
         let queue = Arc::new(Mutex::new(queue));
         for _ in 0..threads {
-            let (dialect, queue) = (Arc::clone(&dialect), Arc::clone(&queue));
+            let queue = Arc::clone(&queue);
             thread::Builder::new().name("sandbox-sign".to_owned()).spawn(move || {
                 loop {
                     let next = queue.lock().unwrap_or_else(PoisonError::into_inner).recv();
-                    let Ok(draft) = next else { return };
-                    let reply = dialect.write_reply(&draft.answer, draft.now_ms, Some(&draft.signer));
+                    let Ok((draft, done)) = next else { return };
                     // The caller may be gone by now; then nobody wants the reply.
-                    let _ = draft.done.send(reply);
+                    let _ = done.send(draft.write());
                 }
             })?;
         }
-        Ok(Press { dialect, drafts })
+        Ok(Press(drafts))
     }
 
     /// Writes a reply; `None` where the signing threads are gone.
-    pub(super) async fn reply(&self, answer: Answer, now_ms: i64, signer: Option<Signer>) -> Option<Reply> {
-        let Some(signer) = signer else { return Some(self.dialect.write_reply(&answer, now_ms, None)) };
+    pub(super) async fn reply(&self, draft: Draft) -> Option<Reply> {
+        if draft.signer.is_none() {
+            return Some(draft.write());
+        }
         let (done, reply) = oneshot::channel();
-        self.drafts.send(Draft { answer, now_ms, signer, done }).ok()?;
+        self.0.send((draft, done)).ok()?;
         reply.await.ok()
     }
 }

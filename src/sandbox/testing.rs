@@ -9,7 +9,9 @@ use super::judge::hex;
 use super::mount::Server;
 use crate::model::{Delta, Reading, Status};
 use crate::wire::crypto::{Signer, Verifier};
-use crate::wire::{self, Answer, Call, CallFault, Column, ColumnFault, Dialect, Reply, Request, RowReader, RowRules};
+use crate::wire::{
+    self, Answer, Call, CallFault, Column, ColumnFault, Columns, Dialect, Reply, Request, RowReader, RowRules,
+};
 
 /// Generated once: in a debug build a key takes a moment.
 pub static CLIENT: LazyLock<Signer> = LazyLock::new(|| Signer::generate(2048).unwrap());
@@ -21,10 +23,10 @@ pub struct Plain;
 #[rustfmt::skip]
 impl Dialect for Plain {
     fn name(&self) -> &'static str { "plain" }
-    fn scope(&self) -> String { "plain/test".into() }
+    fn client(&self) -> &'static str { "test" }
     fn path(&self) -> &'static str { "/update" }
     fn column(&self, _: &str) -> Option<Column> { None }
-    fn columns(&self) -> &'static [&'static str] { &[] }
+    fn columns(&self) -> Columns { Columns(&[]) }
     fn card_column(&self) -> &'static str {
         "card"
     }
@@ -58,7 +60,7 @@ impl Dialect for Plain {
         })
     }
 
-    fn write_reply(&self, answer: &Answer, _: i64, signer: Option<&Signer>) -> Reply {
+    fn write_reply(&self, _: &Request, answer: &Answer, _: i64, signer: Option<&Signer>) -> Reply {
         let body = answer.code.clone().into_bytes();
         let headers = signer.map(|signer| ("sign".to_owned(), hex(&signer.sign(&body)))).into_iter().collect();
         Reply { status: 200, headers, body }

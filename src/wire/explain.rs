@@ -12,6 +12,10 @@ use super::pass::head;
 /// How much of a string is shown on either side of a difference, in characters.
 const AROUND: usize = 32;
 
+/// The names of parts that are no parameters.
+const METHOD_AND_PATH: &str = "method and path";
+const NODE: &str = "node";
+
 /// What was signed, or is to be.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Subject {
@@ -60,7 +64,7 @@ impl Subject {
         let whole = input(body);
         mistakes.retain(|(_, mistaken)| *mistaken != whole);
         let parts = vec![
-            ("method and path".to_owned(), format!("{method} {path}\n")),
+            (METHOD_AND_PATH.to_owned(), format!("{method} {path}\n")),
             ("client-id".to_owned(), format!("{client_id}.")),
             ("time".to_owned(), format!("{time}.")),
             ("body".to_owned(), String::from_utf8_lossy(body).into_owned()),
@@ -88,7 +92,7 @@ impl Subject {
             ("without the quotes around the encrypted node", without_quotes(node.trim_ascii()).to_vec()),
         ];
         mistakes.retain(|(_, mistaken)| mistaken != node);
-        let parts = vec![("node".to_owned(), text(node, charset).into_owned())];
+        let parts = vec![(NODE.to_owned(), text(node, charset).into_owned())];
         Subject { input: node.to_vec(), hash: sign_type.hash(), charset, parts, mistakes }
     }
 
@@ -101,7 +105,7 @@ impl Subject {
     pub fn notes(&self) -> Vec<String> {
         let mut notes = Vec::new();
         for (name, text) in &self.parts {
-            let value = if name == "body" || name == "node" { text.as_str() } else { continue };
+            let value = if name == "body" || name == NODE { text.as_str() } else { continue };
             for (found, note) in [
                 (value.ends_with('\n'), "ends with a line break, which is signed"),
                 (value.starts_with('\u{feff}'), "begins with a byte order mark, which is signed"),
@@ -148,13 +152,16 @@ impl Subject {
         Some(Difference { at, part, before, ours: shown(&ours, at), theirs: shown(&theirs, at) })
     }
 
-    /// Cuts off what stands before our first part, and the line break of the file that it came in.
+    /// Cuts off the words before what was signed, and the line break of the file that it came in.
     fn without_words(&self, given: &str) -> String {
-        let ours = self.text();
-        let start =
-            self.parts.first().map_or("", |(_, text)| text.split_inclusive(['=', ' ']).next().unwrap_or_default());
-        let given = given.find(start).map_or(given, |at| &given[at..]);
-        let given = if ours.ends_with('\n') { given } else { given.trim_end_matches(['\r', '\n']) };
+        let start = match self.parts.first() {
+            Some((name, text)) if name == METHOD_AND_PATH => given.find(text.split_inclusive(' ').next().unwrap_or("")),
+            Some((name, _)) if name == NODE => None,
+            // Their first parameter may be another than ours: it is whatever stands before the first `=`.
+            _ => given.find('=').map(|equals| equals - name_len(&given[..equals])),
+        };
+        let given = &given[start.unwrap_or(0)..];
+        let given = if self.text().ends_with('\n') { given } else { given.trim_end_matches(['\r', '\n']) };
         given.to_owned()
     }
 
@@ -169,6 +176,11 @@ impl Subject {
         }
         "the end"
     }
+}
+
+/// The bytes of the parameter's name that a text ends with.
+fn name_len(text: &str) -> usize {
+    text.bytes().rev().take_while(|byte| byte.is_ascii_alphanumeric() || *byte == b'_').count()
 }
 
 /// The quotes around a JSON string taken off.
@@ -256,6 +268,12 @@ mod tests {
         assert!(difference.ours.starts_with("b\"}&charset") && difference.theirs.starts_with("c\"}&charset"));
         assert_eq!(ours.difference(&echo.replace("\"c\"", "\"b\"")), None);
         assert_eq!(ours.difference(&format!("{}\n", ours.text())), None, "a file ends with a line break");
+        for (theirs, shown) in [
+            ("字符串为：app_auth_token=t&app_id=1", "auth_token=t&app_id=1"),
+            ("字符串为：biz_content={}", "biz_content={}"),
+        ] {
+            assert_eq!(ours.difference(theirs).unwrap().theirs, shown, "their first parameter is another");
+        }
         let short = ours.difference("app_id=1&biz_content={}").unwrap();
         assert_eq!((short.part.as_str(), short.theirs.as_str()), ("biz_content", "}"));
         let long = ours.difference(&format!("{}&sign_type=RSA2", ours.text())).unwrap();

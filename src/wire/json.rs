@@ -47,8 +47,22 @@ pub enum JsonFault {
 impl<'a> Json<'a> {
     /// Reads one value with nothing but white space around it.
     pub fn parse(bytes: &'a [u8]) -> Result<Json<'a>, JsonFault> {
+        Json::parse_with(bytes, None)
+    }
+
+    /// The same for what a gateway answers, in two things less strict, for neither changes what a code says: a byte
+    /// order mark before it is passed over, and half a surrogate pair (Java leaves one where it cuts a text short)
+    /// becomes U+FFFD.
+    pub fn parse_reply(bytes: &'a [u8]) -> Result<Json<'a>, JsonFault> {
+        Json::parse_with(bytes, Some(char::REPLACEMENT_CHARACTER))
+    }
+
+    fn parse_with(bytes: &'a [u8], half_pair: Option<char>) -> Result<Json<'a>, JsonFault> {
         let text = std::str::from_utf8(bytes).map_err(|fault| JsonFault::Syntax(fault.valid_up_to()))?;
-        let mut parser = Parser { text, at: 0 };
+        let mut parser = Parser { text, at: 0, half_pair };
+        if half_pair.is_some() && text.starts_with('\u{feff}') {
+            parser.at = '\u{feff}'.len_utf8();
+        }
         parser.blanks();
         let value = parser.value(0)?;
         parser.blanks();
@@ -87,6 +101,8 @@ impl<'a> Json<'a> {
 struct Parser<'a> {
     text: &'a str,
     at: usize,
+    /// What half a surrogate pair is read as; `None` where it is refused.
+    half_pair: Option<char>,
 }
 
 impl<'a> Parser<'a> {
@@ -245,14 +261,18 @@ impl<'a> Parser<'a> {
         let fault = self.fault();
         let first = self.unit()?;
         if !(0xd800..0xdc00).contains(&first) {
-            return char::from_u32(first).ok_or(fault);
+            return char::from_u32(first).or(self.half_pair).ok_or(fault);
         }
-        self.need(b'\\')?;
-        let second = self.unit()?;
-        if !(0xdc00..0xe000).contains(&second) {
-            return Err(fault);
+        let after_first = self.at;
+        if self.take(b'\\') && self.peek() == Some(b'u') {
+            let second = self.unit()?;
+            if (0xdc00..0xe000).contains(&second) {
+                return char::from_u32(0x1_0000 + ((first - 0xd800) << 10) + (second - 0xdc00)).ok_or(fault);
+            }
         }
-        char::from_u32(0x1_0000 + ((first - 0xd800) << 10) + (second - 0xdc00)).ok_or(fault)
+        // What follows is an escape of its own.
+        self.at = after_first;
+        self.half_pair.ok_or(fault)
     }
 
     fn unit(&mut self) -> Result<u32, JsonFault> {
@@ -366,6 +386,26 @@ mod tests {
         assert_eq!(Json::parse("[".repeat(100_000).as_bytes()), Err(JsonFault::Depth));
     }
 
+    #[test]
+    fn replies_may_have_a_mark_and_half_a_pair() {
+        let text = |json: &[u8]| Json::parse_reply(json).map(|json| json.as_text().map(str::to_owned));
+        for (json, expected) in [
+            ("\u{feff}\"a\"", "a"),
+            (r#""\ud83d""#, "\u{fffd}"),
+            (r#""\ude00 x""#, "\u{fffd} x"),
+            (r#""\ud83d\n""#, "\u{fffd}\n"),
+            (r#""\ud83d\ud83d\ude00""#, "\u{fffd}😀"),
+            (r#""\ud83d\u0041""#, "\u{fffd}A"),
+        ] {
+            assert_eq!(text(json.as_bytes()), Ok(Some(expected.to_owned())), "{json}");
+            assert!(Json::parse(json.as_bytes()).is_err(), "{json}");
+        }
+        for json in ["\u{feff}", "\u{feff}\u{feff}1", "{\u{feff}}", r#""\ud83d\""#, r#""\ud83d\u00""#, r#""\ud83d\x""#]
+        {
+            assert!(Json::parse_reply(json.as_bytes()).is_err(), "{json}");
+        }
+    }
+
     proptest! {
         #[test]
         fn reads_what_it_writes(key in ".*", text in ".*") {
@@ -379,7 +419,7 @@ mod tests {
 
         #[test]
         fn never_panics(bytes in proptest::collection::vec(any::<u8>(), 0..64)) {
-            let _ = Json::parse(&bytes);
+            let _ = (Json::parse(&bytes), Json::parse_reply(&bytes));
         }
     }
 }

@@ -14,16 +14,18 @@ pub mod intl_pass;
 pub mod json;
 pub mod marketing_card;
 pub mod pass;
+pub mod personal;
 pub mod reading;
 pub mod retry_after;
 pub mod row;
 pub mod setting;
 
 use std::borrow::Cow;
+use std::fmt;
 
 use crate::model::{Delta, LocalTime, Reading, Reject, Status, Verdict};
 use crypto::{Signer, Verifier};
-use setting::{Keys, Vault};
+use setting::{Holds, Keys, Vault};
 
 /// Every dialect; a fourth is one more line here.
 pub const DIALECTS: &[Entry] = &[alipayhk_card::ENTRY, intl_pass::ENTRY, marketing_card::ENTRY];
@@ -33,45 +35,36 @@ pub fn entry(name: &str) -> Option<&'static Entry> {
     DIALECTS.iter().find(|entry| entry.name == name)
 }
 
-/// Every canonical column of every dialect (CONTRACT section 5), patterns as `level.<locale>`: a file column of
-/// such a name that the job's dialect cannot send is a mistake worth stopping for.
-pub const CANONICAL: &[&str] = &[
-    "bill_no",
-    "occurred_at",
-    "sequence",
-    "last_changed_points",
-    "merchant_id",
-    "pass_id",
-    "user_id",
-    "open_id",
-    "template_code",
-    "status",
-    "points",
-    "level",
-    "level.<locale>",
-    "data.<name>",
-    "points_provider",
-    "end_date",
-    "code_msg",
-    "code_value",
-    "verify_code",
-    "verify_type",
-    "update_type",
-    "card_no",
-    "open_date",
-    "valid_date",
-    "balance",
-    "template_id",
-    "front_image_id",
-    "mdcode_info",
-    "front_text_list",
-    "mcard_style_info",
-    "merchant_card_msg_info",
-    "notify_messages",
-    "notify",
-    "change_reason",
-    "ext_info",
-];
+/// Canonical columns (CONTRACT section 5), in groups that dialects share; patterns as `level.<locale>`.
+#[derive(Clone, Copy, Debug)]
+pub struct Columns(pub &'static [&'static [&'static str]]);
+
+impl Columns {
+    /// Each of them.
+    pub fn iter(self) -> impl Iterator<Item = &'static str> {
+        self.0.iter().copied().flatten().copied()
+    }
+}
+
+/// Every canonical column of every dialect: a file column of such a name that the job's dialect cannot send is a mistake
+/// worth stopping for.
+pub fn canonical() -> impl Iterator<Item = &'static str> {
+    DIALECTS.iter().flat_map(|entry| entry.columns.iter())
+}
+
+/// The canonical columns that name a person's account, card or code: no message shows one of them whole.
+pub const PERSONAL: &[&str] =
+    &["pass_id", "user_id", "open_id", "card_no", "code_msg", "code_value", "mdcode_info", "verify_code"];
+
+/// Whether a canonical column holds a text that people read, on the card or in a message.
+pub fn is_prose(name: &str) -> bool {
+    matches!(name, "level" | "change_reason") || name.starts_with("level.") || name.starts_with("data.")
+}
+
+/// Whether a canonical column holds JSON.
+pub fn is_json(name: &str) -> bool {
+    ["mdcode_info", "front_text_list", "mcard_style_info", "merchant_card_msg_info", "notify_messages"].contains(&name)
+}
 
 /// A dialect before its settings are known.
 pub struct Entry {
@@ -79,6 +72,12 @@ pub struct Entry {
     pub name: &'static str,
     /// The keys of `[gateway]` that only this dialect has.
     pub keys: &'static [&'static str],
+    /// How its calls and replies are signed.
+    pub signing: Signing,
+    /// The canonical columns.
+    pub columns: Columns,
+    /// Which keys, dotted below `gateway`, name keys and certificates.
+    pub secrets: &'static [(&'static str, Holds)],
     /// What its gateway's codes mean.
     pub codes: &'static [Code],
     /// Builds the dialect from the whole `[gateway]` table. Common keys (url, keys, timeouts) are in it too and are
@@ -92,10 +91,24 @@ impl Entry {
         (self.build)(&Keys::gateway(table, vault))
     }
 
+    /// Builds the dialect with every secret left where it is: to look at rows with, never to send them.
+    pub fn unopened(&self, table: &toml::Table) -> Result<Box<dyn Dialect>, SettingFault> {
+        (self.build)(&Keys::unopened(table))
+    }
+
     /// Whether the dialect can be built, as far as that shows without opening a secret.
     pub fn check(&self, table: &toml::Table) -> Result<(), SettingFault> {
-        (self.build)(&Keys::unopened(table)).map(drop)
+        self.unopened(table).map(drop)
     }
+}
+
+/// How calls and replies are signed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Signing {
+    /// Over method, path, client, time and body, in a header.
+    Head,
+    /// Over the sorted parameters of a call, and over the node of a reply.
+    Params,
 }
 
 /// One line of a dialect's table of codes.
@@ -130,17 +143,27 @@ pub trait Dialect: Send + Sync {
     /// The word in the job file.
     fn name(&self) -> &'static str;
 
-    /// What bills, quota stamps and ledgers are keyed by: the dialect and the client, as `alipayhk-card/2110...`.
-    fn scope(&self) -> String;
+    /// Who calls: the client's id, or the app's. With the gateway's address it is what quotas are counted by.
+    fn client(&self) -> &str;
+
+    /// What bills are keyed by: the dialect and the client, as `alipayhk-card/2110...`.
+    fn scope(&self) -> String {
+        format!("{}/{}", self.name(), self.client())
+    }
 
     /// The path (with a query that is the same for every call, if any) below the gateway's URL.
     fn path(&self) -> &str;
 
+    /// The methods that its gateway takes; calls go out with the first.
+    fn methods(&self) -> &'static [&'static str] {
+        &["POST"]
+    }
+
     /// What is known of a canonical column; `None` where this dialect cannot send it.
     fn column(&self, name: &str) -> Option<Column>;
 
-    /// The canonical columns, for "did you mean" and lists; patterns as `level.<locale>`.
-    fn columns(&self) -> &'static [&'static str];
+    /// The canonical columns, for "did you mean" and lists.
+    fn columns(&self) -> Columns;
 
     /// The column that names the card.
     fn card_column(&self) -> &'static str;
@@ -151,11 +174,22 @@ pub trait Dialect: Send + Sync {
     /// The frozen bytes of a revision; `drop` has a bit per member that it leaves out.
     fn body(&self, delta: &Delta, drop: u64) -> Vec<u8>;
 
+    /// The messages that the call sends to the customer, each as the member whose change it tells: a revision without
+    /// that member has no such message.
+    fn messages(&self, _: &Delta) -> Vec<&'static str> {
+        Vec::new()
+    }
+
     /// A freshly signed request around `body`. `now_ms`: wall clock, milliseconds since 1970.
     fn request(&self, body: &[u8], now_ms: i64, signer: &Signer) -> Request;
 
     /// What a reply means. Any of `keys` verifies.
     fn reply(&self, reply: &Reply, keys: &[Verifier]) -> Reading;
+
+    /// The key that our own certificate is for, where calls name one: it must be the one that signs.
+    fn certified(&self) -> Option<Verifier> {
+        None
+    }
 
     /// The platform's keys that the dialect's own settings bring (certificates), beside those of `platform_keys`.
     fn verifiers(&self) -> Vec<Verifier> {
@@ -165,8 +199,9 @@ pub trait Dialect: Send + Sync {
     /// The gateway's side of [`Dialect::request`]: verifies over the received bytes and reads the call.
     fn read_call(&self, request: &Request, key: &Verifier) -> Result<Call, CallFault>;
 
-    /// The gateway's side of [`Dialect::reply`]; unsigned without a `signer`.
-    fn write_reply(&self, answer: &Answer, now_ms: i64, signer: Option<&Signer>) -> Reply;
+    /// The gateway's side of [`Dialect::reply`]: the answer to a request, in the form that this asks for, as far as it
+    /// can be read; unsigned without a `signer`.
+    fn write_reply(&self, asked: &Request, answer: &Answer, now_ms: i64, signer: Option<&Signer>) -> Reply;
 
     /// The vendor's code and status for what a gateway has to say. The default is what Ant's international gateways
     /// share (docs.alipay.hk `codeConsult`, `error_handling`); a dialect with other codes has its own.
@@ -251,7 +286,7 @@ pub trait RowReader: Send {
 }
 
 /// An HTTP request, before the transport adds its own headers.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, PartialEq, Eq)]
 pub struct Request {
     /// Path and query, percent-encoded.
     pub target: String,
@@ -261,8 +296,17 @@ pub struct Request {
     pub body: Vec<u8>,
 }
 
+/// Signatures, tokens and ids are in it: shown are the path, the names of the headers and how much there is.
+impl fmt::Debug for Request {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let path = self.target.split('?').next().unwrap_or_default();
+        f.debug_struct("Request").field("path", &path).field("headers", &Names(&self.headers)).finish()?;
+        write!(f, " with {} bytes", self.body.len())
+    }
+}
+
 /// An HTTP reply, read whole (the transport caps it).
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, PartialEq, Eq)]
 pub struct Reply {
     /// The HTTP status.
     pub status: u16,
@@ -270,6 +314,22 @@ pub struct Reply {
     pub headers: Vec<(String, String)>,
     /// The bytes of the body.
     pub body: Vec<u8>,
+}
+
+impl fmt::Debug for Reply {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Reply").field("status", &self.status).field("headers", &Names(&self.headers)).finish()?;
+        write!(f, " with {} bytes", self.body.len())
+    }
+}
+
+/// The names of headers.
+struct Names<'a>(&'a [(String, String)]);
+
+impl fmt::Debug for Names<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_list().entries(self.0.iter().map(|(name, _)| name)).finish()
+    }
 }
 
 /// The first header of that (lower-case) name.
@@ -321,4 +381,21 @@ pub struct Answer {
     pub message: String,
     /// Its trace id.
     pub trace_id: String,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::marketing_card::params::Params;
+    use super::*;
+
+    #[test]
+    fn what_is_sent_is_not_shown_by_debug() {
+        let headers = vec![("signature".to_owned(), "canary".to_owned())];
+        let request = Request { target: "/g.do?sign=canary".into(), headers: headers.clone(), body: b"canary".into() };
+        assert_eq!(format!("{request:?}"), r#"Request { path: "/g.do", headers: ["signature"] } with 6 bytes"#);
+        let reply = Reply { status: 200, headers, body: b"canary".into() };
+        assert_eq!(format!("{reply:?}"), r#"Reply { status: 200, headers: ["signature"] } with 6 bytes"#);
+        let params = Params::of_request("/g.do?app_auth_token=canary", b"biz_content=canary").unwrap();
+        assert_eq!(format!("{params:?}"), r#"["app_auth_token", "biz_content"]"#);
+    }
 }

@@ -1,4 +1,4 @@
-//! `Retry-After`: seconds, or an HTTP date.
+//! `Retry-After`: seconds, or an HTTP date. And the `Date` of the reply, which that is measured from.
 
 use jiff::fmt::rfc2822;
 
@@ -11,9 +11,17 @@ pub fn retry_after_ms(headers: &[(String, String)]) -> Option<u64> {
     if text.bytes().all(|byte| byte.is_ascii_digit()) {
         return Some(text.parse::<u64>().ok()?.saturating_mul(1000));
     }
-    let instant = |text: &str| rfc2822::parse(text).ok().map(|zoned| zoned.timestamp().as_millisecond());
-    let wait = instant(text)? - instant(header(headers, "date")?.trim())?;
+    let wait = instant_ms(text)? - date_ms(headers)?;
     Some(wait.max(0) as u64)
+}
+
+/// When a reply was written, as its `Date` says; milliseconds since 1970.
+pub fn date_ms(headers: &[(String, String)]) -> Option<i64> {
+    instant_ms(header(headers, "date")?)
+}
+
+fn instant_ms(text: &str) -> Option<i64> {
+    rfc2822::parse(text.trim()).ok().map(|zoned| zoned.timestamp().as_millisecond())
 }
 
 #[cfg(test)]
@@ -34,6 +42,14 @@ mod tests {
         assert_eq!(after("18446744073709551615", None), Some(u64::MAX));
         assert_eq!(after("Mon, 18 Dec 2023 02:34:01 GMT", Some(DATE)), Some(30_000));
         assert_eq!(after("Mon, 18 Dec 2023 02:30:00 GMT", Some(DATE)), Some(0));
+    }
+
+    #[test]
+    fn the_date_of_a_reply() {
+        let of = |date: &str| date_ms(&[("date".to_owned(), date.to_owned())]);
+        assert_eq!(of("Mon, 18 Dec 2023 02:33:31 GMT"), Some(1_702_866_811_000));
+        assert_eq!(of("tomorrow"), None);
+        assert_eq!(date_ms(&[]), None);
     }
 
     #[test]

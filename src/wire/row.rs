@@ -5,13 +5,11 @@ use std::borrow::Cow;
 
 use super::{Column, ColumnFault, RowRules};
 use crate::model::moment::MomentFault;
+use crate::model::reject::veiled;
 use crate::model::{Amount, Delta, LocalTime, Moment, Reject, Rule, Status};
 
 /// The cells of one row; `None` is an absent cell.
 pub type Cells<'c> = [Option<Cow<'c, str>>];
-
-/// Enough to find a row by, too little to know the person by: ids of one wallet begin alike.
-const SHOWN_OF_PERSONAL: usize = 4;
 
 /// The columns that every dialect has.
 pub const COMMON_COLUMNS: [&str; 5] = ["bill_no", "occurred_at", "sequence", "last_changed_points", "merchant_id"];
@@ -29,6 +27,11 @@ pub struct Col {
     personal: bool,
 }
 
+/// A personal id as messages show it.
+pub fn masked(id: &str) -> String {
+    format!("{} ({} characters)", veiled(id), id.chars().count())
+}
+
 impl Col {
     /// Looks `name` up.
     pub fn of(columns: &[String], name: &str) -> Col {
@@ -37,6 +40,7 @@ impl Col {
 
     /// Looks `name` up, which names a person's account, card or code: no reject shows it whole.
     pub fn personal(columns: &[String], name: &str) -> Col {
+        debug_assert!(super::PERSONAL.contains(&name), "{name} is listed as personal");
         Col { personal: true, ..Col::of(columns, name) }
     }
 
@@ -58,9 +62,7 @@ impl Col {
     /// A reject for what was found in this column.
     pub fn reject(&self, rule: Rule, found: &str, expected: impl Into<String>) -> Reject {
         if self.personal && !found.is_empty() {
-            let shown: String = found.chars().take(SHOWN_OF_PERSONAL).collect();
-            let masked = format!("{shown}… ({} characters)", found.chars().count());
-            return Reject::new(rule, &self.name, &masked, expected);
+            return Reject::new(rule, &self.name, &masked(found), expected);
         }
         Reject::new(rule, &self.name, found, expected)
     }
@@ -373,6 +375,9 @@ mod tests {
         let column = Col::personal(&names(&["user_id"]), "user_id");
         let reject = column.text(&[Some(Cow::Borrowed("2160220037090534"))], 8).unwrap_err();
         assert_eq!(reject.found, "\"2160… (16 characters)\"");
+        for (code, shown) in [("4711", "\"4… (4 characters)\""), ("12", "\"… (2 characters)\"")] {
+            assert_eq!(column.reject(Rule::Combination, code, "").found, shown, "a code is short");
+        }
     }
 
     proptest! {

@@ -16,6 +16,34 @@ pub enum Secrecy {
     Public,
 }
 
+/// What a setting that names a secret, or a certificate, leads to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Holds {
+    /// A public key of the platform, bare or in a certificate: replies are verified with it.
+    PlatformKey,
+    /// The certificate of our own key.
+    OwnCertificate,
+    /// The roots of the platform's certificates.
+    RootCertificates,
+    /// A public key that contents are encrypted to.
+    PeerKey,
+    /// The private key that opens what was encrypted to us.
+    UnwrapKey,
+    /// An AES key.
+    AesKey,
+    /// A token.
+    Token,
+}
+
+/// Reads a token: visible ASCII without blanks, whatever stands around it.
+pub fn token(bytes: &[u8]) -> Result<Zeroizing<String>, &'static str> {
+    let text = std::str::from_utf8(bytes).unwrap_or_default().trim();
+    if text.is_empty() || !text.bytes().all(|byte| byte.is_ascii_graphic()) {
+        return Err("not a token: expected visible ASCII characters without blanks");
+    }
+    Ok(Zeroizing::new(text.to_owned()))
+}
+
 /// Opens what a setting names (`file:`, `env:`, `cred:`). Its error says what could not be read and why.
 pub type Vault<'a> = dyn Fn(&str, Secrecy) -> Result<Zeroizing<Vec<u8>>, String> + 'a;
 

@@ -19,7 +19,7 @@ use passync::io::ledger::{Ledger, Writer};
 use passync::io::sort::Sorter;
 use passync::model::{Delta, Digest, Intent, LocalTime, Outcome, Record, Settled, Tick, Verdict};
 use passync::wire::crypto::Signer;
-use passync::wire::{self, Answer, Dialect, RowReader, RowRules};
+use passync::wire::{self, Answer, Dialect, Request, RowReader, RowRules};
 
 /// A piece: sets up, then does its work so many times.
 type Piece = fn() -> Box<dyn FnMut(u64)>;
@@ -166,7 +166,8 @@ fn verify() -> Box<dyn FnMut(u64)> {
     let (dialect, platform) = (dialect(), Signer::generate(2048).expect("a size that exists"));
     let (code, status) = dialect.phrase(&wire::Said::Applied);
     let answer = Answer { code, status, message: "Success.".into(), trace_id: "0b26d5b9".into() };
-    let reply = dialect.write_reply(&answer, 1_767_312_000_000, Some(&platform));
+    let asked = Request { target: dialect.path().to_owned(), headers: Vec::new(), body: Vec::new() };
+    let reply = dialect.write_reply(&asked, &answer, 1_767_312_000_000, Some(&platform));
     let keys = [platform.public()];
     Box::new(move |times| {
         for _ in 0..times {
@@ -236,6 +237,8 @@ fn dispatch(times: u64) {
         budget: 1_000,
         hold: true,
         error_limit: ErrorLimit::Off,
+        held_max: usize::MAX,
+        canary_continues: false,
         cut_off: 0,
         doubt_not_before: Tick::ZERO,
         deadline: Tick::NEVER,

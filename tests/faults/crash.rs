@@ -62,6 +62,24 @@ fn a_kill_while_a_plan_is_made_again_costs_nothing() {
     kill_at_each(points_of(&again, Scene::Replanned).filter(is_due), 1, "journal.commit.after:5:kill");
 }
 
+#[test]
+fn a_kill_in_the_replay_of_open_rows_costs_nothing() {
+    let first = ["rows.sync", "plan.sync", "survey.rename", "run", "stamp", "journal", "fold", "outcomes", "manifest"];
+    kill_at_each(points_of(&first, Scene::ReplayOpen).filter(is_due), 1, "");
+}
+
+#[test]
+fn a_kill_while_another_jobs_run_is_taken_over_costs_nothing() {
+    let taken = ["fold", "plan.sync", "survey.rename", "run.book", "stamp", "journal.commit"];
+    kill_at_each(points_of(&taken, Scene::Folding), 1, "");
+}
+
+#[test]
+fn a_kill_while_a_run_is_abandoned_costs_nothing() {
+    let closing = ["folder", "tails", "fold", "ends", "outcomes", "failures", "manifest", "latest", "run.close"];
+    kill_at_each(points_of(&closing, Scene::Abandoned), 1, "");
+}
+
 /// How often the loop below kills: `PASSYNC_KILLS`, or so many that nobody waits for them.
 fn kills_asked_for() -> u64 {
     std::env::var("PASSYNC_KILLS").ok().and_then(|kills| kills.parse().ok()).unwrap_or(30)

@@ -1,6 +1,6 @@
 //! Short stories that come by the durable steps, and how they are brought to their end.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fs::File;
 use std::process::{Output, Stdio};
 use std::sync::{Condvar, Mutex};
@@ -31,6 +31,12 @@ pub enum Scene {
     Ninth,
     /// Tonight's file, and whenever the run is disturbed, its plan is damaged.
     Replanned,
+    /// Tonight's file, and before it what last night left open (`replay_open`).
+    ReplayOpen,
+    /// Another job's file, over a run of ours that was cut off: what it knows is folded first.
+    Folding,
+    /// A person's answers about what last night left in doubt.
+    Settled,
 }
 
 impl Scene {
@@ -40,6 +46,7 @@ impl Scene {
             "survey.remove" => &[Scene::Reopened, Scene::Ninth],
             "stale.remove" => &[Scene::Reopened],
             "ends.commit" | "tails.write" => &[Scene::Abandoned],
+            "settle.commit" => &[Scene::Settled],
             step if step.starts_with("file.") => &[Scene::StandardInput],
             _ => &[Scene::Run],
         }
@@ -49,6 +56,9 @@ impl Scene {
         match self {
             Scene::StandardInput => &["run", "job.toml", "--input", "-"],
             Scene::Abandoned => &["resume", "job.toml", "--abandon"],
+            Scene::ReplayOpen => &["run", "job.toml", "--set", "run.replay_open=true"],
+            Scene::Folding => &["run", "other.toml"],
+            Scene::Settled => &["ledger", "settle", "--file", "answers.csv", "--state", "state"],
             _ => &["run", "job.toml"],
         }
     }
@@ -95,8 +105,40 @@ impl Play {
                 }
                 play.night.write("in.csv", &as_csv(&play.rows));
             }
+            Scene::ReplayOpen => {
+                play.leave_doubt();
+                play.rows = newer(&play.rows);
+                play.night.write("in.csv", &as_csv(&play.rows));
+            }
+            Scene::Folding => {
+                play.night.second_job();
+                let output =
+                    play.night.command(&["run", "job.toml"]).env(VARIABLE, "journal.commit.after:4:kill").output();
+                assert!(play.was_killed(&output.unwrap()));
+                play.rows = newer(&play.rows);
+                play.night.write("other.csv", &as_csv(&play.rows));
+            }
+            Scene::Settled => {
+                let answers = play.leave_doubt();
+                play.night.write("answers.csv", &answers);
+            }
         }
         play
+    }
+
+    /// A night that asks nobody twice, and what a person who looked at the gateway would answer about its doubts.
+    fn leave_doubt(&self) -> String {
+        self.night.expect(1, &["run", "job.toml", "--set", "retry.attempts_max=1"]);
+        let exchanges = self.night.exchanges();
+        let mut answers = "bill_no,as,reason\n".to_owned();
+        for line in self.night.outcomes().iter().filter(|line| line["outcome"] == *"unknown") {
+            let is_applied =
+                exchanges.iter().any(|exchange| exchange["bill_no"] == line["bill_no"] && exchange["applied"] == true);
+            let answer = if is_applied { "applied" } else { "not-applied" };
+            answers += &format!("{},{answer},seen in the console\n", &line["bill_no"]);
+        }
+        assert!(answers.lines().count() > 1, "nothing is in doubt");
+        answers
     }
 
     fn stop_early(&self) {
@@ -129,6 +171,10 @@ impl Play {
         }
         let output = command.output().unwrap();
         self.was_killed(&output);
+        // Cut off, and sound all the same; but for what we damaged ourselves, until the plan is made again.
+        if self.night.path("state/ledger.db").exists() && self.scene != Scene::Replanned {
+            self.night.is_sound();
+        }
         output
     }
 
@@ -173,24 +219,35 @@ impl Play {
     /// Goes on without disturbance until nothing is left to do, and looks at all that is left.
     #[track_caller]
     pub fn end_well(mut self, told: &str) {
-        let said = |output: &Output| String::from_utf8_lossy(&output.stderr).into_owned();
         let output = self.disturb("");
-        if self.scene == Scene::Abandoned {
+        let ends: &[i32] = match self.scene {
             // Closed, or closed before: then there is nothing to resume.
-            assert!(matches!(output.status.code(), Some(0..=2)), "{told}: {}", said(&output));
-            self.night.passync(&["replay", "job.toml", "out/night/latest"]);
-            self.night.is_well_after(&self.rows, CONCURRENCY * self.cuts);
-            self.files_are_whole(told);
-            return;
+            Scene::Abandoned => &[0, 1, 2],
+            // 3: the run was closed before the disturbance, and these inputs are done; or the answers were booked.
+            _ => &[0, 3],
+        };
+        let said = String::from_utf8_lossy(&output.stderr);
+        assert!(output.status.code().is_some_and(|code| ends.contains(&code)), "{told}: {:?} {said}", output.status);
+        match self.scene {
+            Scene::Abandoned | Scene::Settled => drop(self.night.passync(&["replay", "job.toml", "out/night/latest"])),
+            Scene::Folding => {
+                self.all_are_applied("other", told);
+                self.night.expect(0, &["run", "job.toml"]);
+            }
+            _ => self.all_are_applied("night", told),
         }
-        // 3: the run was closed before the disturbance, and these inputs are done.
-        assert!(matches!(output.status.code(), Some(0 | 3)), "{told}: {:?} {}", output.status, said(&output));
-        let outcomes = self.night.outcomes();
+        self.night.expect(0, &["open", "job.toml", "--max-age", "0s"]);
+        self.night.is_well_after(&self.rows, CONCURRENCY * self.cuts);
+        self.files_are_whole(told);
+        self.night.expect(0, &["reconcile", "out/night/latest"]);
+    }
+
+    #[track_caller]
+    fn all_are_applied(&self, job: &str, told: &str) {
+        let outcomes = self.night.outcomes_of(job);
         let bills = outcomes.iter().map(|line| &line["bill_no"]).collect::<Vec<_>>();
         assert_eq!(bills, self.rows.iter().map(|row| &row.bill[..]).collect::<Vec<_>>(), "{told}");
         assert!(outcomes.iter().all(|line| line["outcome"] == *"applied"), "{told}: {outcomes:?}");
-        self.night.is_well_after(&self.rows, CONCURRENCY * self.cuts);
-        self.files_are_whole(told);
     }
 
     /// Every file of the run is the one that its manifest has digested, and nothing lies beside them.
@@ -212,6 +269,13 @@ impl Play {
         let read = manifest["rows"]["read"]["rows"].as_u64().unwrap();
         assert!(read > 0 && digested.contains_key("outcomes.csv") && digested.contains_key("failures.csv"), "{told}");
     }
+}
+
+/// One more row for each card, newer than all of these.
+fn newer(rows: &[Delta]) -> Vec<Delta> {
+    let cards = rows.iter().map(|row| &row.card).collect::<BTreeSet<_>>();
+    let row = |(at, card): (u64, &String)| Delta::new(&format!("tonight-{at:04}"), card, 9_000, 10_000 + at);
+    (0..).zip(cards).map(row).collect()
 }
 
 /// Whether somebody has the time for all of it.

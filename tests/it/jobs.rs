@@ -2,12 +2,16 @@
 
 use std::fs;
 use std::path::{Path, PathBuf};
+use std::process::Command;
 
 use clap::Parser;
 use passync::cli::Cli;
 use passync::io::job::settings::{GatewayUrl, Settings};
 use passync::io::job::{self, Overrides};
+use passync::wire::{DIALECTS, setting};
 use yaml_rust2::{Yaml, YamlLoader};
+
+use super::sandbox::Sandbox;
 
 fn folder() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("jobs")
@@ -74,6 +78,90 @@ fn every_job_file_loads() {
         } else {
             load(&name);
         }
+    }
+}
+
+/// The example of each dialect.
+const EXAMPLES: [(&str, &str); 3] =
+    [("alipayhk-card", "nightly.toml"), ("intl-pass", "intl-pass.toml"), ("marketing-card", "marketing-card.toml")];
+
+/// A job file with all that is commented out in it.
+fn with_comments(name: &str) -> String {
+    let is_setting = |line: &str| {
+        let key = line.split_once(" = ").map_or("", |(key, _)| key);
+        let plain = |byte: u8| byte.is_ascii_alphanumeric() || b"_.\"".contains(&byte);
+        line.starts_with('[') || !key.is_empty() && key.bytes().all(plain)
+    };
+    let uncommented = |line: &str| match line.strip_prefix("# ") {
+        Some(setting) if is_setting(setting) => format!("{setting}\n"),
+        _ => format!("{line}\n"),
+    };
+    read(name).lines().map(uncommented).collect()
+}
+
+#[test]
+fn the_example_of_a_dialect_shows_all_that_it_knows_and_loads_with_all_of_it() {
+    let folder = tempfile::tempdir().unwrap();
+    for entry in DIALECTS {
+        let (_, name) = EXAMPLES.iter().find(|(dialect, _)| *dialect == entry.name).expect("every dialect has one");
+        let text = with_comments(name);
+        let path = folder.path().join(name);
+        fs::write(&path, &text).unwrap();
+        let settings =
+            job::load(&path, &Overrides::default()).unwrap_or_else(|fault| panic!("{}", fault.render(false)));
+        for key in entry.keys {
+            assert!(settings.gateway.table.contains_key(*key), "{name}: gateway.{key} is not shown");
+        }
+        let dialect = entry.open(&load(name).gateway.table, &setting::no_vault).unwrap();
+        for column in dialect.columns().iter() {
+            let shown = |known: &str| match column.split_once('<') {
+                None => known == column,
+                Some((start, _)) => known.starts_with(start),
+            };
+            let input = &settings.input;
+            let mapped = input.columns.iter().map(|(canonical, _)| canonical.as_str());
+            let known = mapped.chain(input.defaults.iter().map(|(canonical, _)| canonical.as_str()));
+            assert!(known.into_iter().any(shown), "{name}: column {column} is not shown");
+        }
+    }
+}
+
+#[test]
+fn the_examples_run_on_the_sandbox() {
+    for (name, rows) in [
+        (
+            "nightly.toml",
+            "BILL_NO,PASS_ID,USER_ID,POINTS,POINTS_DELTA,TXN_TIME,LEVEL_ZH,LEVEL_EN\n\
+             1,P1,U1,19999,+1,2026-11-20 10:00:00,鑽石卡,Diamond Card\n",
+        ),
+        ("intl-pass.toml", "PASS_ID,USER_ID,STATUS,CODE,CODE_TYPE\nP1,U1,USED,0042,qrcode\nP2,U2,CLOSED,,\n"),
+        (
+            "marketing-card.toml",
+            "CARD_NO,TXN_TIME,OPENED,VALID_TO,POINTS,LEVEL\n\
+             000001,2026-11-20 10:00:00,2014-02-20 21:20:46,2030-02-20 21:20:46,88.5,鑽石卡\n",
+        ),
+    ] {
+        let folder = tempfile::tempdir().unwrap();
+        fs::write(folder.path().join("in.csv"), rows).unwrap();
+        let sandbox = Sandbox::start(folder.path(), &[]);
+        let own = |key: &str, value: &str| {
+            format!("{key}={}", value.replace("KEYS", &folder.path().join("keys").display().to_string()))
+        };
+        let sets = [
+            own("gateway.url", &format!("http://{}", sandbox.addr)),
+            own("gateway.allow_insecure_loopback", "true"),
+            own("gateway.private_key", "file:KEYS/client.pem"),
+            own("gateway.platform_keys", "[\"file:KEYS/platform.pub.pem\"]"),
+            own("run.finish_by", ""),
+        ];
+        let mut command = Command::new(env!("CARGO_BIN_EXE_passync"));
+        command.current_dir(folder.path()).env_clear().arg("run").arg(super::jobs::folder().join(name));
+        command.args(["--input", "in.csv", "--out", "out", "--state", "state", "--no-progress"]);
+        let output = command.args(sets.iter().flat_map(|set| ["--set", set])).output().unwrap();
+        assert_eq!(output.status.code(), Some(0), "{name}: {}", String::from_utf8_lossy(&output.stderr));
+        let summary = sandbox.end();
+        assert_eq!(summary["applied"], rows.lines().count() - 1, "{name}: {summary}");
+        assert_eq!(summary["breaches"], serde_json::json!({}), "{name}: {summary}");
     }
 }
 

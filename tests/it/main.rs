@@ -11,11 +11,16 @@
     reason = "tests are outside the floors, and say what they skip"
 )]
 
+mod clock;
 mod demo;
 mod fixtures;
+mod hostile;
 mod jobs;
+mod keys;
+mod net;
 mod night;
 mod sandbox;
+mod secrets;
 mod simulate;
 mod tidy;
 mod usage;

@@ -12,14 +12,14 @@ use passync::wire::{self, Dialect, Reply, Request};
 use serde_json::Value;
 
 /// A running `passync sandbox --json`; killed with the test that started it.
-struct Sandbox {
+pub struct Sandbox {
     child: Child,
     output: BufReader<std::process::ChildStdout>,
-    addr: String,
+    pub addr: String,
 }
 
 impl Sandbox {
-    fn start(dir: &Path, args: &[&str]) -> Sandbox {
+    pub fn start(dir: &Path, args: &[&str]) -> Sandbox {
         let mut child = Command::new(env!("CARGO_BIN_EXE_passync"))
             .args(["sandbox", "--json", "--listen", "127.0.0.1:0", "--keys-dir"])
             .arg(dir.join("keys"))
@@ -56,7 +56,7 @@ impl Sandbox {
     }
 
     /// Asks it to end, and reads its summary.
-    fn end(mut self) -> Value {
+    pub fn end(mut self) -> Value {
         let pid = rustix::process::Pid::from_child(&self.child);
         rustix::process::kill_process(pid, rustix::process::Signal::TERM).unwrap();
         let mut text = String::new();

@@ -55,6 +55,24 @@ fn usage_faults_end_with_2_and_help_with_0() {
 }
 
 #[test]
+fn every_word_is_explained() {
+    let here = Path::new(".");
+    let text = |words: &[&str]| String::from_utf8(passync(here, words).stdout).unwrap();
+    let rule = text(&["explain", "R012"]);
+    assert!(
+        rule.starts_with("R012 id-scientific-notation (rule)\n  means    ") && rule.contains("\n  do       "),
+        "{rule}"
+    );
+    assert!(text(&["explain", "held"]).contains("(outcome)") && text(&["explain", "3"]).contains("(exit)"));
+    let json = text(&["explain", "PASS_STATUS_ILLEGAL", "--dialect", "intl-pass", "--json"]);
+    let json: serde_json::Value = serde_json::from_str(&json).unwrap();
+    assert_eq!((json.as_array().unwrap().len(), &json[0]["verdict"]), (1, &"refused".into()));
+    let unknown = passync(here, &["explain", "id-scientifc-notation"]);
+    assert_eq!(unknown.status.code(), Some(2));
+    assert!(said(&unknown).contains("did you mean `id-scientific-notation`?"), "{}", said(&unknown));
+}
+
+#[test]
 fn keys_are_made_once_and_checked() {
     let folder = tempfile::tempdir().unwrap();
     let at = |name: &str| folder.path().join(name);

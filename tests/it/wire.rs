@@ -290,10 +290,10 @@ fn a_call_and_its_answer_make_the_round() {
     let answer =
         Answer { code: "SUCCESS".into(), status: "S".into(), message: "成功".into(), trace_id: "trace-1".into() };
     let keys = [platform.public()];
-    let signed = dialect.reply(&dialect.write_reply(&answer, 1_702_866_812_000, Some(&platform)), &keys);
+    let signed = dialect.reply(&dialect.write_reply(&request, &answer, 1_702_866_812_000, Some(&platform)), &keys);
     assert_eq!((signed.verdict, signed.verified, signed.message.as_str()), (Verdict::Applied, Some(true), "成功"));
     assert_eq!((signed.trace_id.as_str(), signed.result_ms), ("trace-1", Some(1_702_866_812_000)));
-    let unsigned = dialect.reply(&dialect.write_reply(&answer, 1_702_866_812_000, None), &keys);
+    let unsigned = dialect.reply(&dialect.write_reply(&request, &answer, 1_702_866_812_000, None), &keys);
     assert_eq!((unsigned.verdict, unsigned.verified), (Verdict::InDoubt, None));
 }
 
@@ -304,11 +304,14 @@ fn json_suite() {
     for entry in fs::read_dir(folder).unwrap() {
         let path = entry.unwrap().path();
         let name = path.file_name().unwrap().to_string_lossy().into_owned();
-        let parsed = fs::read(&path).map(|bytes| Json::parse(&bytes).is_ok()).unwrap();
-        match name.as_bytes()[0] {
-            b'y' => assert!(parsed, "{name} must be read"),
-            b'n' => assert!(!parsed, "{name} must be refused"),
-            _ => {}
+        let bytes = fs::read(&path).unwrap();
+        for (parsed, reader) in [(Json::parse(&bytes).is_ok(), "cells"), (Json::parse_reply(&bytes).is_ok(), "replies")]
+        {
+            match name.as_bytes()[0] {
+                b'y' => assert!(parsed, "{name} must be read ({reader})"),
+                b'n' => assert!(!parsed, "{name} must be refused ({reader})"),
+                _ => {}
+            }
         }
         seen += 1;
     }
@@ -450,7 +453,7 @@ fn an_encrypted_call_is_read_as_openssl_made_it() {
 
     let platform = Signer::parse(&key_file("platform.pkcs8.pem").unwrap()).unwrap();
     let answer = Answer { code: "SUCCESS".into(), status: "S".into(), message: "ok".into(), trace_id: String::new() };
-    let reply = gateway.write_reply(&answer, case.time_ms(), Some(&platform));
+    let reply = gateway.write_reply(&ours, &answer, case.time_ms(), Some(&platform));
     let read = |dialect: &dyn Dialect, reply: &Reply| {
         let reading = dialect.reply(reply, &[platform.public()]);
         (reading.verdict, reading.verified, reading.code)

@@ -6,6 +6,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
 
+use passync::wire::crypto::Signer;
 use serde_json::{Value, json};
 
 use super::wire::shared;
@@ -325,5 +326,106 @@ fn explain_finds_the_line_break_that_an_editor_added() {
         "it was made without the line break at the body's end",
     ] {
         assert!(shown.contains(expected), "{expected}: {shown}");
+    }
+}
+
+/// A marketing-card reply, signed by `key` over `signed` bytes, judged by `wire verify`.
+fn judged(folder: &Path, key: &Signer, reply: impl Fn(&str) -> String, signed: &[u8]) -> (Value, i32) {
+    use base64::Engine as _;
+    let sign = base64::engine::general_purpose::STANDARD.encode(key.sign(signed));
+    let at = |name: &str| folder.join(name).to_str().unwrap().to_owned();
+    fs::write(at("platform.pem"), key.public_pem()).unwrap();
+    fs::write(at("reply"), reply(&sign)).unwrap();
+    let (key, response) = (at("platform.pem"), at("reply"));
+    report(&["wire", "verify", "--dialect", "marketing-card", "--key", &key, "--response", &response])
+}
+
+#[test]
+fn odd_replies_are_proved_by_their_bytes_and_read_by_what_they_say() {
+    let (folder, key) = (tempfile::tempdir().unwrap(), Signer::generate(2048).unwrap());
+    let node = "alipay_marketing_card_update_response";
+    let json = |inner: &str| {
+        judged(folder.path(), &key, |sign| format!(r#"{{"{node}":{inner},"sign":"{sign}"}}"#), inner.as_bytes())
+    };
+    let xml = |inner: &str| {
+        judged(folder.path(), &key, |sign| format!("<{node}>{inner}<sign>{sign}</sign></{node}>"), inner.as_bytes())
+    };
+    for (what, (found, exit), verified, verdict) in [
+        ("half a surrogate pair", json(r#"{"code":"10000","msg":"\ud83d"}"#), json!(true), "applied"),
+        ("a raw NUL", json("{\"code\":\"10000\",\"msg\":\"\0\"}"), json!(true), "in_doubt"),
+        ("a key twice", json(r#"{"code":"40004","code":"10000"}"#), json!(true), "in_doubt"),
+        ("no code", json(r#"{"msg":"Success"}"#), json!(true), "in_doubt"),
+        (
+            "too deep",
+            json(&format!(r#"{{"code":"10000","x":{}{}}}"#, "[".repeat(99), "]".repeat(99))),
+            json!(true),
+            "in_doubt",
+        ),
+        ("empty elements", xml("<code>10000</code><msg/><sub_code />"), json!(true), "applied"),
+        (
+            "a byte order mark",
+            judged(
+                folder.path(),
+                &key,
+                |sign| format!("\u{feff}{{\"{node}\":{{\"code\":10000}},\"sign\":\"{sign}\"}}"),
+                b"{\"code\":10000}",
+            ),
+            json!(true),
+            "applied",
+        ),
+        (
+            "something behind it",
+            judged(
+                folder.path(),
+                &key,
+                |sign| format!("{{\"{node}\":{{\"code\":10000}},\"sign\":\"{sign}\"}}}}"),
+                b"{\"code\":10000}",
+            ),
+            Value::Null,
+            "in_doubt",
+        ),
+    ] {
+        assert_eq!((&found["verified"], &found["verdict"]), (&verified, &json!(verdict)), "{what}: {found}");
+        assert_eq!(exit == 0, verified == true, "{what}");
+        if verified.is_null() {
+            let reason = found["reason"].as_str().unwrap();
+            assert!(reason.starts_with("there is no signature to be found: not JSON from byte"), "{reason}");
+        }
+    }
+}
+
+#[test]
+fn flags_of_another_wire_form_are_refused() {
+    let (folder, key) = (tempfile::tempdir().unwrap(), Signer::generate(2048).unwrap());
+    let at = |name: &str| folder.path().join(name).to_str().unwrap().to_owned();
+    fs::write(at("own.pem"), key.private_pem().as_bytes()).unwrap();
+    fs::write(at("pub.pem"), key.public_pem()).unwrap();
+    fs::write(at("body"), "{}").unwrap();
+    let (own, public, body) = (at("own.pem"), at("pub.pem"), at("body"));
+    let pass = ["--dialect", "intl-pass", "--path", "/", "--client-id", "c", "--time", "t", "--body", &body];
+    let card = ["--dialect", "marketing-card", "--response", &body];
+    for (command, words, flag, value) in [
+        ("verify", &pass[..], "--response", body.as_str()),
+        ("verify", &pass, "--charset", "gbk"),
+        ("verify", &pass, "--sign-type", "RSA"),
+        ("verify", &pass, "--aes-key", &body),
+        ("verify", &card, "--method", "POST"),
+        ("verify", &card, "--signature-header", "signature=AA"),
+        ("explain", &pass, "--params", &body),
+        ("explain", &card, "--time", "t"),
+        ("sign", &pass, "--params", &body),
+        ("sign", &card[..2], "--path", "/"),
+        ("sign", &card[..2], "--key-version", "2"),
+    ] {
+        let key = if command == "sign" { &own } else { &public };
+        let mut all = vec!["wire", command, "--key", key];
+        all.extend(words.iter().chain(&[flag, value]));
+        if command == "sign" && words.len() == 2 {
+            all.extend(["--params", &body]);
+        }
+        let output = passync(&all);
+        let said = String::from_utf8(output.stderr).unwrap();
+        assert_eq!(output.status.code(), Some(2), "{all:?}: {said}");
+        assert!(said.contains(&format!("{flag} does nothing with --dialect")), "{all:?}: {said}");
     }
 }

@@ -6,13 +6,15 @@ use clap::Args;
 use serde_json::json;
 
 use super::verify::{Finding, Message};
-use super::{Call, Form, key, read};
+use super::{Call, key, read, refuse};
 use crate::cli::{CliError, Screen};
 use crate::model::Exit;
+use crate::wire::Signing;
 use crate::wire::charset::Charset;
 use crate::wire::crypto::{Hash, Verifier};
 use crate::wire::explain::{Difference, Subject, visible};
-use crate::wire::marketing_card::envelope::{self, Node};
+use crate::wire::marketing_card::envelope::Node;
+use crate::wire::marketing_card::parse;
 
 /// Show the string that is signed, what hides in it, and where it differs from another one
 #[derive(Debug, Args)]
@@ -74,6 +76,11 @@ impl Explain {
     }
 
     fn explanation(&self, against: Option<&[u8]>) -> Result<Explanation, CliError> {
+        self.message.refuse_foreign()?;
+        let params = [("--params", self.params.is_some())];
+        if self.message.dialect.signing == Signing::Head {
+            refuse(self.message.dialect, &params)?;
+        }
         let public = self.key.as_deref().map(|path| key(path, Verifier::parse)).transpose()?;
         let finding = match &public {
             Some(public) if self.params.is_none() => Some(self.message.judge(public)?),
@@ -87,7 +94,7 @@ impl Explain {
             .as_ref()
             .filter(|finding| finding.verified() == Some(false))
             .and_then(|finding| subject.mistake(public.as_ref()?, finding.signature.as_deref()?));
-        let given = against.map(|bytes| given(bytes, self.message.charset));
+        let given = against.map(|bytes| given(bytes, self.message.charset()));
         let comparison = match given.map(|given| subject.difference(&given)) {
             None => Comparison::None,
             Some(None) => Comparison::Same,
@@ -97,17 +104,17 @@ impl Explain {
     }
 
     fn subject(&self) -> Result<Subject, CliError> {
-        match (self.message.dialect, &self.params) {
-            (Form::MarketingCard, Some(params)) => Ok(Call::read(params)?.subject()),
-            (Form::MarketingCard, None) => self.message.response_subject(),
-            (Form::AlipayhkCard | Form::IntlPass, _) => Ok(self.message.head.subject()?.0),
+        match (self.message.dialect.signing, &self.params) {
+            (Signing::Params, Some(params)) => Ok(Call::read(params)?.subject()),
+            (Signing::Params, None) => self.message.response_subject(),
+            (Signing::Head, _) => Ok(self.message.head.subject()?.0),
         }
     }
 }
 
 /// The string in a given file: as it stands, or the `sub_msg` of a reply.
 fn given(bytes: &[u8], charset: Charset) -> String {
-    match envelope::read(bytes, charset).map(|envelope| envelope.node) {
+    match parse::read(bytes, charset).and_then(|envelope| envelope.node) {
         Ok(Node::Plain(fields)) => fields.sub_msg,
         _ => charset.decode(bytes).unwrap_or_else(|| String::from_utf8_lossy(bytes)).into_owned(),
     }

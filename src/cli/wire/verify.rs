@@ -5,16 +5,18 @@ use std::path::PathBuf;
 use clap::Args;
 use serde_json::{Value, json};
 
-use super::{Form, Head, key, needed, read};
+use super::{Form, Head, form, key, needed, read, refuse};
 use crate::cli::{CliError, Screen};
 use crate::model::{Exit, Verdict};
+use crate::wire::Signing;
 use crate::wire::charset::Charset;
 use crate::wire::crypto::{Aes, Verifier};
 use crate::wire::explain::Subject;
 use crate::wire::json::Json;
+use crate::wire::marketing_card::envelope::Envelope;
 use crate::wire::marketing_card::params::SignType;
 use crate::wire::marketing_card::seal::EncryptType;
-use crate::wire::marketing_card::{envelope, reply};
+use crate::wire::marketing_card::{parse, reply};
 use crate::wire::pass;
 use crate::wire::pass::head;
 use crate::wire::reading::{Claim, NoClaim, Proof};
@@ -44,7 +46,7 @@ pub struct Verify {
 #[derive(Debug, Args)]
 pub(super) struct Message {
     /// The wire form
-    #[arg(long, value_enum, value_name = "DIALECT")]
+    #[arg(long, value_parser = form(), value_name = "DIALECT")]
     pub(super) dialect: Form,
     #[command(flatten)]
     pub(super) head: Head,
@@ -52,14 +54,14 @@ pub(super) struct Message {
     #[arg(long, value_name = "VALUE", help_heading = "alipayhk-card and intl-pass")]
     signature_header: Option<String>,
     /// The HTTP status of the reply
-    #[arg(long, value_name = "N", default_value_t = 200, help_heading = "alipayhk-card and intl-pass")]
+    #[arg(long, value_name = "N", default_value_t = 200)]
     status: u16,
-    /// The charset of the reply: utf-8, gbk or gb2312
-    #[arg(long, value_name = "CHARSET", default_value = "utf-8", value_parser = charset, help_heading = "marketing-card")]
-    pub(super) charset: Charset,
-    /// How replies are signed: RSA2 or RSA
-    #[arg(long, value_name = "TYPE", default_value = "RSA2", value_parser = sign_type, help_heading = "marketing-card")]
-    sign_type: SignType,
+    /// The charset of the reply: utf-8, gbk or gb2312 [default: utf-8]
+    #[arg(long, value_name = "CHARSET", value_parser = charset, help_heading = "marketing-card")]
+    charset: Option<Charset>,
+    /// How replies are signed: RSA2 or RSA [default: RSA2]
+    #[arg(long, value_name = "TYPE", value_parser = sign_type, help_heading = "marketing-card")]
+    sign_type: Option<SignType>,
     /// The app's AES key, base64: opens an encrypted reply
     #[arg(long, value_name = "FILE", help_heading = "marketing-card")]
     aes_key: Option<PathBuf>,
@@ -89,11 +91,35 @@ pub(super) struct Finding {
 }
 
 impl Message {
+    pub(super) fn charset(&self) -> Charset {
+        self.charset.unwrap_or(Charset::Utf8)
+    }
+
+    fn sign_type(&self) -> SignType {
+        self.sign_type.unwrap_or(SignType::Rsa2)
+    }
+
+    /// Refuses the flags of the other wire form.
+    pub(super) fn refuse_foreign(&self) -> Result<(), CliError> {
+        let of_pass = [("--signature-header", self.signature_header.is_some())];
+        let of_marketing = [
+            ("--charset", self.charset.is_some()),
+            ("--sign-type", self.sign_type.is_some()),
+            ("--aes-key", self.aes_key.is_some()),
+            ("--response", self.response.is_some()),
+        ];
+        match self.dialect.signing {
+            Signing::Head => refuse(self.dialect, &of_marketing),
+            Signing::Params => refuse(self.dialect, &self.head.flags()).and_then(|()| refuse(self.dialect, &of_pass)),
+        }
+    }
+
     /// Reads the message and judges its signature by `key`.
     pub(super) fn judge(&self, key: &Verifier) -> Result<Finding, CliError> {
-        match self.dialect {
-            Form::AlipayhkCard | Form::IntlPass => self.judge_pass(key),
-            Form::MarketingCard => self.judge_response(key),
+        self.refuse_foreign()?;
+        match self.dialect.signing {
+            Signing::Head => self.judge_pass(key),
+            Signing::Params => self.judge_response(key),
         }
     }
 
@@ -116,20 +142,20 @@ impl Message {
     pub(super) fn response_subject(&self) -> Result<Subject, CliError> {
         let path = needed(self.response.as_deref(), "--response or --params")?;
         let bytes = read(path)?;
-        let envelope = envelope::read(&bytes, self.charset);
+        let envelope = parse::read(&bytes, self.charset());
         let envelope = envelope.map_err(|fault| CliError::usage(format!("{}: {fault}", path.display())))?;
-        Ok(Subject::of_reply(&envelope, self.sign_type, self.charset))
+        Ok(Subject::of_reply(&envelope, self.sign_type(), self.charset()))
     }
 
     fn judge_response(&self, key: &Verifier) -> Result<Finding, CliError> {
         let bytes = read(needed(self.response.as_deref(), "--response")?)?;
         let aes = self.aes_key.as_deref().map(|path| super::key(path, Aes::parse)).transpose()?;
-        let charset = self.charset;
-        let read = envelope::read(&bytes, charset);
-        let proof = reply::prove(&read, self.sign_type, charset, std::slice::from_ref(key));
+        let (charset, sign_type) = (self.charset(), self.sign_type());
+        let read = parse::read(&bytes, charset);
+        let proof = reply::prove(&read, sign_type, charset, std::slice::from_ref(key));
         let claim = reply::claim(&read, charset, |sealed| opened(aes.as_ref()?, sealed, charset));
-        let subject = read.as_ref().ok().map(|envelope| Subject::of_reply(envelope, self.sign_type, charset));
-        let signature = read.as_ref().ok().and_then(envelope::Envelope::signature);
+        let subject = read.as_ref().ok().map(|envelope| Subject::of_reply(envelope, sign_type, charset));
+        let signature = read.as_ref().ok().and_then(Envelope::signature);
         Ok(Finding { subject, signature, proof, claim: Some(claim), status: self.status })
     }
 }
@@ -141,13 +167,15 @@ fn is_request(body: &[u8]) -> bool {
         let packed = body.trim_ascii();
         return packed.iter().all(|byte| byte.is_ascii_alphanumeric() || b"+/=".contains(byte));
     };
-    let has = |key| matches!(json.get(key), Ok(Some(_)));
-    ["passId", "merchantId"].into_iter().any(has) && !["result", "resultInfo", "ResultInfo"].into_iter().any(has)
+    let Json::Object(members) = &json else { return false };
+    let has = |names: &[&str]| members.iter().any(|(name, _)| names.contains(&&**name));
+    has(&["merchantId", "userId", "openId", "passId", "dataInfo"]) && !has(&["result", "resultInfo", "ResultInfo"])
 }
 
 /// A node opened with the key. Which of the two types it is shows in what comes out.
 fn opened(aes: &Aes, sealed: &str, charset: Charset) -> Option<Vec<u8>> {
-    let is_json = |plain: &Vec<u8>| charset.decode(plain).is_some_and(|text| Json::parse(text.as_bytes()).is_ok());
+    let is_json =
+        |plain: &Vec<u8>| charset.decode(plain).is_some_and(|text| Json::parse_reply(text.as_bytes()).is_ok());
     EncryptType::WORDS.iter().find_map(|(_, encrypt_type)| encrypt_type.open(aes, sealed.as_bytes()).filter(is_json))
 }
 
@@ -161,7 +189,10 @@ impl Finding {
         match &self.proof {
             Proof::Verified => "the signature verifies".to_owned(),
             Proof::Unsigned if success => "there is no signature, and a success without one is not believed".to_owned(),
-            Proof::Unsigned => "there is no signature".to_owned(),
+            Proof::Unsigned => match (&self.subject, &self.claim) {
+                (None, Some(Err(fault))) => format!("there is no signature to be found: {}", fault.text),
+                _ => "there is no signature".to_owned(),
+            },
             Proof::Refused(_, why) => why.clone(),
         }
     }

@@ -3,7 +3,6 @@
 use super::{Action, Cause, Dispatcher, GateEnd, Phase, Settlement};
 use crate::core::halt::Stop;
 use crate::core::lane::Lane;
-use crate::core::limits;
 use crate::model::{Digest, Outcome};
 
 impl Dispatcher {
@@ -27,6 +26,7 @@ impl Dispatcher {
 
     /// What the end of a row means for the rows around it.
     pub(super) fn consequences(&mut self, id: u64, outcome: Outcome) {
+        self.failed |= outcome.is_failure();
         let row = &self.rows[&id];
         let (card, carries, doubted) = (row.card, row.cover > 0 && !row.absorbed, row.doubt > 0);
         if row.watched {
@@ -37,7 +37,7 @@ impl Dispatcher {
         }
         if self.config.hold && matches!(outcome, Outcome::Unknown | Outcome::Unsent) && self.stop.is_none() {
             self.held.insert(card, id);
-            if self.held.len() > limits::HELD_CARDS {
+            if self.held.len() > self.config.held_max {
                 self.stop(&Stop::TooMuchDoubt);
             }
         }
@@ -110,6 +110,19 @@ impl Dispatcher {
         let Some(row) = self.rows.remove(&id) else { return };
         if self.lanes.get(&row.card).is_some_and(Lane::is_idle) {
             self.lanes.remove(&row.card);
+        }
+    }
+
+    /// Once every row of the canary ended durably, the others follow, or the run stops.
+    pub(super) fn judge_canary(&mut self) {
+        if !self.end_of_canary || !self.rows.is_empty() || self.stop.is_some() {
+            return;
+        }
+        self.end_of_canary = false;
+        match (self.config.canary_continues, self.failed) {
+            (true, false) => {}
+            (true, true) => self.stop(&Stop::CanaryFailed),
+            (false, _) => self.stop(&Stop::Canary),
         }
     }
 

@@ -4,10 +4,11 @@ use std::cmp::Reverse;
 use std::time::Duration;
 
 use super::{Action, Cause, Dispatcher, Phase};
+use crate::core::breaker::Next;
 use crate::core::halt::Stop;
 use crate::core::quota::Permit;
 use crate::core::retry::{self, Decision, State};
-use crate::model::{Tick, Verdict};
+use crate::model::{Digest, Tick, Verdict};
 
 /// A reply, as the dispatcher hears of it.
 pub(super) struct Heard {
@@ -43,11 +44,7 @@ impl Dispatcher {
         self.quota.ended(now, heard.answered);
         self.in_flight -= 1;
         let row = self.rows.get_mut(&id).expect("a row in flight");
-        if heard.verdict == Verdict::NotSent {
-            row.attempts -= 1;
-        } else {
-            self.breaker.reached();
-        }
+        row.attempts -= u32::from(heard.verdict == Verdict::NotSent);
         let state = State {
             attempts: row.attempts,
             doubted: row.doubt > 0,
@@ -56,8 +53,11 @@ impl Dispatcher {
         };
         row.doubt += u32::from(heard.verdict.in_doubt());
         let card = row.card;
-        if heard.verdict != Verdict::Throttled && heard.verdict != Verdict::NotSent {
-            self.quota.relieved();
+        match heard.verdict {
+            // Whether the row is tried again or not: it is the run that is too fast.
+            Verdict::Throttled => self.quota.throttled(now, heard.retry_after.unwrap_or_default()),
+            Verdict::NotSent => {}
+            _ => self.quota.relieved(),
         }
         if heard.verified {
             self.watch.verified();
@@ -69,7 +69,10 @@ impl Dispatcher {
                 self.settle(id, outcome, if by_budget { Cause::Budget } else { Cause::Reply });
             }
             Decision::Retry { spends_budget } => self.retry(id, heard, spends_budget, now),
-            Decision::Return => self.not_reached(id, now),
+            Decision::Return => {
+                self.rows.get_mut(&id).expect("a row in flight").phase = Phase::Waiting;
+                self.sending.push_back(id);
+            }
             Decision::Halt(outcome) => {
                 let code = heard.configuration.clone().unwrap_or_default();
                 self.settle(id, outcome, Cause::Reply);
@@ -82,6 +85,24 @@ impl Dispatcher {
         {
             self.stop(&Stop::Misconfigured(code.clone()));
         }
+        self.watch_gateway(card, heard, now);
+    }
+
+    /// Whether the gateway is there at all.
+    fn watch_gateway(&mut self, card: Digest, heard: &Heard, now: Tick) {
+        let next = match heard.verdict {
+            Verdict::NotSent => self.breaker.unreached(now),
+            verdict if verdict.in_doubt() && !heard.verified => self.breaker.unanswered(card, now),
+            _ => {
+                self.breaker.heard();
+                Next::GoOn
+            }
+        };
+        match next {
+            Next::GoOn => {}
+            Next::Pause(pause) => self.quota.pause_until(now + pause),
+            Next::GiveUp => self.stop(&Stop::Unreachable),
+        }
     }
 
     fn retry(&mut self, id: u64, heard: &Heard, spends_budget: bool, now: Tick) {
@@ -89,20 +110,10 @@ impl Dispatcher {
         let mut wait = self.config.policy.wait(row.attempts, heard.random);
         if heard.verdict == Verdict::Throttled {
             wait = wait.max(heard.retry_after.unwrap_or_default());
-            self.quota.throttled(now, heard.retry_after.unwrap_or_default());
         }
         self.budget -= u64::from(spends_budget);
         row.phase = Phase::Waiting;
         self.out.push_back(Action::Attempted { id });
         self.timers.push(Reverse((now + wait, id)));
-    }
-
-    fn not_reached(&mut self, id: u64, now: Tick) {
-        self.rows.get_mut(&id).expect("a row in flight").phase = Phase::Waiting;
-        self.sending.push_back(id);
-        match self.breaker.not_reached(now) {
-            Some(pause) => self.quota.pause_until(now + pause),
-            None => self.stop(&Stop::Unreachable),
-        }
     }
 }

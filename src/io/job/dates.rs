@@ -1,7 +1,7 @@
 //! `{date}`: the days that a run reads.
 
-use jiff::civil::Date;
-use jiff::tz::TimeZone;
+use jiff::civil::{Date, DateTime, Time};
+use jiff::tz::{AmbiguousOffset, TimeZone};
 use jiff::{Timestamp, ToSpan};
 
 /// The days of a run, both ends included. Fixed once, when the run starts; a resume keeps them.
@@ -77,6 +77,31 @@ impl std::fmt::Display for Dates {
     }
 }
 
+/// The next instant after `after_ms` at which the clocks of a zone show `time`; both in milliseconds since 1970. Where they
+/// show it twice, when summer time ends, either is one; where they skip it, it is the instant at which they do.
+///
+/// # Panics
+/// Where `after_ms` lies outside the years that jiff knows; a wall clock does not.
+pub fn next_ms(time: Time, after_ms: i64, zone: &TimeZone) -> i64 {
+    let after = Timestamp::from_millisecond(after_ms).expect("a wall clock's time");
+    let today = after.to_zoned(zone.clone()).date();
+    // No zone skips or repeats more than a day, so the day after tomorrow has it.
+    let days = today.series(1.day()).take(3);
+    let instants = days.flat_map(|day| shown(day.to_datetime(time), zone)).map(Timestamp::as_millisecond);
+    instants.filter(|instant| *instant > after_ms).min().expect("a zone's clocks go on")
+}
+
+/// The instants at which the clocks of a zone show `local`, or the one at which they skip it.
+fn shown(local: DateTime, zone: &TimeZone) -> Vec<Timestamp> {
+    let ambiguous = zone.to_ambiguous_timestamp(local);
+    let is_gap = matches!(ambiguous.offset(), AmbiguousOffset::Gap { .. });
+    let (Ok(earlier), Ok(later)) = (ambiguous.earlier(), ambiguous.later()) else { return Vec::new() };
+    match zone.following(earlier).next() {
+        Some(skip) if is_gap => vec![skip.timestamp()],
+        _ => vec![earlier, later],
+    }
+}
+
 /// The end of a day in a zone, in milliseconds since 1970: the place in history of the rows of that day's file.
 ///
 /// # Panics
@@ -114,6 +139,61 @@ mod tests {
         assert_eq!(Dates::of_start(start_ms, &TimeZone::UTC, -1).to_string(), "2026-02-28");
     }
 
+    fn zone(name: &str) -> TimeZone {
+        TimeZone::get(name).unwrap()
+    }
+
+    fn ms(instant: &str) -> i64 {
+        instant.parse::<Timestamp>().unwrap().as_millisecond()
+    }
+
+    #[test]
+    fn the_day_of_the_start_around_midnight_and_summer_time() {
+        for (start, name, offset, day) in [
+            ("2026-03-01T15:59:59Z", "Asia/Hong_Kong", 0, "2026-03-01"),
+            ("2026-03-01T16:00:00Z", "Asia/Hong_Kong", 0, "2026-03-02"),
+            ("2026-03-01T16:00:00Z", "Asia/Hong_Kong", -1, "2026-03-01"),
+            // The day of 23 hours, and the day behind it: a day before is the day before, not 24 hours.
+            ("2026-03-08T04:59:59Z", "America/New_York", 0, "2026-03-07"),
+            ("2026-03-08T05:00:00Z", "America/New_York", 0, "2026-03-08"),
+            ("2026-03-09T03:59:59Z", "America/New_York", 0, "2026-03-08"),
+            ("2026-03-09T04:00:00Z", "America/New_York", 0, "2026-03-09"),
+            ("2026-03-09T04:30:00Z", "America/New_York", -1, "2026-03-08"),
+            // The day of 25 hours.
+            ("2026-10-24T22:00:00Z", "Europe/Berlin", 0, "2026-10-25"),
+            ("2026-10-25T22:59:59Z", "Europe/Berlin", 0, "2026-10-25"),
+            ("2026-10-25T23:00:00Z", "Europe/Berlin", 0, "2026-10-26"),
+            ("2026-10-25T23:30:00Z", "Europe/Berlin", -1, "2026-10-25"),
+            ("2028-02-29T12:00:00Z", "Europe/Berlin", 1, "2028-03-01"),
+        ] {
+            assert_eq!(Dates::of_start(ms(start), &zone(name), offset).to_string(), day, "{start} {name} {offset}");
+        }
+    }
+
+    #[test]
+    fn finish_by_is_the_next_such_instant_of_the_zone() {
+        for (now, name, time, next) in [
+            ("2026-05-01T20:00:00Z", "Asia/Hong_Kong", "05:30", "2026-05-01T21:30:00Z"),
+            ("2026-05-01T21:30:00Z", "Asia/Hong_Kong", "05:30", "2026-05-02T21:30:00Z"),
+            // Skipped on 2026-03-08 between 02:00 and 03:00: there it is when the clocks go forward.
+            ("2026-03-08T05:00:00Z", "America/New_York", "02:30", "2026-03-08T07:00:00Z"),
+            ("2026-03-08T07:00:00Z", "America/New_York", "02:30", "2026-03-09T06:30:00Z"),
+            ("2026-03-08T05:00:00Z", "America/New_York", "05:30", "2026-03-08T09:30:00Z"),
+            ("2026-03-07T11:00:00Z", "America/New_York", "05:30", "2026-03-08T09:30:00Z"),
+            ("2026-03-29T00:30:00Z", "Europe/Berlin", "02:30", "2026-03-29T01:00:00Z"),
+            // Shown twice on 2026-11-01: either is the next such instant.
+            ("2026-11-01T04:00:00Z", "America/New_York", "01:30", "2026-11-01T05:30:00Z"),
+            ("2026-11-01T05:45:00Z", "America/New_York", "01:30", "2026-11-01T06:30:00Z"),
+            ("2026-11-01T06:30:00Z", "America/New_York", "01:30", "2026-11-02T06:30:00Z"),
+            ("2026-10-25T00:45:00Z", "Europe/Berlin", "02:30", "2026-10-25T01:30:00Z"),
+            // A whole day that Samoa left out.
+            ("2011-12-30T08:00:00Z", "Pacific/Apia", "21:30", "2011-12-30T10:00:00Z"),
+        ] {
+            let time = Time::strptime("%H:%M", time).unwrap();
+            assert_eq!(next_ms(time, ms(now), &zone(name)), ms(next), "{now} {name} {time}");
+        }
+    }
+
     #[test]
     fn patterns_expand_day_by_day() {
         let dates = Dates::parse("2026-01-31..2026-02-01").unwrap();
@@ -134,5 +214,9 @@ mod tests {
             crate::model::moment::rfc3339_ms(end_of_day_ms(day("2026-03-29"), &berlin)),
             "2026-03-29T21:59:59.999Z"
         );
+        // Midnight itself is skipped: the day ends when the clocks go forward.
+        assert_eq!(end_of_day_ms(day("2024-04-25"), &zone("Africa/Cairo")), ms("2024-04-25T22:00:00Z") - 1);
+        assert_eq!(end_of_day_ms(day("2026-11-01"), &zone("America/New_York")), ms("2026-11-02T05:00:00Z") - 1);
+        assert_eq!(end_of_day_ms(day("2026-11-01"), &zone("Asia/Hong_Kong")), ms("2026-11-01T16:00:00Z") - 1);
     }
 }

@@ -1,6 +1,7 @@
 //! From the tree to [`Settings`]: which key has which kind and which range.
 
 use std::collections::BTreeMap;
+use std::ops::RangeInclusive;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -8,10 +9,13 @@ use toml::Value as Leaf;
 
 use super::fault::Fault;
 use super::layers::Layers;
-use super::settings::{FormatChoice, Gateway, GatewayUrl, Guard, Input, Limits, Output, Retry, Run, Sandbox, Settings};
+use super::settings::{
+    FormatChoice, Gateway, GatewayUrl, Guard, Input, Limits, Output, Retry, Run, Sandbox, Settings, Trailer,
+};
 use super::tree::Node;
 use super::url;
 use super::values::{self as v, Parsed, Wrong, wrong, wrong_so};
+use crate::io::folder;
 use crate::wire::SettingFault;
 
 const MS: Duration = Duration::from_millis(1);
@@ -68,16 +72,38 @@ fn input(layers: &mut Layers<'_>, base: &Path) -> Input {
         require_bill_no: layers.get("input.require_bill_no", v::flag),
         rejects_max: layers.get("input.rejects_max", v::share),
         rows_min: layers.get("input.rows_min", v::whole(0..=i64::MAX)),
-        control: layers.get("input.control", v::unless("", v::dated_path(base))),
-        ready: layers.get("input.ready", v::unless("", v::dated_path(base))),
+        control: layers.get("input.control", v::unless("", v::path_with(base, &["{date}", "{stem}"]))),
+        trailer: trailer(layers),
+        ready: layers.get("input.ready", v::unless("", v::path_with(base, &["{date}"]))),
         wait_for: layers.get("input.wait_for", v::duration(Duration::ZERO..=DAY * 7)),
         null_values: layers.get("input.null_values", v::list(v::text)),
         defaults_fill_empty: layers.get("input.defaults_fill_empty", v::flag),
         negative_points: layers.get("input.negative_points", v::flag),
         ignore: layers.get("input.ignore", v::list(v::filled)),
+        verbatim: layers.get("input.verbatim", v::list(v::filled)),
         columns: layers.get_columns("input.columns", v::filled),
         defaults: layers.get_columns("input.defaults", v::text),
     }
+}
+
+fn trailer(layers: &mut Layers<'_>) -> Option<Trailer> {
+    // As many fields as the reader keeps of a trailer.
+    const FIELD: RangeInclusive<i64> = 0..=64;
+    let trailer = Trailer {
+        mark: layers.get("input.trailer.mark", v::text).trim().to_owned(),
+        rows: layers.get("input.trailer.rows", v::whole(FIELD)),
+        sum: layers.get("input.trailer.sum", v::whole(FIELD)),
+        hash_total: layers.get("input.trailer.hash_total", v::whole(FIELD)),
+    };
+    let fields = [("rows", trailer.rows), ("sum", trailer.sum), ("hash_total", trailer.hash_total)];
+    if !trailer.mark.is_empty() {
+        return Some(trailer);
+    }
+    if let Some((name, _)) = fields.into_iter().find(|(_, field)| *field > 0) {
+        let help = "say how a trailer is known: mark = \"TRL\"";
+        layers.fault(&format!("input.trailer.{name}"), "has no effect without input.trailer.mark", "alone", Some(help));
+    }
+    None
 }
 
 fn gateway(layers: &mut Layers<'_>, base: &Path) -> Gateway {
@@ -169,7 +195,7 @@ fn output(layers: &mut Layers<'_>, base: &Path) -> Output {
     }
 }
 
-/// `ledger.url`, as a path.
+/// `ledger.url`, as a path. Log, lock and surveys lie beside the file itself, whatever link leads there.
 fn ledger(base: &Path) -> impl Fn(&Node) -> Parsed<PathBuf> {
     move |node| {
         let url = v::filled(node)?;
@@ -185,7 +211,7 @@ fn ledger(base: &Path) -> impl Fn(&Node) -> Parsed<PathBuf> {
         if path.contains("://") || path.starts_with(':') || path.ends_with('/') || path.is_empty() {
             return wrong_so(node, "a path such as \"state/ledger.db\"", "the ledger is a file on a local disk");
         }
-        Ok(base.join(path))
+        Ok(folder::behind_link(base.join(path)))
     }
 }
 

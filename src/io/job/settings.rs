@@ -76,6 +76,8 @@ pub struct Input {
     pub rows_min: u64,
     /// The control file's pattern.
     pub control: Option<String>,
+    /// The record behind the rows, where the files have one.
+    pub trailer: Option<Trailer>,
     /// The marker file's pattern.
     pub ready: Option<String>,
     /// How long to wait for missing files or the marker.
@@ -88,10 +90,25 @@ pub struct Input {
     pub negative_points: bool,
     /// Columns known and not wanted.
     pub ignore: Vec<String>,
+    /// Canonical columns whose values are as their maker means them, whatever they look like.
+    pub verbatim: Vec<String>,
     /// (canonical name, name in the file).
     pub columns: Vec<(String, String)>,
     /// (canonical name, value) for columns that the file does not have.
     pub defaults: Vec<(String, String)>,
+}
+
+/// `[input.trailer]`: a record behind the rows of a CSV file. Fields are counted from 1; 0: it has no such field.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Trailer {
+    /// Its first field.
+    pub mark: String,
+    /// The field with the number of rows.
+    pub rows: usize,
+    /// The field with the sum of `last_changed_points`.
+    pub sum: usize,
+    /// The field with the hash total of `bill_no`.
+    pub hash_total: usize,
 }
 
 /// `input.format`.

@@ -11,7 +11,15 @@ use crate::wire::alipayhk_card;
 /// The real dialect, and another that has a key of its own.
 const DIALECTS: &[Entry] = &[
     alipayhk_card::ENTRY,
-    Entry { name: "other-card", keys: &["field_names"], codes: &[], build: alipayhk_card::ENTRY.build },
+    Entry {
+        name: "other-card",
+        keys: &["field_names"],
+        signing: alipayhk_card::ENTRY.signing,
+        columns: alipayhk_card::ENTRY.columns,
+        secrets: &[],
+        codes: &[],
+        build: alipayhk_card::ENTRY.build,
+    },
 ];
 
 const MINIMAL: &str = r#"
@@ -281,6 +289,22 @@ fn values_out_of_their_range_say_what_was_expected() {
         ("files = [", "timezone = \"Hongkong City\"\nfiles = [", "input.timezone: expected a time zone"),
         ("files = [", "encoding = \"latin1\"\nfiles = [", "input.encoding: expected utf-8, gbk, gb18030 or big5"),
         ("{date}", "{day}", "`{date}` is the only word in braces, `{day}` is not known"),
+        (
+            "[gateway]",
+            "control = \"{name}.ctl\"\n[gateway]",
+            "`{date}` and `{stem}` are the only words in braces, `{name}`",
+        ),
+        ("[gateway]", "ready = \"{stem}.ok\"\n[gateway]", "`{date}` is the only word in braces, `{stem}` is not known"),
+        (
+            "[gateway]",
+            "trailer = { mark = \"TRL\", rows = 65 }\n[gateway]",
+            "input.trailer.rows: expected a whole number from 0 to 64",
+        ),
+        (
+            "[gateway]",
+            "trailer = { sum = 2 }\n[gateway]",
+            "input.trailer.sum: has no effect without input.trailer.mark",
+        ),
         ("\"nightly\"", "\"../up\"", "name: expected up to 64 letters"),
         (
             "\"alipayhk-card\"",
@@ -354,9 +378,9 @@ fn what_is_not_built_yet_is_refused_where_it_is_set_to_something() {
     let path = dir.path().join("job.toml");
     let file = format!("{MINIMAL}[output]\nkeep = \"90d\"\n[guard]\nvolume = \"off\"\n[metrics]\ntextfile = \"\"\n");
     std::fs::write(&path, file).unwrap();
-    let fault = load(&path, &with(&["input.wait_for=2h"], &[])).unwrap_err();
+    let fault = load(&path, &with(&["metrics.otlp=http://127.0.0.1:1"], &[])).unwrap_err();
     let titles: Vec<&str> = fault.faults().iter().map(|fault| fault.title.as_str()).collect();
-    assert_eq!(titles, ["output.keep: is not built yet", "input.wait_for: is not built yet"]);
+    assert_eq!(titles, ["output.keep: is not built yet", "metrics.otlp: is not built yet"]);
     assert!(fault.render(false).contains("no old run would be removed"));
 }
 

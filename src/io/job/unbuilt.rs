@@ -6,10 +6,6 @@ use super::layers::Layers;
 
 /// Path, and what would not happen.
 const UNBUILT: &[(&str, &str)] = &[
-    ("input.control", "no control file would be compared"),
-    ("input.ready", "the run would not look for the marker"),
-    ("input.wait_for", "the run would not wait for missing files"),
-    ("guard.volume", "no run would be compared with those before it"),
     ("output.keep", "no old run would be removed"),
     ("metrics.textfile", "no metrics would be written"),
     ("metrics.otlp", "no metrics would be sent"),

@@ -253,13 +253,7 @@ pub fn path(base: &Path) -> impl Fn(&Node) -> Parsed<PathBuf> {
 pub fn pattern(base: &Path) -> impl Fn(&Node) -> Parsed<String> {
     move |node| {
         let pattern = filled(node)?;
-        if let Some(brace) = unknown_brace(&pattern) {
-            return wrong_so(
-                node,
-                "a pattern",
-                format!("`{{date}}` is the only word in braces, `{brace}` is not known"),
-            );
-        }
+        known_braces(node, &pattern, &["{date}"])?;
         if let Err(error) = glob::Pattern::new(&pattern) {
             return wrong_so(node, "a pattern of *, ? and [letters]", error.msg);
         }
@@ -268,22 +262,26 @@ pub fn pattern(base: &Path) -> impl Fn(&Node) -> Parsed<String> {
     }
 }
 
-/// As [`pattern`], for a path of one file that is no glob.
-pub fn dated_path(base: &Path) -> impl Fn(&Node) -> Parsed<String> {
+/// As [`pattern`], for a path of one file that is no glob; `known`: the words in braces that it may have.
+pub fn path_with(base: &Path, known: &'static [&'static str]) -> impl Fn(&Node) -> Parsed<String> {
     move |node| {
         let path = filled(node)?;
-        match unknown_brace(&path) {
-            Some(brace) => {
-                wrong_so(node, "a path", format!("`{{date}}` is the only word in braces, `{brace}` is not known"))
-            }
-            None => Ok(base.join(path).to_string_lossy().into_owned()),
-        }
+        known_braces(node, &path, known)?;
+        Ok(base.join(path).to_string_lossy().into_owned())
     }
 }
 
-fn unknown_brace(pattern: &str) -> Option<&str> {
+fn known_braces(node: &Node, pattern: &str, known: &[&str]) -> Parsed<()> {
     let open = pattern.match_indices('{').map(|(at, _)| &pattern[at..]);
-    open.map(|rest| &rest[..rest.find('}').map_or(rest.len(), |end| end + 1)]).find(|brace| *brace != "{date}")
+    let mut braces = open.map(|rest| &rest[..rest.find('}').map_or(rest.len(), |end| end + 1)]);
+    match braces.find(|brace| !known.contains(brace)) {
+        None => Ok(()),
+        Some(brace) => {
+            let list = known.iter().map(|word| format!("`{word}`")).collect::<Vec<_>>().join(" and ");
+            let are = if known.len() == 1 { "is the only word" } else { "are the only words" };
+            wrong_so(node, "a path or a pattern", format!("{list} {are} in braces, `{brace}` is not known"))
+        }
+    }
 }
 
 /// Where a secret is. A secret itself is refused, and not shown.

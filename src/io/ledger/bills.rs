@@ -4,7 +4,7 @@ use rusqlite::{OptionalExtension, Row, params};
 use serde::Deserialize;
 
 use super::cards::CardState;
-use super::{Ledger, LedgerError};
+use super::{Ledger, LedgerError, damaged};
 use crate::core::history::Past;
 use crate::model::{Digest, Outcome, Place, Seat};
 
@@ -71,8 +71,7 @@ pub(super) const UNPROVED: &str = "past IN (1, 2, 4)";
 pub(super) const OPEN: &str = "past IN (1, 2, 4) AND past IN (1, 2)";
 
 pub(super) fn read(row: &Row<'_>) -> rusqlite::Result<BillRow> {
-    let past: usize = row.get(10)?;
-    let json = |at| -> rusqlite::Result<Option<String>> { row.get(at) };
+    let outcome: String = row.get(20)?;
     Ok(BillRow {
         key: Digest(row.get(0)?),
         bill_no: row.get(1)?,
@@ -85,22 +84,29 @@ pub(super) fn read(row: &Row<'_>) -> rusqlite::Result<BillRow> {
             run: row.get(7)?,
             seat: Seat { source: row.get(8)?, line: row.get(9)? },
         },
-        past: Past::ALL[past.min(Past::ALL.len() - 1)],
+        past: past(row, 10)?,
         closing: row.get(11)?,
         doubt: row.get(12)?,
         last_run: row.get(13)?,
         last_row: row.get(14)?,
         settled_ms: row.get(15)?,
         code: row.get(16)?,
-        dropped: parse(json(17)?),
-        members: parse(json(18)?),
+        dropped: parse(row, 17)?,
+        members: parse(row, 18)?,
         body: row.get(19)?,
-        outcome: row.get::<_, String>(20)?.parse().unwrap_or(Outcome::Unknown),
+        outcome: outcome.parse().map_err(|()| damaged(20, outcome))?,
     })
 }
 
-fn parse<T: Default + for<'de> Deserialize<'de>>(json: Option<String>) -> T {
-    json.and_then(|json| serde_json::from_str(&json).ok()).unwrap_or_default()
+fn past(row: &Row<'_>, column: usize) -> rusqlite::Result<Past> {
+    let number: usize = row.get(column)?;
+    Past::ALL.get(number).copied().ok_or_else(|| damaged(column, number))
+}
+
+/// A column of JSON, where NULL is nothing. What was damaged must not pass for nothing.
+pub(super) fn parse<T: Default + for<'de> Deserialize<'de>>(row: &Row<'_>, column: usize) -> rusqlite::Result<T> {
+    let json: Option<String> = row.get(column)?;
+    json.map_or(Ok(T::default()), |json| serde_json::from_str(&json).map_err(|error| damaged(column, error)))
 }
 
 impl Ledger {
@@ -135,14 +141,13 @@ impl Ledger {
 
     /// What the gateway confirmed of a card.
     pub fn card(&self, card: Digest) -> Result<Option<(String, CardState)>, LedgerError> {
-        let query = || -> rusqlite::Result<Option<(String, String)>> {
+        let query = || -> rusqlite::Result<Option<(String, CardState)>> {
             self.db
                 .prepare_cached("SELECT card_no, state FROM cards WHERE key = ?1")?
-                .query_row([card.0], |row| Ok((row.get(0)?, row.get(1)?)))
+                .query_row([card.0], |row| Ok((row.get(0)?, parse(row, 1)?)))
                 .optional()
         };
-        let found = query().map_err(|error| self.fault("look a card up", error))?;
-        Ok(found.map(|(card_no, state)| (card_no, serde_json::from_str(&state).unwrap_or_default())))
+        query().map_err(|error| self.fault("look a card up", error))
     }
 
     /// What may stand on a card without proof.
@@ -169,12 +174,8 @@ impl Ledger {
     pub fn counts(&self) -> Result<(Vec<(Past, u64)>, u64), LedgerError> {
         let query = || -> rusqlite::Result<(Vec<(Past, u64)>, u64)> {
             let mut statement = self.db.prepare("SELECT past, count(*) FROM bills GROUP BY past ORDER BY past")?;
-            let bills = statement
-                .query_map([], |row| {
-                    let past: usize = row.get(0)?;
-                    Ok((Past::ALL[past.min(Past::ALL.len() - 1)], row.get(1)?))
-                })?
-                .collect::<rusqlite::Result<_>>()?;
+            let bills =
+                statement.query_map([], |row| Ok((past(row, 0)?, row.get(1)?)))?.collect::<rusqlite::Result<_>>()?;
             let cards = self.db.query_row("SELECT count(*) FROM cards", [], |row| row.get(0))?;
             Ok((bills, cards))
         };

@@ -2,7 +2,7 @@
 
 use rusqlite::params;
 
-use super::bills::{BillRow, COLUMNS, OPEN, UNPROVED, read};
+use super::bills::{BillRow, COLUMNS, OPEN, UNPROVED, parse, read};
 use super::cards::CardState;
 use super::writer::read_record;
 use super::{Ledger, LedgerError};
@@ -47,10 +47,7 @@ impl Ledger {
     pub fn cards_numbered(&self, card_no: &str) -> Result<Vec<(Digest, CardState)>, LedgerError> {
         let query = || -> rusqlite::Result<Vec<(Digest, CardState)>> {
             let mut statement = self.db.prepare("SELECT key, state FROM cards WHERE card_no = ?1")?;
-            let cards = statement.query_map([card_no], |row| {
-                let state: String = row.get(1)?;
-                Ok((Digest(row.get(0)?), serde_json::from_str(&state).unwrap_or_default()))
-            })?;
+            let cards = statement.query_map([card_no], |row| Ok((Digest(row.get(0)?), parse(row, 1)?)))?;
             cards.collect()
         };
         query().map_err(|error| self.fault("look cards up", error))
@@ -64,7 +61,7 @@ impl Ledger {
                     "SELECT row, settled, data FROM journal WHERE run = ?1 AND row = ?2 \
                      AND seq >= (SELECT first_seq FROM runs WHERE ordinal = ?1) ORDER BY seq",
                 )?
-                .query_map(params![run, row], read_record)?
+                .query_map(params![run, row], |row| read_record(row, 0))?
                 .collect()
         };
         query().map_err(|error| self.fault("read the journal", error))

@@ -11,6 +11,8 @@ mod quota;
 mod rows;
 mod runs;
 mod settle;
+mod sound;
+mod verify;
 mod writer;
 
 use std::os::unix::fs::OpenOptionsExt;
@@ -28,7 +30,8 @@ pub use look::BookedAnswer;
 pub use quota::QuotaStamp;
 pub use rows::{BillChange, CardChange, FoldError};
 pub use runs::{AgreeError, NewRun, RunRow, RunState};
-pub use settle::{Answer, Answered};
+pub use settle::{Answer, Answered, SETTLED_BY_PERSON};
+pub use verify::{Stored, StoredAnswer, StoredCard, StoredIntent, StoredRecord, StoredRun, StoredStamp};
 pub use writer::{Ack, Part, Writer};
 
 /// A fault of the ledger.
@@ -81,19 +84,21 @@ const APPLICATION_ID: i32 = 0x7061_7373;
 const SCHEMA_VERSION: i32 = 1;
 
 impl Ledger {
-    /// Opens the ledger for a run, making it (and its folder, for the owner alone) where there is none.
+    /// Opens the ledger for a run, making it (and its folder, for the owner alone) where there is none. One that is there
+    /// was proved ([`Ledger::prove`]).
     pub fn open(path: &Path) -> Result<Ledger, LedgerError> {
         if !path.exists() {
             Self::make(path)?;
         }
-        let ledger = Self::open_existing(path)?;
+        let ledger = Self::connect(path)?;
+        ledger.identify()?;
         ledger.configure()?;
         Ok(ledger)
     }
 
     /// Makes a ledger beside its place and renames it: a file of that name is a whole ledger, or something is wrong.
     fn make(path: &Path) -> Result<(), LedgerError> {
-        if beside(path, "-wal").exists() {
+        if sound::has_log(path) {
             let found = "its write-ahead log is there, the file itself is gone".to_owned();
             return Err(LedgerError::Foreign { path: path.to_owned(), found });
         }
@@ -105,17 +110,22 @@ impl Ledger {
         fault::around("ledger", "rename", place).map_err(fault("rename"))
     }
 
-    /// Opens an existing ledger for looking.
+    /// Opens an existing ledger for looking; the first connection of a process, or its only one.
     pub fn open_existing(path: &Path) -> Result<Ledger, LedgerError> {
         if !path.exists() {
             return Err(LedgerError::Absent(path.to_owned()));
         }
-        // Read-write: a WAL that a crash left behind can only be read after its recovery.
-        let cut = cut_off(path).map_err(|error| LedgerError::Io { act: "read", path: path.to_owned(), error })?;
-        if let Some(found) = cut {
+        let found = sound::look_from_outside(path);
+        let found = found.map_err(|error| LedgerError::Io { act: "read", path: path.to_owned(), error })?;
+        if let Some(found) = found {
             return Err(LedgerError::Foreign { path: path.to_owned(), found });
         }
+        let has_log = sound::has_log(path);
+        // Read-write: a log that a crash left behind can only be read after its recovery.
         let ledger = Self::connect(path)?;
+        if has_log {
+            ledger.keep_log()?;
+        }
         ledger.identify()?;
         Ok(ledger)
     }
@@ -147,8 +157,15 @@ impl Ledger {
             .db
             .pragma_query_value(None, "user_version", |row| row.get(0))
             .map_err(|error| self.fault("read", error))?;
+        let mode: String = self
+            .db
+            .pragma_query_value(None, "journal_mode", |row| row.get(0))
+            .map_err(|error| self.fault("read", error))?;
         match (application, version) {
-            (APPLICATION_ID, SCHEMA_VERSION) => Ok(()),
+            (APPLICATION_ID, SCHEMA_VERSION) if mode == "wal" => Ok(()),
+            (APPLICATION_ID, SCHEMA_VERSION) => {
+                Err(foreign(format!("it has journal_mode={mode}: its header is damaged")))
+            }
             (APPLICATION_ID, newer) => {
                 Err(foreign(format!("it has schema {newer}, this program knows {SCHEMA_VERSION}: upgrade the program")))
             }
@@ -186,12 +203,26 @@ impl Ledger {
     }
 }
 
+const DAMAGED: &str = "the file is damaged and was left as it is (`passync ledger verify` says how): restore a backup of \
+                       it, with the file `-wal` beside it";
+
+/// What a column has that nothing of ours can have written.
+fn damaged(column: usize, what: impl std::fmt::Display) -> rusqlite::Error {
+    let kind = rusqlite::types::Type::Text;
+    rusqlite::Error::FromSqlConversionFailure(column, kind, format!("damaged: {what}").into())
+}
+
 /// What to do about a fault. Nothing more is sent after one, and nothing that was acknowledged is lost.
 fn remedy(error: &rusqlite::Error) -> &'static str {
     match error.sqlite_error_code() {
         Some(ErrorCode::DiskFull) => "free some space and run the job again: it goes on from disk",
-        Some(ErrorCode::DatabaseCorrupt | ErrorCode::NotADatabase) => {
-            "the file is damaged and was left as it is: restore a backup of it, with the file `-wal` beside it"
+        Some(ErrorCode::DatabaseCorrupt | ErrorCode::NotADatabase) => DAMAGED,
+        None if matches!(
+            error,
+            rusqlite::Error::FromSqlConversionFailure(..) | rusqlite::Error::InvalidColumnType(..)
+        ) =>
+        {
+            DAMAGED
         }
         Some(ErrorCode::ReadOnly | ErrorCode::PermissionDenied | ErrorCode::CannotOpen) => {
             "let the user of the job write to this file and its folder, or name another in `[ledger] url`"
@@ -222,33 +253,6 @@ fn beside(path: &Path, end: &str) -> PathBuf {
     beside.into()
 }
 
-/// What SQLite itself tells only when it comes by: a file shorter than its own header says. It would be read as a
-/// ledger that has forgotten. While there is a write-ahead log the rest may be in there.
-fn cut_off(path: &Path) -> std::io::Result<Option<String>> {
-    use std::io::Read;
-    const MAGIC: &[u8] = b"SQLite format 3\0";
-    if std::fs::metadata(beside(path, "-wal")).is_ok_and(|wal| wal.len() > 0) {
-        return Ok(None);
-    }
-    let (mut file, mut header) = (std::fs::File::open(path)?, Vec::new());
-    let length = file.metadata()?.len();
-    (&mut file).take(100).read_to_end(&mut header)?;
-    if length == 0 {
-        return Ok(Some("the file is empty (remove it if no run has ever used it)".to_owned()));
-    }
-    if header.len() < 100 || !header.starts_with(MAGIC) {
-        return Ok(Some("the file is not a ledger (not an SQLite file, or damaged)".to_owned()));
-    }
-    // Offsets 16 and 28 of the file format: the size of a page (1 means 65,536), and how many there are.
-    let page = match u16::from_be_bytes([header[16], header[17]]) {
-        1 => 65_536,
-        page => u64::from(page),
-    };
-    let pages = u32::from_be_bytes([header[28], header[29], header[30], header[31]]);
-    let whole = page * u64::from(pages);
-    Ok((length < whole).then(|| format!("the file is cut short: {length} bytes of {whole}")))
-}
-
 /// A durable step of the ledger. What a test lets fail is told as SQLite would tell it.
 fn durable<T>(subject: &str, act: &str, work: impl FnOnce() -> rusqlite::Result<T>) -> rusqlite::Result<T> {
     use rusqlite::ffi;
@@ -259,3 +263,6 @@ fn durable<T>(subject: &str, act: &str, work: impl FnOnce() -> rusqlite::Result<
     };
     fault::around_as(told, subject, act, work)
 }
+
+#[cfg(test)]
+mod tests;

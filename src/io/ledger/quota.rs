@@ -1,7 +1,8 @@
 //! Quota stamps: they outlive the process, so that a restart inside a window keeps the law.
 
-use rusqlite::{OptionalExtension, params};
+use rusqlite::{Connection, OptionalExtension, params};
 
+use super::rows::bind;
 use super::{Ledger, LedgerError, durable};
 
 /// When the last process of a (gateway, client) stopped sending.
@@ -11,7 +12,8 @@ pub struct QuotaStamp {
     pub busy: bool,
     /// The boot in which it was.
     pub boot: String,
-    /// CLOCK_BOOTTIME of its last exchange's end; nanoseconds.
+    /// CLOCK_BOOTTIME of its last exchange's end, or of the end of its wait for whoever was before it, whichever is
+    /// later; nanoseconds.
     pub ended_ns: i64,
 }
 
@@ -27,14 +29,17 @@ impl Ledger {
     }
 
     /// Leaves a stamp: `busy` before the first send, the end's time after the last.
-    pub fn stamp_quota(&self, scope: &str, stamp: &QuotaStamp) -> Result<(), LedgerError> {
-        let write = || {
-            self.db.execute(
+    pub fn stamp_quota(&mut self, scope: &str, stamp: &QuotaStamp) -> Result<(), LedgerError> {
+        let write = |db: &mut Connection| {
+            let transaction = db.transaction()?;
+            bind(&transaction)?;
+            transaction.execute(
                 "INSERT INTO quota (scope, busy, boot, ended_ns) VALUES (?1, ?2, ?3, ?4) \
                  ON CONFLICT (scope) DO UPDATE SET busy = ?2, boot = ?3, ended_ns = ?4",
                 params![scope, stamp.busy, stamp.boot, stamp.ended_ns],
-            )
+            )?;
+            transaction.commit()
         };
-        durable("stamp", "write", write).map(drop).map_err(|error| self.fault("write the quota stamp", error))
+        durable("stamp", "write", || write(&mut self.db)).map_err(|error| self.fault("write the quota stamp", error))
     }
 }

@@ -3,7 +3,9 @@
 use rusqlite::{OptionalExtension, Transaction, params};
 use serde::{Deserialize, Serialize};
 
+use super::bills::parse;
 use super::cards::{CardState, Confirmed};
+use super::runs::mark_folded;
 use super::{Ledger, LedgerError, durable};
 use crate::core::history::Past;
 use crate::io::StorageError;
@@ -62,8 +64,8 @@ pub struct CardChange {
 }
 
 impl Ledger {
-    /// Folds what a run learnt into bills and cards. Doing it twice changes nothing: a run that was cut off
-    /// between fold and manifest folds again.
+    /// Folds what a run learnt since its plan into bills and cards, and marks it as folded: done twice it would undo
+    /// what others learnt in between.
     pub fn fold(
         &mut self,
         run: u32,
@@ -95,6 +97,7 @@ impl Ledger {
         }
         write_card(&transaction, open).map_err(storage)?;
         raise_epoch(&transaction).map_err(storage)?;
+        mark_folded(&transaction, run).map_err(storage)?;
         durable("fold", "commit", || transaction.commit()).map_err(storage)?;
         Ok(())
     }
@@ -113,11 +116,21 @@ pub enum FoldError {
 
 /// Plans made before this moment are stale now.
 pub(super) fn raise_epoch(transaction: &Transaction<'_>) -> rusqlite::Result<()> {
+    count_up(transaction, "epoch")
+}
+
+/// Puts the page of `meta`, which has the ledger's identity, into the log: the first of a process to write does it, so
+/// that a log can be told from another ledger's.
+pub(super) fn bind(transaction: &Transaction<'_>) -> rusqlite::Result<()> {
+    count_up(transaction, "binds")
+}
+
+fn count_up(transaction: &Transaction<'_>, counter: &str) -> rusqlite::Result<()> {
     transaction
         .execute(
-            "INSERT INTO meta (key, value) VALUES ('epoch', '1') \
+            "INSERT INTO meta (key, value) VALUES (?1, '1') \
              ON CONFLICT (key) DO UPDATE SET value = CAST(value AS INTEGER) + 1",
-            [],
+            [counter],
         )
         .map(drop)
 }
@@ -131,7 +144,10 @@ fn fold_bill(transaction: &Transaction<'_>, run: u32, bill: &BillChange) -> rusq
     // one stays, and so does the list of what it leaves out.
     let body: Option<Vec<u8>> = if bill.past.is_possible() {
         transaction
-            .prepare_cached("SELECT body FROM intents WHERE run = ?1 AND row = ?2 ORDER BY seq DESC LIMIT 1")?
+            .prepare_cached(
+                "SELECT body FROM intents WHERE run = ?1 AND row = ?2 \
+                 AND seq >= (SELECT intents_from FROM runs WHERE ordinal = ?1) ORDER BY seq DESC LIMIT 1",
+            )?
             .query_row(params![run, bill.row], |row| row.get(0))
             .optional()?
     } else {
@@ -187,11 +203,11 @@ mod erased {
 }
 
 pub(super) fn read_card(transaction: &Transaction<'_>, card: Digest) -> rusqlite::Result<CardState> {
-    let json: Option<String> = transaction
+    let known: Option<CardState> = transaction
         .prepare_cached("SELECT state FROM cards WHERE key = ?1")?
-        .query_row([card.0], |row| row.get(0))
+        .query_row([card.0], |row| parse(row, 0))
         .optional()?;
-    Ok(json.and_then(|json| serde_json::from_str(&json).ok()).unwrap_or_default())
+    Ok(known.unwrap_or_default())
 }
 
 pub(super) fn write_card(

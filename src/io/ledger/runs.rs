@@ -2,7 +2,8 @@
 
 use rusqlite::{OptionalExtension, Row, params};
 
-use super::{Ledger, LedgerError, durable};
+use super::rows::bind;
+use super::{Ledger, LedgerError, damaged, durable};
 
 /// Whether a run is finished.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -53,12 +54,27 @@ pub struct RunRow {
     pub exit: Option<u8>,
     /// One digest over its inputs' digests.
     pub inputs: String,
-    /// The folds that its plan knew of.
+    /// The folds that its plan knew of; see [`RunRow::is_folded`].
     pub epoch: i64,
     /// JSON.
     pub detail: String,
     /// JSON of the manifest, once closed.
     pub summary: Option<String>,
+}
+
+impl RunRow {
+    /// In the place of an epoch: no plan is as old.
+    const FOLDED: i64 = -1;
+
+    /// Whether bills and cards have all that it learnt. Its plan is void: it is planned again before it goes on.
+    pub fn is_folded(&self) -> bool {
+        self.epoch == Self::FOLDED
+    }
+}
+
+pub(super) fn mark_folded(transaction: &rusqlite::Transaction<'_>, ordinal: u32) -> rusqlite::Result<()> {
+    let values = params![ordinal, RunRow::FOLDED];
+    transaction.execute("UPDATE runs SET epoch = ?2 WHERE ordinal = ?1", values).map(drop)
 }
 
 /// Why a ledger and a job do not go together.
@@ -84,16 +100,21 @@ pub enum AgreeError {
     Ledger(#[from] LedgerError),
 }
 
-const COLUMNS: &str = "ordinal, id, job, kind, state, started_ms, closed_ms, exit, inputs, epoch, detail, summary";
+pub(super) const COLUMNS: &str =
+    "ordinal, id, job, kind, state, started_ms, closed_ms, exit, inputs, epoch, detail, summary";
 
-fn read(row: &Row<'_>) -> rusqlite::Result<RunRow> {
+pub(super) fn read(row: &Row<'_>) -> rusqlite::Result<RunRow> {
     let state: String = row.get(4)?;
     Ok(RunRow {
         ordinal: row.get(0)?,
         id: row.get(1)?,
         job: row.get(2)?,
         kind: row.get(3)?,
-        state: if state == "closed" { RunState::Closed } else { RunState::Interrupted },
+        state: match state.as_str() {
+            "closed" => RunState::Closed,
+            "interrupted" => RunState::Interrupted,
+            other => return Err(damaged(4, other)),
+        },
         started_ms: row.get(5)?,
         closed_ms: row.get(6)?,
         exit: row.get(7)?,
@@ -115,17 +136,19 @@ impl Ledger {
     /// How many folds changed bills and cards so far.
     pub fn epoch(&self) -> Result<i64, LedgerError> {
         self.db
-            .query_row("SELECT value FROM meta WHERE key = 'epoch'", [], |row| row.get::<_, String>(0))
+            .query_row("SELECT CAST(value AS INTEGER) FROM meta WHERE key = 'epoch'", [], |row| row.get(0))
             .optional()
-            .map(|value| value.and_then(|value| value.parse().ok()).unwrap_or(0))
+            .map(Option::unwrap_or_default)
             .map_err(|error| self.fault("read the epoch", error))
     }
 
     /// Books a run whose plan is durable; from here on it is an interrupted run until it is closed.
     pub fn begin_run(&mut self, run: &NewRun<'_>) -> Result<(), LedgerError> {
         let epoch = self.epoch()?;
-        let book = || {
-            self.db.execute(
+        let book = |db: &mut rusqlite::Connection| {
+            let transaction = db.transaction()?;
+            bind(&transaction)?;
+            transaction.execute(
                 "INSERT INTO runs (ordinal, id, job, kind, state, started_ms, inputs, epoch, detail, \
                  first_seq, journal_from, intents_from) \
                  SELECT ?1, ?2, ?3, ?4, 'interrupted', ?5, ?6, ?7, ?8, next.journal, next.journal, next.intents FROM \
@@ -135,9 +158,10 @@ impl Ledger {
                  exit = NULL, closed_ms = NULL, journal_from = excluded.journal_from, \
                  intents_from = excluded.intents_from",
                 params![run.ordinal, run.id, run.job, run.kind, run.started_ms, run.inputs, epoch, run.detail],
-            )
+            )?;
+            transaction.commit()
         };
-        durable("run", "book", book).map(drop).map_err(|error| self.fault("book the run", error))
+        durable("run", "book", || book(&mut self.db)).map_err(|error| self.fault("book the run", error))
     }
 
     /// Books the end of a run: from here on it is closed. The bodies of its settled rows are dropped.
@@ -196,6 +220,12 @@ impl Ledger {
     /// The job's newest closed runs, newest first.
     pub fn closed_runs(&self, job: &str, most: u32) -> Result<Vec<RunRow>, LedgerError> {
         self.runs("job = ?1 AND state = 'closed' ORDER BY ordinal DESC LIMIT ?2", params![job, most])
+    }
+
+    /// The job's newest closed runs over its own inputs, replays apart; newest first.
+    pub fn closed_nights(&self, job: &str, most: u32) -> Result<Vec<RunRow>, LedgerError> {
+        let condition = "job = ?1 AND kind = 'run' AND state = 'closed' ORDER BY ordinal DESC LIMIT ?2";
+        self.runs(condition, params![job, most])
     }
 
     /// Makes sure that a fact that identities rest on is what it was, and keeps it when it is new. The error says

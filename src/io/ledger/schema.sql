@@ -2,6 +2,7 @@
 -- The hot path only appends, to `intents` and `journal`; bills and cards are looked up and merged in key order.
 
 CREATE TABLE meta (key TEXT PRIMARY KEY, value TEXT NOT NULL) WITHOUT ROWID;
+INSERT INTO meta (key, value) VALUES ('id', lower(hex(randomblob(16)))); -- whose a log is (ledger/sound.rs)
 
 CREATE TABLE runs (
     ordinal INTEGER PRIMARY KEY,      -- a part of every place: it never changes
@@ -16,7 +17,7 @@ CREATE TABLE runs (
     first_seq INTEGER NOT NULL,       -- its records in `journal` begin here
     journal_from INTEGER NOT NULL,    -- what its present plan knows of begins here,
     intents_from INTEGER NOT NULL,    -- and here: earlier parts were folded before it was made
-    epoch INTEGER NOT NULL,           -- folds that the plan knew of: a later fold makes it stale
+    epoch INTEGER NOT NULL,           -- folds that the plan knew of: a later fold makes it stale; -1: folded itself
     detail TEXT NOT NULL,             -- JSON: inputs, settings in force, flags
     summary TEXT                      -- JSON: the manifest
 );
@@ -75,7 +76,7 @@ CREATE TABLE quota (
     scope TEXT PRIMARY KEY,           -- gateway and client
     busy INTEGER NOT NULL,            -- a process sends, or died sending
     boot TEXT NOT NULL,
-    ended_ns INTEGER NOT NULL         -- CLOCK_BOOTTIME of the last exchange's end
+    ended_ns INTEGER NOT NULL         -- CLOCK_BOOTTIME: the last exchange, and waits for earlier ones, ended
 ) WITHOUT ROWID;
 
 CREATE TABLE answers (                -- what persons booked with `ledger settle`

@@ -5,7 +5,7 @@ use rusqlite::{Connection, Transaction, params};
 use super::bills::BillRow;
 use super::cards::{CardState, Confirmed};
 use super::rows::{raise_epoch, read_card, write_card};
-use super::{Ledger, LedgerError};
+use super::{Ledger, LedgerError, durable};
 
 /// A person's answer about a bill.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -28,6 +28,9 @@ impl Answer {
         }
     }
 }
+
+/// The code of bills that a person said to be applied.
+pub const SETTLED_BY_PERSON: &str = "SETTLED_BY_PERSON";
 
 /// A bill with its answer.
 #[derive(Clone, Debug)]
@@ -52,7 +55,7 @@ impl Ledger {
             raise_epoch(&transaction)?;
             transaction.commit()
         };
-        book(&mut self.db).map_err(|error| self.fault("settle bills", error))
+        durable("settle", "commit", || book(&mut self.db)).map_err(|error| self.fault("settle bills", error))
     }
 }
 
@@ -64,9 +67,9 @@ fn book(transaction: &Transaction<'_>, answered: &Answered, at_ms: i64) -> rusql
             confirm(&mut state, bill);
             write_card(transaction, Some((bill.card, bill.card_no.clone(), state)))?;
             transaction.execute(
-                "UPDATE bills SET past = 0, outcome = 'applied', code = 'SETTLED_BY_PERSON', settled_ms = ?2, \
+                "UPDATE bills SET past = 0, outcome = 'applied', code = ?3, settled_ms = ?2, \
                  body = NULL, members = NULL WHERE key = ?1",
-                params![bill.key.0, at_ms],
+                params![bill.key.0, at_ms, SETTLED_BY_PERSON],
             )?;
         }
         Answer::NotApplied => drop(transaction.execute("DELETE FROM bills WHERE key = ?1", params![bill.key.0])?),

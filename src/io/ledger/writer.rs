@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use rusqlite::{Connection, params};
 
-use super::{Ledger, LedgerError, durable};
+use super::{Ledger, LedgerError, damaged, durable};
 use crate::model::{Intent, Record, Settled};
 
 /// What became durable.
@@ -142,8 +142,8 @@ impl Ledger {
 /// Which part of a run's records is asked for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Part {
-    /// Everything that the run learnt.
-    Whole,
+    /// What its present plan was made with.
+    BeforePlan,
     /// What its present plan does not know of: what came after it was made.
     SincePlan,
 }
@@ -181,29 +181,30 @@ impl Ledger {
         mut each: impl FnMut(Record) -> Result<(), E>,
     ) -> Result<(), E> {
         let fault = |error| self.fault("read the journal", error);
-        let from = if part == Part::Whole { "first_seq" } else { "journal_from" };
+        let (from, to) = match part {
+            Part::BeforePlan => ("first_seq", "journal_from - 1"),
+            Part::SincePlan => ("journal_from", "9223372036854775807"),
+        };
         let mut statement = self
             .db
             .prepare(&format!(
-                "SELECT row, settled, data FROM journal WHERE run = ?1 \
-                 AND seq >= (SELECT {from} FROM runs WHERE ordinal = ?1) ORDER BY seq"
+                "SELECT row, settled, data FROM journal WHERE run = ?1 AND seq BETWEEN \
+                 (SELECT {from} FROM runs WHERE ordinal = ?1) AND (SELECT {to} FROM runs WHERE ordinal = ?1) ORDER BY seq"
             ))
             .map_err(fault)?;
         let mut rows = statement.query([run]).map_err(fault)?;
         while let Some(row) = rows.next().map_err(fault)? {
-            let record = read_record(row).map_err(fault)?;
+            let record = read_record(row, 0).map_err(fault)?;
             each(record)?;
         }
         Ok(())
     }
 }
 
-pub(super) fn read_record(row: &rusqlite::Row<'_>) -> rusqlite::Result<Record> {
-    let (id, settled, data): (u64, bool, Vec<u8>) = (row.get(0)?, row.get(1)?, row.get(2)?);
-    let damaged = |_| {
-        let kind = rusqlite::types::Type::Blob;
-        rusqlite::Error::FromSqlConversionFailure(2, kind, "a damaged record".into())
-    };
+/// Reads the columns row, settled, data, which begin at `at`.
+pub(super) fn read_record(row: &rusqlite::Row<'_>, at: usize) -> rusqlite::Result<Record> {
+    let (id, settled, data): (u64, bool, Vec<u8>) = (row.get(at)?, row.get(at + 1)?, row.get(at + 2)?);
+    let damaged = |error| damaged(at + 2, error);
     Ok(if settled {
         Record::Settled(id, postcard::from_bytes(&data).map_err(damaged)?)
     } else {

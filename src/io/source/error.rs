@@ -98,17 +98,25 @@ impl Missing {
             Path::new(pattern).components().enumerate().take_while(is_fixed).map(|(_, part)| part).collect();
         let is_whole = fixed == Path::new(pattern);
         let folder = if is_whole { fixed.parent().unwrap_or(Path::new("/")).to_owned() } else { fixed };
-        let mut files: Vec<_> = std::fs::read_dir(&folder)
-            .into_iter()
-            .flatten()
-            .flatten()
-            .filter(|entry| !entry.file_name().to_string_lossy().starts_with('.'))
-            .filter_map(|entry| Some((entry.metadata().ok()?.modified().ok()?, entry.file_name())))
-            .collect();
-        files.sort_by(|a, b| b.cmp(a));
-        let newest = files.iter().take(3).map(|(_, name)| name.to_string_lossy().into_owned()).collect();
-        Missing { pattern: pattern.to_owned(), folder_exists: folder.is_dir(), folder, newest }
+        Missing { pattern: pattern.to_owned(), folder_exists: folder.is_dir(), newest: newest_of(&folder), folder }
     }
+}
+
+/// The newest files of the folder in which a file is missing, newest first, at most three.
+pub fn newest_beside(path: &Path) -> Vec<String> {
+    newest_of(path.parent().unwrap_or(Path::new("/")))
+}
+
+fn newest_of(folder: &Path) -> Vec<String> {
+    let mut files: Vec<_> = std::fs::read_dir(folder)
+        .into_iter()
+        .flatten()
+        .flatten()
+        .filter(|entry| !entry.file_name().to_string_lossy().starts_with('.'))
+        .filter_map(|entry| Some((entry.metadata().ok()?.modified().ok()?, entry.file_name())))
+        .collect();
+    files.sort_by(|a, b| b.cmp(a));
+    files.iter().take(3).map(|(_, name)| name.to_string_lossy().into_owned()).collect()
 }
 
 pub(super) fn has_wildcard(text: &str) -> bool {

@@ -8,7 +8,7 @@ use std::fmt;
 
 use super::{Cells, Kind, TailColumn};
 use crate::io::job::settings;
-use crate::wire::{CANONICAL, Dialect};
+use crate::wire::{self, Columns, Dialect};
 
 /// How the columns of one file become canonical ones.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -54,6 +54,8 @@ pub struct Meta {
 pub struct LayoutFault {
     /// One sentence each: what was found, what was expected, what to do.
     pub faults: Vec<String>,
+    /// Whether it is the file alone that is at fault, not the job: ids that are no text any more.
+    pub is_of_input: bool,
 }
 
 impl std::error::Error for LayoutFault {}
@@ -72,14 +74,19 @@ impl Layout {
         settings: &settings::Input,
         dialect: &dyn Dialect,
     ) -> Result<Layout, LayoutFault> {
-        let mut draft = Draft { header, kinds, settings, dialect, used: Vec::new(), faults: Vec::new() };
+        let mut draft =
+            Draft { header, kinds, settings, dialect, used: Vec::new(), faults: Vec::new(), suspect: Vec::new() };
         draft.check_names();
         draft.take_mapped();
         let (kept, ignored) = draft.take_by_name();
         draft.check_kinds();
+        draft.check_verbatim();
         let layout = draft.assemble(kept, ignored);
         draft.check_required(&layout.columns);
-        if draft.faults.is_empty() { Ok(layout) } else { Err(LayoutFault { faults: draft.faults }) }
+        let Draft { mut faults, suspect, .. } = draft;
+        let is_of_input = faults.is_empty();
+        faults.extend(suspect);
+        if faults.is_empty() { Ok(layout) } else { Err(LayoutFault { faults, is_of_input }) }
     }
 
     /// The canonical columns, those with a default included.
@@ -133,6 +140,8 @@ struct Draft<'a> {
     /// (column of the file, canonical name).
     used: Vec<(usize, String)>,
     faults: Vec<String>,
+    /// Columns of ids that are numbers.
+    suspect: Vec<String>,
 }
 
 impl Draft<'_> {
@@ -203,14 +212,30 @@ impl Draft<'_> {
         for (column, canonical) in &self.used {
             let is_id = self.dialect.column(canonical).is_some_and(|known| known.id);
             match self.kinds.get(*column) {
-                Some(Kind::Float) if is_id => self.faults.push(format!(
-                    "the column `{}` holds floating-point numbers, and `{canonical}` is an id: digits are already lost; export it as text",
+                Some(Kind::Float) if is_id => self.suspect.push(format!(
+                    "suspect ids: the column `{}` holds floating-point numbers, and `{canonical}` is an id: digits are already lost; export it as text",
+                    self.header[*column]
+                )),
+                Some(Kind::Decimal) if is_id && !self.settings.verbatim.contains(canonical) => self.suspect.push(format!(
+                    "suspect ids: the column `{}` holds decimal numbers, and `{canonical}` is an id: leading zeros are already lost; export it as text, or list `{canonical}` in input.verbatim if its ids are numbers",
+                    self.header[*column]
+                )),
+                Some(Kind::Nested) if !wire::is_json(canonical) => self.faults.push(format!(
+                    "the column `{}` is nested (a list, map or struct), and `{canonical}` is not; write it as text",
                     self.header[*column]
                 )),
                 Some(Kind::Unreadable(why)) => {
                     self.faults.push(format!("the column `{}` cannot be read as `{canonical}`: it is {why}", self.header[*column]));
                 }
                 _ => {}
+            }
+        }
+    }
+
+    fn check_verbatim(&mut self) {
+        for canonical in &self.settings.verbatim {
+            if self.dialect.column(canonical).is_none() {
+                self.faults.push(format!("input.verbatim: `{canonical}`: {}", self.not_a_column(canonical)));
             }
         }
     }
@@ -252,7 +277,7 @@ impl Draft<'_> {
     }
 
     fn check_required(&mut self, columns: &[String]) {
-        for name in self.dialect.columns() {
+        for name in self.dialect.columns().iter() {
             let is_required = self.dialect.column(name).is_some_and(|known| known.required);
             // A column whose mapping leads nowhere is told already.
             let is_mapped = self.settings.columns.iter().any(|(canonical, _)| canonical == name);
@@ -269,7 +294,10 @@ impl Draft<'_> {
         let dialect = self.dialect.name();
         match near_miss(name, self.dialect.columns()) {
             Some(near) => format!("{dialect} has no such column; did you mean `{near}`?"),
-            None => format!("{dialect} has no such column; it has {}", self.dialect.columns().join(", ")),
+            None => format!(
+                "{dialect} has no such column; it has {}",
+                self.dialect.columns().iter().collect::<Vec<_>>().join(", ")
+            ),
         }
     }
 }
@@ -289,15 +317,15 @@ fn found(header: &[String], wanted: &str) -> String {
 
 /// Whether a name is canonical in some dialect.
 fn is_canonical(name: &str) -> bool {
-    CANONICAL.iter().any(|canonical| match canonical.split_once('<') {
+    wire::canonical().any(|canonical| match canonical.split_once('<') {
         Some((head, _)) => name.len() > head.len() && name.starts_with(head),
-        None => *canonical == name,
+        None => canonical == name,
     })
 }
 
 /// The canonical name that `name` misses by at most two edits, by case or by separators.
-fn near_miss(name: &str, columns: &[&'static str]) -> Option<&'static str> {
-    columns.iter().copied().find(|canonical| match canonical.split_once(".<") {
+fn near_miss(name: &str, columns: Columns) -> Option<&'static str> {
+    columns.iter().find(|canonical| match canonical.split_once(".<") {
         Some((head, _)) => misses_pattern(name, head),
         None => folded(name) == folded(canonical) || strsim::osa_distance(name, canonical) <= EDITS_MAX,
     })

@@ -34,12 +34,24 @@ pub const FOOTER_MAX: u64 = 8 * 1024 * 1024;
 /// Row groups of one Parquet file.
 pub const ROW_GROUPS_MAX: usize = 32 * 1024;
 
+/// Columns of one Parquet file, nested ones and what they are nested in included.
+pub const SCHEMA_MAX: usize = 4 * COLUMNS_MAX;
+
+/// How deep columns of a Parquet file nest: the decoder recurses as deep.
+pub const NESTING_MAX: usize = 32;
+
+/// Columns of all row groups of one Parquet file; decoded, each takes half a kilobyte.
+pub const CHUNKS_MAX: u64 = 128 * 1024;
+
 /// Bytes of one Parquet page, before and after decompression. Writers aim at 1 MiB; the 2 GiB page of
 /// `large_string_map.brotli.parquet` is what this is for.
 pub const PAGE_MAX: u64 = 16 * 1024 * 1024;
 
 /// Values of one Parquet page whose lengths are delta-encoded: the decoder holds them all. Writers put 20,000 in a page.
 pub const PAGE_LENGTHS_MAX: u64 = 4 * 1024 * 1024;
+
+/// Values of one row of a nested Parquet column: a row is decoded as a whole. JSON cells have at most 1,024 characters.
+pub const ROW_VALUES_MAX: u64 = 1024;
 
 /// Bytes of a Parquet value of fixed length: the decoder makes room for a batch of them.
 pub const FIXED_LENGTH_MAX: i32 = 64 * 1024;

@@ -25,8 +25,8 @@ use std::path::{Path, PathBuf};
 use jiff::civil::Date;
 
 pub use cells::Cells;
-pub use csv::{Charset, UnknownCharset};
-pub use error::{InputError, Missing};
+pub use csv::{Charset, Trailer, UnknownCharset};
+pub use error::{InputError, Missing, newest_beside};
 pub use layout::{Layout, LayoutFault};
 pub use resolve::{STANDARD_INPUT, resolve};
 
@@ -68,6 +68,7 @@ pub struct ReadRules {
     charset: Charset,
     delimiter: Option<u8>,
     null_values: Vec<String>,
+    trailer_mark: Option<String>,
 }
 
 impl ReadRules {
@@ -77,6 +78,7 @@ impl ReadRules {
             charset: Charset::named(&settings.encoding)?,
             delimiter: settings.delimiter,
             null_values: settings.null_values.clone(),
+            trailer_mark: settings.trailer.as_ref().map(|trailer| trailer.mark.clone()),
         })
     }
 }
@@ -92,6 +94,8 @@ pub enum Kind {
     Decimal,
     /// A binary floating-point number: never an id.
     Float,
+    /// A list, a map or a struct: its text is JSON.
+    Nested,
     /// A type that has no text of its own, and why.
     Unreadable(String),
 }
@@ -106,6 +110,8 @@ pub struct Row<'a> {
     /// The cells as far as the row has them, even where it is rejected: whose row a line of a failure file is, stands
     /// here. Empty where the record could not be split.
     pub marks: Cells<'a>,
+    /// Whether the file ends here without a line end, so that the last cell may be cut off.
+    pub is_open: bool,
 }
 
 /// What was read of a file.
@@ -188,7 +194,8 @@ impl Reader {
         if !is_there {
             return Ok(None);
         }
-        Ok(Some(Row { line, cells: reject.map_or(Ok(marks), Err), marks }))
+        let is_open = self.csv().is_some_and(CsvReader::is_open);
+        Ok(Some(Row { line, cells: reject.map_or(Ok(marks), Err), marks, is_open }))
     }
 
     /// What was read, once [`Reader::next`] has told the end. The file must not have changed meanwhile.
@@ -197,6 +204,11 @@ impl Reader {
             Source::Csv(csv) => csv.stamp(),
             Source::Parquet(parquet) => parquet.stamp(),
         }
+    }
+
+    /// The last trailer of a CSV file, once [`Reader::next`] has told the end.
+    pub fn trailer(&self) -> Option<&Trailer> {
+        self.csv().and_then(CsvReader::trailer)
     }
 
     /// The CSV file behind it: its bytes are what the failure file repeats.

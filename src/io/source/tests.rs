@@ -30,10 +30,12 @@ pub(crate) fn settings() -> settings::Input {
         control: None,
         ready: None,
         wait_for: Duration::ZERO,
+        trailer: None,
         null_values: vec![String::new()],
         defaults_fill_empty: false,
         negative_points: false,
         ignore: Vec::new(),
+        verbatim: Vec::new(),
         columns: Vec::new(),
         defaults: Vec::new(),
     }

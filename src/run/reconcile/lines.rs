@@ -2,44 +2,11 @@
 
 use std::path::Path;
 
-use crate::io::StorageError;
 use crate::io::job::settings::FormatChoice;
-use crate::io::source::{Cells, Input, InputError, ReadRules, Reader, TailColumn};
+use crate::io::source::{Cells, Input, ReadRules, Reader, TailColumn};
 use crate::model::Outcome;
-use crate::run::Fault;
-
-/// Why a walk cannot go on.
-#[derive(Debug)]
-pub enum Broken {
-    /// A file of the run, or an input, cannot be read (on): this contradicts what was recorded of it.
-    File(String),
-    /// We could not look.
-    Fault(Fault),
-}
-
-impl From<String> for Broken {
-    fn from(text: String) -> Broken {
-        Broken::File(text)
-    }
-}
-
-impl From<InputError> for Broken {
-    fn from(error: InputError) -> Broken {
-        Broken::File(error.to_string())
-    }
-}
-
-impl From<Fault> for Broken {
-    fn from(fault: Fault) -> Broken {
-        Broken::Fault(fault)
-    }
-}
-
-impl From<StorageError> for Broken {
-    fn from(error: StorageError) -> Broken {
-        Broken::Fault(error.into())
-    }
-}
+use crate::run::fold::CUT_OFF;
+use crate::run::proof::Broken;
 
 /// One line of `outcomes`.
 #[derive(Clone, Debug)]
@@ -52,6 +19,8 @@ pub struct End {
     pub line: u64,
     /// The bill.
     pub bill_no: Option<String>,
+    /// The card.
+    pub card: String,
     /// How the row ended.
     pub outcome: Outcome,
     /// With which code.
@@ -70,18 +39,46 @@ pub struct End {
     pub http_status: Option<String>,
 }
 
+impl End {
+    /// What it lacks, for its outcome.
+    pub fn lack(&self) -> Option<&'static str> {
+        let called = self.attempts > 0;
+        match self.outcome {
+            Outcome::Applied if !called => Some("but no attempt was made"),
+            Outcome::Applied if self.code.is_empty() => Some("but has no code"),
+            Outcome::Applied if self.http_status.is_none() => Some("but no reply was read"),
+            // When a row was cut off in its first attempt, that attempt's begin was not durable yet.
+            _ if called && self.first_sent_at.is_none() && self.code != CUT_OFF => {
+                Some("but nobody knows when its first attempt began")
+            }
+            _ if self.settled_at.is_none() => Some("but nobody knows when it was settled"),
+            Outcome::Rejected | Outcome::Conflict | Outcome::Duplicate | Outcome::AlreadyApplied if called => {
+                Some("but an attempt was made")
+            }
+            Outcome::Unsent if self.in_doubt > 0 => Some("but it may have been applied"),
+            Outcome::Unknown if self.in_doubt == 0 => Some("but no attempt is in doubt"),
+            outcome if outcome.is_failure() && self.code.is_empty() => Some("but has no code"),
+            Outcome::Coalesced if self.code == "COALESCED" && self.carried_by.is_none() => {
+                Some("but nothing carried it")
+            }
+            _ => None,
+        }
+    }
+}
+
 /// `outcomes.csv|parquet`, line by line.
 pub struct Outcomes {
     name: String,
     reader: Reader,
-    columns: [usize; 11],
+    columns: [usize; COLUMNS.len()],
     next: Option<End>,
 }
 
-const COLUMNS: [&str; 11] = [
+const COLUMNS: [&str; 12] = [
     "source",
     "line",
     "bill_no",
+    "card",
     "outcome",
     "code",
     "attempts",
@@ -154,6 +151,7 @@ fn read(cells: &Cells<'_>, columns: &[usize; COLUMNS.len()], place: String) -> R
         source: text("source").unwrap_or_default(),
         line: number("line")?,
         bill_no: text("bill_no"),
+        card: text("card").unwrap_or_default(),
         outcome: outcome.parse().map_err(|()| format!("{place}: column `outcome`: found {outcome:?}"))?,
         code: text("code").unwrap_or_default(),
         attempts: number("attempts")?,

@@ -5,16 +5,17 @@ use std::path::Path;
 
 use serde::{Deserialize, Serialize};
 
-use super::lines::{Broken, End, Expected, Failures, Origin, Outcomes};
-use super::{Check, own_rules};
+use super::lines::{End, Expected, Failures, Origin, Outcomes};
+use super::order::Sends;
+use super::{own_rules, several_merchants};
 use crate::io::job::Settings;
 use crate::io::sort::Sorter;
 use crate::io::source::{Input, Layout, ReadRules, Reader, Row};
 use crate::model::{Amount, Outcome};
 use crate::run::Fault;
 use crate::run::detail::InputFact;
-use crate::run::fold::CUT_OFF;
 use crate::run::manifest::{Manifest, Sum, Tally};
+use crate::run::proof::{Broken, Check};
 
 /// What is walked over.
 pub struct Order<'a> {
@@ -34,7 +35,10 @@ pub fn walk(order: &Order<'_>) -> Result<Vec<Check>, Fault> {
     let mut walk = Walk::new(order, scratch.path())?;
     match walk.rows() {
         Ok(()) => {}
-        Err(Broken::File(text)) => walk.rows.fault(text),
+        Err(Broken::File(text)) => {
+            walk.rows.fault(text);
+            walk.is_cut = true;
+        }
         Err(Broken::Fault(fault)) => return Err(fault),
     }
     walk.finish(scratch.path())
@@ -49,6 +53,10 @@ struct Walk<'a> {
     retries: u64,
     bills: Sorter<(String, String)>,
     carried: Sorter<Carried>,
+    sends: Sends,
+    trimmed: u64,
+    /// Not all rows could be read: what counts them says nothing.
+    is_cut: bool,
     rows: Check,
     ends: Check,
     failed: Check,
@@ -100,6 +108,9 @@ impl<'a> Walk<'a> {
             retries: 0,
             bills: Sorter::new(scratch),
             carried: Sorter::new(scratch),
+            sends: Sends::new(scratch),
+            trimmed: 0,
+            is_cut: false,
             rows: Check::new("rows", "every input row has one outcome, in the order of the inputs"),
             ends: Check::new("ends", "every outcome has what it needs: attempts, times, codes"),
             failed,
@@ -193,6 +204,8 @@ impl<'a> Walk<'a> {
         self.tally.read.take(change);
         self.tally.outcomes.entry(line.outcome).or_default().take(change);
         self.tally.unsummed += u64::from(told.as_ref().is_some_and(|told| told.unsummed));
+        self.count_untold(line, change);
+        self.sends.take(line)?;
         self.attempts += line.attempts;
         self.retries += line.attempts.saturating_sub(1);
         if let Some(told) = &told {
@@ -201,7 +214,7 @@ impl<'a> Walk<'a> {
                 format!("{}: bill {}, the input has {}", line.place, text(&line.bill_no), text(&told.bill_no))
             });
         }
-        if let Some(fault) = fault_of(line) {
+        if let Some(fault) = line.lack() {
             self.ends.fault(format!("{}: {}:{} is {}, {fault}", line.place, line.source, line.line, line.outcome));
         }
         if line.outcome.is_failure() {
@@ -220,6 +233,18 @@ impl<'a> Walk<'a> {
             self.bills.push((bill_no.clone(), line.place.clone()))?;
         }
         self.carry(line)
+    }
+
+    /// Bills that the gateway was not told of. Of a trimmed row only the ledger knows whether its points were left out.
+    fn count_untold(&mut self, line: &End, change: Option<Amount>) {
+        if line.bill_no.is_none() {
+            return;
+        }
+        match line.outcome {
+            Outcome::Superseded | Outcome::Coalesced => self.tally.not_told.take(change),
+            Outcome::Applied => self.trimmed += u64::from(line.code == "TRIMMED"),
+            _ => {}
+        }
     }
 
     fn fail(&mut self, line: &End, origin: Option<Origin>) -> Result<(), Broken> {
@@ -252,18 +277,23 @@ impl<'a> Walk<'a> {
     // ---- what the whole says
 
     fn finish(mut self, scratch: &Path) -> Result<Vec<Check>, Fault> {
-        if let Some(place) = self.failures.as_ref().and_then(Failures::left_over) {
+        if let Some(place) = self.failures.as_ref().and_then(Failures::left_over).filter(|_| !self.is_cut) {
             self.failed.fault(format!("{place} stands for no row that failed"));
         }
         let sums = self.sums();
         let carriers = self.carriers(scratch)?;
         let bills = self.bills(scratch)?;
-        Ok(vec![self.rows, sums, self.ends, self.failed, carriers, bills])
+        let order = self.sends.check(self.order.settings)?;
+        Ok(vec![self.rows, sums, self.ends, self.failed, carriers, order, bills])
     }
 
     fn sums(&self) -> Check {
         let manifest = self.order.manifest;
         let mut check = Check::new("sums", "rows and points by outcome, and calls, are those that the manifest says");
+        if self.is_cut {
+            check.skipped = Some("not all rows could be read".to_owned());
+            return check;
+        }
         let with_points = self.order.present.iter().all(Option::is_some);
         if !with_points {
             check.skipped = Some("points: inputs are gone or changed".to_owned());
@@ -285,6 +315,17 @@ impl<'a> Walk<'a> {
             compare("rows read", manifest.rows.read, self.tally.read);
             compare("passed over", manifest.rows.passed_over, self.tally.passed_over);
         }
+        let (said, counted) = (manifest.rows.not_told.rows, self.tally.not_told.rows);
+        check.expect((counted..=counted + self.trimmed).contains(&said), || {
+            format!(
+                "not told to the gateway: the manifest says {said} rows, counted were {counted}, and {} trimmed",
+                self.trimmed
+            )
+        });
+        let (said, counted) = (manifest.rows.unsummed, self.tally.unsummed);
+        check.expect(said == counted || !with_points, || {
+            format!("rows in no sum: the manifest says {said}, counted were {counted}")
+        });
         check.expect(manifest.rows.failure_codes == self.tally.failure_codes, || {
             format!("codes of failures: {:?}, counted were {:?}", manifest.rows.failure_codes, self.tally.failure_codes)
         });
@@ -334,8 +375,8 @@ impl<'a> Walk<'a> {
 
     fn bills(&mut self, scratch: &Path) -> Result<Check, Fault> {
         let mut check = Check::new("bills", "no bill was applied twice");
-        let several = self.order.settings.gateway.table.contains_key("merchants");
-        if self.order.settings.input.bill_key != ["bill_no"] || several {
+        let settings = self.order.settings;
+        if settings.input.bill_key != ["bill_no"] || several_merchants(settings) {
             check.skipped = Some("a bill is more than its number in this job".to_owned());
             return Ok(check);
         }
@@ -352,29 +393,6 @@ impl<'a> Walk<'a> {
     }
 }
 
-/// What an outcome lacks.
-fn fault_of(line: &End) -> Option<&'static str> {
-    let called = line.attempts > 0;
-    match line.outcome {
-        Outcome::Applied if !called => Some("but no attempt was made"),
-        Outcome::Applied if line.code.is_empty() => Some("but has no code"),
-        Outcome::Applied if line.http_status.is_none() => Some("but no reply was read"),
-        // When a row was cut off in its first attempt, that attempt's begin was not durable yet.
-        _ if called && line.first_sent_at.is_none() && line.code != CUT_OFF => {
-            Some("but nobody knows when its first attempt began")
-        }
-        _ if line.settled_at.is_none() => Some("but nobody knows when it was settled"),
-        Outcome::Rejected | Outcome::Conflict | Outcome::Duplicate | Outcome::AlreadyApplied if called => {
-            Some("but an attempt was made")
-        }
-        Outcome::Unsent if line.in_doubt > 0 => Some("but it may have been applied"),
-        Outcome::Unknown if line.in_doubt == 0 => Some("but no attempt is in doubt"),
-        outcome if outcome.is_failure() && line.code.is_empty() => Some("but has no code"),
-        Outcome::Coalesced if line.code == "COALESCED" && line.carried_by.is_none() => Some("but nothing carried it"),
-        _ => None,
-    }
-}
-
 /// Tells what an input says of its rows, as the survey reads it.
 struct Teller {
     layout: Layout,
@@ -383,7 +401,7 @@ struct Teller {
 
 impl Teller {
     fn new(reader: &Reader, order: &Order<'_>) -> Result<Teller, Fault> {
-        let dialect = crate::run::dialect(order.settings)?;
+        let dialect = crate::run::endpoint::dialect_unopened(order.settings)?;
         let layout = Layout::new(reader.header(), &reader.kinds(), &order.settings.input, dialect.as_ref());
         let layout = layout.map_err(Fault::usage)?;
         Ok(Teller { layout, is_replay: !order.manifest.flags.include.is_empty() })

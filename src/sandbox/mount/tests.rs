@@ -23,7 +23,7 @@ impl Write for Shared {
 
 fn setup(faults: &str) -> Setup {
     let config = Config { faults: faults.parse().unwrap(), delay: "1ms..2ms".parse().unwrap(), ..Config::default() };
-    Setup { dialect: Arc::new(Plain), client: CLIENT.public(), platform: PLATFORM.clone(), config, log: None }
+    Setup { dialects: vec![Arc::new(Plain)], client: CLIENT.public(), platform: PLATFORM.clone(), config, log: None }
 }
 
 fn server(faults: &str, change: impl FnOnce(&mut Config)) -> (Server, Shared) {
@@ -157,7 +157,7 @@ fn the_client_reads_each_fault_as_the_contract_says() {
         ("refuse:ACCESS_DENIED", Verdict::Misconfigured, Some(true)),
     ] {
         let faults = if fault.is_empty() { String::new() } else { format!("{fault}=100%") };
-        let setup = Setup { dialect: Arc::clone(&dialect), ..setup(&faults) };
+        let setup = Setup { dialects: vec![Arc::clone(&dialect)], ..setup(&faults) };
         let server = Server::start(TcpListener::bind("127.0.0.1:0").unwrap(), setup).unwrap();
         let mut caller = Caller::connect(&server);
         caller.send(&dialect.request(body.as_bytes(), server.desk.now_ms(), &CLIENT));

@@ -6,32 +6,28 @@ use crate::wire::json::Object;
 use crate::wire::pass::card::{self, CardReader};
 use crate::wire::pass::data::DataReader;
 use crate::wire::pass::extra::ExtraReader;
+use crate::wire::pass::form::Form as _;
 use crate::wire::pass::locale::Locales;
 use crate::wire::pass::member::{self, MemberReader};
 use crate::wire::row::{self, Cells, Col, Common};
-use crate::wire::{Column, ColumnFault, Dialect as _, RowReader, RowRules};
+use crate::wire::{Column, ColumnFault, Columns, RowReader, RowRules};
 
 /// The canonical columns.
-pub const COLUMNS: &[&str] = &[
-    "bill_no",
-    "occurred_at",
-    "sequence",
-    "last_changed_points",
-    "merchant_id",
-    "pass_id",
-    "user_id",
-    "open_id",
-    "template_code",
-    "status",
-    "end_date",
-    "points",
-    "level",
-    "level.<locale>",
-    "data.<name>",
-    "points_provider",
-    "code_msg",
-    "code_value",
-];
+pub const COLUMNS: Columns = Columns(&[
+    &row::COMMON_COLUMNS,
+    &card::COLUMNS,
+    &[
+        "status",
+        "end_date",
+        "points",
+        "level",
+        "level.<locale>",
+        "data.<name>",
+        "points_provider",
+        "code_msg",
+        "code_value",
+    ],
+]);
 
 /// The statuses that the page lists; `USED` is not among them.
 pub const STATUSES: [(&str, Status); 2] = [("UPDATE", Status::Update), ("CLOSED", Status::Closed)];
@@ -67,7 +63,7 @@ impl Reader {
     /// Looks the columns up.
     pub fn new(dialect: &AlipayHkCard, columns: &[String], rules: &RowRules) -> Result<Reader, ColumnFault> {
         let locales = &dialect.locales;
-        let common = Common::new(columns, rules, &dialect.endpoint.merchants, |name| dialect.column(name))?;
+        let common = Common::new(columns, rules, &dialect.endpoint.merchants, |name| dialect.known(name))?;
         let data = DataReader::new(columns, &dialect.data_names_number, |name| data_name(name, locales))?;
         Ok(Reader {
             common,

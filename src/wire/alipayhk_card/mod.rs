@@ -6,21 +6,17 @@ mod columns;
 #[cfg(test)]
 mod tests;
 
-use super::crypto::{Signer, Verifier};
 use super::pass::extra::{self, Extra};
+use super::pass::form::{Form, Pass};
 use super::pass::locale::Locales;
-use super::pass::{Endpoint, codes, data};
+use super::pass::{Endpoint, codes, data, encryption};
 use super::setting::Keys;
-use super::{
-    Answer, Call, CallFault, Column, ColumnFault, Dialect, Entry, Reply, Request, RowReader, RowRules, SettingFault,
-};
-use crate::model::{Delta, Reading};
-
-const NAME: &str = "alipayhk-card";
+use super::{Call, CallFault, Column, ColumnFault, Columns, Entry, RowReader, RowRules, SettingFault, Signing};
+use crate::model::Delta;
 
 /// The dialect's line in [`DIALECTS`](super::DIALECTS).
 pub const ENTRY: Entry = Entry {
-    name: NAME,
+    name: AlipayHkCard::NAME,
     keys: &[
         "merchant_id",
         "merchants",
@@ -37,8 +33,11 @@ pub const ENTRY: Entry = Entry {
         "extra",
         "encryption",
     ],
+    signing: Signing::Head,
+    columns: columns::COLUMNS,
+    secrets: encryption::SECRETS,
     codes: codes::CODES,
-    build: |keys| Ok(Box::new(AlipayHkCard::from_settings(keys)?)),
+    build: |keys| Ok(Box::new(Pass(AlipayHkCard::from_settings(keys)?))),
 };
 
 /// The dialect with its settings.
@@ -68,53 +67,31 @@ impl AlipayHkCard {
     }
 }
 
-impl Dialect for AlipayHkCard {
-    fn name(&self) -> &'static str {
-        NAME
+impl Form for AlipayHkCard {
+    const NAME: &'static str = "alipayhk-card";
+    const COLUMNS: Columns = columns::COLUMNS;
+
+    fn column(name: &str) -> Option<Column> {
+        columns::column(name)
     }
 
-    fn scope(&self) -> String {
-        self.endpoint.scope(NAME)
+    fn endpoint(&self) -> &Endpoint {
+        &self.endpoint
     }
 
-    fn path(&self) -> &str {
-        self.endpoint.path()
-    }
-
-    fn column(&self, name: &str) -> Option<Column> {
-        columns::column(name).or_else(|| extra::column(&self.extras, name))
-    }
-
-    fn columns(&self) -> &'static [&'static str] {
-        columns::COLUMNS
-    }
-
-    fn card_column(&self) -> &'static str {
-        "pass_id"
+    fn extras(&self) -> &[Extra] {
+        &self.extras
     }
 
     fn reader(&self, columns: &[String], rules: &RowRules) -> Result<Box<dyn RowReader>, ColumnFault> {
         Ok(Box::new(columns::Reader::new(self, columns, rules)?))
     }
 
-    fn body(&self, delta: &Delta, drop: u64) -> Vec<u8> {
+    fn write(&self, delta: &Delta, drop: u64) -> Vec<u8> {
         body::write(self, delta, drop)
     }
 
-    fn request(&self, body: &[u8], now_ms: i64, signer: &Signer) -> Request {
-        self.endpoint.request(body, now_ms, signer)
-    }
-
-    fn reply(&self, reply: &Reply, keys: &[Verifier]) -> Reading {
-        self.endpoint.reply(reply, keys)
-    }
-
-    fn read_call(&self, request: &Request, key: &Verifier) -> Result<Call, CallFault> {
-        let (sent_at, body) = self.endpoint.admit(request, key)?;
-        body::read(self, &body, sent_at)
-    }
-
-    fn write_reply(&self, answer: &Answer, now_ms: i64, signer: Option<&Signer>) -> Reply {
-        self.endpoint.write_reply(answer, now_ms, signer)
+    fn read(&self, body: &[u8], sent_at: String) -> Result<Call, CallFault> {
+        body::read(self, body, sent_at)
     }
 }

@@ -7,15 +7,16 @@ use proptest::prelude::*;
 
 use super::*;
 use crate::model::{LocalTime, Reject, Rule, Status};
+use crate::wire::Dialect as _;
 use crate::wire::setting::no_vault;
 
-fn dialect(settings: &str) -> AlipayHkCard {
+fn dialect(settings: &str) -> Pass<AlipayHkCard> {
     try_dialect(settings).unwrap()
 }
 
-fn try_dialect(settings: &str) -> Result<AlipayHkCard, SettingFault> {
+fn try_dialect(settings: &str) -> Result<Pass<AlipayHkCard>, SettingFault> {
     let table = format!("merchant_id = 'm1'\nclient_id = 'c1'\n{settings}").parse().unwrap();
-    AlipayHkCard::from_settings(&Keys::gateway(&table, &no_vault))
+    AlipayHkCard::from_settings(&Keys::gateway(&table, &no_vault)).map(Pass)
 }
 
 fn rules() -> RowRules {
@@ -28,18 +29,18 @@ fn rules() -> RowRules {
 }
 
 /// A row as `column=cell` words over a card and a user; an empty cell is absent.
-fn read(dialect: &AlipayHkCard, row: &[(&str, &str)]) -> Result<Delta, Reject> {
+fn read(dialect: &Pass<AlipayHkCard>, row: &[(&str, &str)]) -> Result<Delta, Reject> {
     read_by(&rules(), dialect, row)
 }
 
-fn read_by(rules: &RowRules, dialect: &AlipayHkCard, row: &[(&str, &str)]) -> Result<Delta, Reject> {
+fn read_by(rules: &RowRules, dialect: &Pass<AlipayHkCard>, row: &[(&str, &str)]) -> Result<Delta, Reject> {
     let row: Vec<_> = [("pass_id", "p1"), ("user_id", "u1")].iter().chain(row).collect();
     let columns: Vec<String> = row.iter().map(|(column, _)| (*column).to_owned()).collect();
     let cells: Vec<_> = row.iter().map(|(_, cell)| (!cell.is_empty()).then_some(Cow::Borrowed(*cell))).collect();
     dialect.reader(&columns, rules).unwrap().read(&cells)
 }
 
-fn body(dialect: &AlipayHkCard, row: &[(&str, &str)], drop: u64) -> String {
+fn body(dialect: &Pass<AlipayHkCard>, row: &[(&str, &str)], drop: u64) -> String {
     String::from_utf8(dialect.body(&read(dialect, row).unwrap(), drop)).unwrap()
 }
 
@@ -241,7 +242,7 @@ fn settings_that_cannot_be_meant() {
 #[test]
 fn the_table_of_columns_and_the_dialect_agree() {
     let hk = dialect("[extra]\nserial = { column = 'serial' }");
-    for name in columns::COLUMNS {
+    for name in columns::COLUMNS.iter() {
         let name = name.replace("<locale>", "en_US").replace("<name>", "x");
         assert!(hk.column(&name).is_some(), "{name}");
     }
@@ -277,7 +278,7 @@ fn calls_that_the_page_does_not_allow() {
         (&format!(r#"{{{update},"codeInfo":{{"$codemsg$":"1"}}}}"#), "codevalue"),
         (&format!(r#"{{{update},"passId":"p2","endDate":"1"}}"#), "twice"),
     ] {
-        let fault = body::read(&hk, text.as_bytes(), String::new()).unwrap_err().to_string();
+        let fault = body::read(&hk.0, text.as_bytes(), String::new()).unwrap_err().to_string();
         assert!(fault.contains(found), "{text}: {fault}");
     }
 }
@@ -312,7 +313,7 @@ proptest! {
         let delta = delta.unwrap();
         prop_assume!(delta.carried(drop).next().is_some());
         let mut carried: Vec<_> = delta.carried(drop).map(|field| (field.name.clone(), field.value.text())).collect();
-        let call = body::read(&hk, &hk.body(&delta, drop), "t".into()).unwrap();
+        let call = body::read(&hk.0, &hk.body(&delta, drop), "t".into()).unwrap();
         let tells_bill = carried.iter().any(|(name, _)| name == "points") && provider == "ALIPAYHK";
         prop_assert_eq!(call.bill_no, tells_bill.then_some(bill_no));
         prop_assert_eq!((call.merchant, call.card, call.status), ("m1".to_owned(), "p1".to_owned(), Status::Update));

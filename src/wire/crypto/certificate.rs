@@ -7,6 +7,7 @@ use rsa::pkcs8::DecodePublicKey as _;
 use rsa::{BigUint, RsaPublicKey};
 use x509_cert::certificate::Certificate as X509;
 use x509_cert::der::{Decode as _, Encode as _};
+use x509_cert::time::Time;
 
 use super::{KeyFault, Verifier, hex, parse};
 
@@ -20,7 +21,10 @@ pub struct Certificate {
     /// Its name on the wire: MD5, in lower-case hexadecimal, of the issuer (most specific part first) and the serial
     /// number in decimal (PROTOCOL 2.2).
     pub sn: String,
-    /// Whether it was signed with RSA.
+    /// When it begins to be valid, milliseconds since 1970. Only for people to see: nothing is refused for it.
+    pub not_before_ms: i64,
+    /// When it runs out, milliseconds since 1970.
+    pub not_after_ms: i64,
     rsa_signed: bool,
     /// The key inside as SPKI.
     spki: Vec<u8>,
@@ -41,12 +45,20 @@ impl Certificate {
         let damaged = |_| KeyFault::DamagedCertificate;
         let certificate = X509::from_der(der).map_err(damaged)?.tbs_certificate;
         let serial = BigUint::from_bytes_be(certificate.serial_number.as_bytes());
+        let ms = |time: Time| i64::try_from(time.to_unix_duration().as_millis()).unwrap_or(i64::MAX);
         let named = Md5::digest(format!("{}{serial}", certificate.issuer));
         Ok(Certificate {
             sn: hex(&named),
+            not_before_ms: ms(certificate.validity.not_before),
+            not_after_ms: ms(certificate.validity.not_after),
             rsa_signed: certificate.signature.oid.to_string().starts_with(PKCS1),
             spki: certificate.subject_public_key_info.to_der().map_err(damaged)?,
         })
+    }
+
+    /// Whether it was signed with RSA: roots of other kinds do not count.
+    pub fn is_rsa_signed(&self) -> bool {
+        self.rsa_signed
     }
 
     /// The name of a bundle of roots: those that were signed with RSA, joined. `None` where there are none.

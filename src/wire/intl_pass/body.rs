@@ -88,14 +88,14 @@ fn data_name<'a>(member: &'a str, locale: &str) -> Option<&'a str> {
     member.strip_prefix("data.")?.strip_prefix(locale)?.strip_prefix('.')
 }
 
-/// A call as a gateway that goes by the page's table, and supports updates, reads it.
+/// A call as a gateway that supports updates reads it, under the table's names or the samples'.
 pub fn read(dialect: &IntlPass, bytes: &[u8], sent_at: String) -> Result<Call, CallFault> {
     let json = Json::parse(bytes).map_err(|fault| CallFault::Parameter(fault.to_string()))?;
     let body = Members(&json);
-    let names = dialect.names;
+    let names = names_of(body)?;
     let mut call = card::begin_call(body, bytes, names.template, &STATUSES, sent_at)?;
     match call.status {
-        Status::Update => call.members = read_update(dialect, body)?,
+        Status::Update => call.members = read_update(dialect, names, body)?,
         Status::Used | Status::Closed => card::end_call(body, &mut call, &[names.update_type, "endDate", "dataInfo"])?,
     }
     if call.status == Status::Used {
@@ -104,23 +104,34 @@ pub fn read(dialect: &IntlPass, bytes: &[u8], sent_at: String) -> Result<Call, C
     Ok(call)
 }
 
-fn read_update(dialect: &IntlPass, body: Members<'_>) -> Result<Vec<(String, String)>, CallFault> {
-    let kind = body.needed(dialect.names.update_type)?;
+/// Whose names a body has: the samples' if it has one of them. Which of the two the vendor prefers is not known.
+fn names_of(body: Members<'_>) -> Result<&'static Names, CallFault> {
+    let Names { template, update_type, verify_code, verify_type } = &SAMPLE_NAMES;
+    for name in [template, update_type, verify_code, verify_type] {
+        if body.get(name)?.is_some() {
+            return Ok(&SAMPLE_NAMES);
+        }
+    }
+    Ok(&TABLE_NAMES)
+}
+
+fn read_update(dialect: &IntlPass, names: &Names, body: Members<'_>) -> Result<Vec<(String, String)>, CallFault> {
+    let kind = body.needed(names.update_type)?;
     if !UPDATE_TYPES.contains(&kind) {
-        return Err(parameter(dialect.names.update_type, "is no kind of update"));
+        return Err(parameter(names.update_type, "is no kind of update"));
     }
     let mut members = Vec::new();
     if let Some(text) = body.text("endDate")? {
         let instant = text.parse::<jiff::Timestamp>().map_err(|_| parameter("endDate", "is no ISO time"))?;
         members.push(("end_date".to_owned(), instant.as_millisecond().to_string()));
     }
-    if dialect.data_info_as_string {
-        if let Some(text) = body.text("dataInfo")? {
+    match body.get("dataInfo")? {
+        None => {}
+        Some(Json::Text(text)) => {
             let data = Json::parse(text.as_bytes()).map_err(|fault| parameter("dataInfo", &fault.to_string()))?;
-            read_data_info(dialect, Members(&data), &mut members)?;
+            read_data_info(dialect, &data, &mut members)?;
         }
-    } else if let Some(data) = body.get("dataInfo")? {
-        read_data_info(dialect, Members(data), &mut members)?;
+        Some(data) => read_data_info(dialect, data, &mut members)?,
     }
     if members.is_empty() {
         return Err(parameter("dataInfo", "and endDate are both missing"));
@@ -128,9 +139,11 @@ fn read_update(dialect: &IntlPass, body: Members<'_>) -> Result<Vec<(String, Str
     Ok(members)
 }
 
-fn read_data_info(dialect: &IntlPass, data: Members<'_>, members: &mut Vec<(String, String)>) -> Result<(), CallFault> {
-    for locale in dialect.locales.iter() {
-        let Some(values) = data.get(locale)? else { continue };
+/// The values of every language that stands there: which of them a template has, the gateway of a sandbox cannot know.
+fn read_data_info(dialect: &IntlPass, data: &Json<'_>, members: &mut Vec<(String, String)>) -> Result<(), CallFault> {
+    let Json::Object(locales) = data else { return Err(parameter("dataInfo", "is not an object")) };
+    for (locale, _) in locales {
+        let Some(values) = Members(data).get(locale)? else { continue };
         for (name, value) in Members(values).values(locale)? {
             let text = value.scalar().ok_or_else(|| parameter(name, "is neither a string nor a number"))?;
             if name == dialect.points_member {

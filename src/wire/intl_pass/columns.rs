@@ -5,31 +5,27 @@ use crate::model::{Delta, Field, Reject, Rule, Status};
 use crate::wire::pass::card::{self, CardReader};
 use crate::wire::pass::data::DataReader;
 use crate::wire::pass::extra::ExtraReader;
+use crate::wire::pass::form::Form as _;
 use crate::wire::pass::member::{self, MemberReader};
 use crate::wire::row::{self, Cells, Col, Common};
-use crate::wire::{Column, ColumnFault, Dialect as _, RowReader, RowRules};
+use crate::wire::{Column, ColumnFault, Columns, RowReader, RowRules};
 
 /// The canonical columns.
-pub const COLUMNS: &[&str] = &[
-    "bill_no",
-    "occurred_at",
-    "sequence",
-    "last_changed_points",
-    "merchant_id",
-    "pass_id",
-    "user_id",
-    "open_id",
-    "template_code",
-    "status",
-    "update_type",
-    "verify_code",
-    "verify_type",
-    "end_date",
-    "points",
-    "level",
-    "level.<locale>",
-    "data.<locale>.<name>",
-];
+pub const COLUMNS: Columns = Columns(&[
+    &row::COMMON_COLUMNS,
+    &card::COLUMNS,
+    &[
+        "status",
+        "update_type",
+        "verify_code",
+        "verify_type",
+        "end_date",
+        "points",
+        "level",
+        "level.<locale>",
+        "data.<locale>.<name>",
+    ],
+]);
 
 /// The statuses that the page lists, and the one that it implies.
 pub const STATUSES: [(&str, Status); 3] =
@@ -72,7 +68,7 @@ pub struct Reader {
 impl Reader {
     /// Looks the columns up.
     pub fn new(dialect: &IntlPass, columns: &[String], rules: &RowRules) -> Result<Reader, ColumnFault> {
-        let common = Common::new(columns, rules, &dialect.endpoint.merchants, |name| dialect.column(name))?;
+        let common = Common::new(columns, rules, &dialect.endpoint.merchants, |name| dialect.known(name))?;
         let data = DataReader::new(columns, &dialect.data_names_number, |rest| data_name(dialect, rest))?;
         let status = Col::of(columns, "status");
         if !status.exists() {

@@ -6,18 +6,19 @@ use proptest::prelude::*;
 
 use super::*;
 use crate::model::{LocalTime, Reject, Rule, Status};
+use crate::wire::Dialect as _;
 use crate::wire::setting::no_vault;
 
-fn try_dialect(settings: &str) -> Result<IntlPass, SettingFault> {
+fn try_dialect(settings: &str) -> Result<Pass<IntlPass>, SettingFault> {
     let table = format!("merchant_id = 'm1'\nclient_id = 'c1'\n{settings}").parse().unwrap();
-    IntlPass::from_settings(&Keys::gateway(&table, &no_vault))
+    IntlPass::from_settings(&Keys::gateway(&table, &no_vault)).map(Pass)
 }
 
-fn dialect(settings: &str) -> IntlPass {
+fn dialect(settings: &str) -> Pass<IntlPass> {
     try_dialect(settings).unwrap()
 }
 
-fn updating(settings: &str) -> IntlPass {
+fn updating(settings: &str) -> Pass<IntlPass> {
     dialect(&format!("allow_update = true\n{settings}"))
 }
 
@@ -31,14 +32,14 @@ fn rules() -> RowRules {
 }
 
 /// A row of cells over a card and a user; an empty cell is absent.
-fn read(dialect: &IntlPass, row: &[(&str, &str)]) -> Result<Delta, Reject> {
+fn read(dialect: &Pass<IntlPass>, row: &[(&str, &str)]) -> Result<Delta, Reject> {
     let row: Vec<_> = [("pass_id", "p1"), ("user_id", "u1")].iter().chain(row).collect();
     let columns: Vec<String> = row.iter().map(|(column, _)| (*column).to_owned()).collect();
     let cells: Vec<_> = row.iter().map(|(_, cell)| (!cell.is_empty()).then_some(Cow::Borrowed(*cell))).collect();
     dialect.reader(&columns, &rules()).unwrap().read(&cells)
 }
 
-fn body(dialect: &IntlPass, row: &[(&str, &str)], drop: u64) -> String {
+fn body(dialect: &Pass<IntlPass>, row: &[(&str, &str)], drop: u64) -> String {
     String::from_utf8(dialect.body(&read(dialect, row).unwrap(), drop)).unwrap()
 }
 
@@ -155,7 +156,7 @@ fn columns_and_settings_that_cannot_be_meant() {
     ] {
         assert_eq!(try_dialect(setting).err().unwrap().key, key, "{setting}");
     }
-    for name in columns::COLUMNS {
+    for name in columns::COLUMNS.iter() {
         assert!(dialect("").column(&name.replace("<locale>", "en_US").replace("<name>", "x")).is_some(), "{name}");
     }
 }
@@ -175,7 +176,7 @@ fn calls_that_the_page_does_not_allow() {
         (r#""status":"UPDATE","updateDetailType":"UPDATE_SCORE","dataInfo":{"en_US":{"$score$":"x"}}}"#, "points"),
         (r#""status":"UPDATE","updateDetailType":"UPDATE_VALIDITY","endDate":"1640970061000"}"#, "endDate"),
     ] {
-        let fault = body::read(&gateway, format!("{IDS}{rest}").as_bytes(), String::new()).unwrap_err().to_string();
+        let fault = body::read(&gateway.0, format!("{IDS}{rest}").as_bytes(), String::new()).unwrap_err().to_string();
         assert!(fault.contains(found), "{rest}: {fault}");
     }
 }
@@ -202,7 +203,7 @@ proptest! {
         let delta = delta.unwrap();
         prop_assume!(delta.carried(drop).next().is_some());
         let mut carried: Vec<_> = delta.carried(drop).map(|field| (field.name.clone(), field.value.text())).collect();
-        let mut members = body::read(&dialect, &dialect.body(&delta, drop), "t".into()).unwrap().members;
+        let mut members = body::read(&dialect.0, &dialect.body(&delta, drop), "t".into()).unwrap().members;
         members.sort();
         carried.sort();
         prop_assert_eq!(members, carried);

@@ -48,18 +48,16 @@ pub fn write(dialect: &MarketingCard, delta: &Delta, drop: u64) -> Vec<u8> {
     if let Some(text) = delta.id("ext_info") {
         content.text("ext_info", text);
     }
-    let rider = |name: &str| delta.riders.iter().find(|rider| rider.name == name).map(|rider| &rider.value);
-    if let Some(Value::Json(notices)) = rider(NOTICES) {
-        let kept = without_messages_of(notices, gone);
-        if kept != "[]" {
-            content.raw(NOTICES, kept.as_bytes());
-        }
+    let kept: Vec<String> =
+        notices(delta).into_iter().filter(|(member, _)| !gone(member)).map(|(_, entry)| entry).collect();
+    if !kept.is_empty() {
+        content.raw(NOTICES, format!("[{}]", kept.join(",")).as_bytes());
     }
     if let Some(style) = carried.iter().find(|field| field.name == STYLE) {
         content.value(STYLE, &style.value);
     }
     if !gone("points") {
-        if let Some(info) = rider(MESSAGE_INFO) {
+        if let Some(info) = rider(delta, MESSAGE_INFO) {
             content.value(MESSAGE_INFO, info);
         } else if let Some(change) =
             delta.last_changed_points.filter(|_| dialect.tells_change && delta.member("points").is_some())
@@ -96,15 +94,27 @@ fn card_info(delta: &Delta, carried: &[&Field]) -> Object {
     info
 }
 
-/// Messages about members that a revision leaves out are left out with them: they would tell of no change.
-fn without_messages_of(notices: &str, gone: impl Fn(&str) -> bool) -> String {
+fn rider<'a>(delta: &'a Delta, name: &str) -> Option<&'a Value> {
+    delta.riders.iter().find(|rider| rider.name == name).map(|rider| &rider.value)
+}
+
+/// The members whose changes are told to the customer.
+pub fn messages(delta: &Delta) -> Vec<&'static str> {
+    notices(delta).into_iter().map(|(member, _)| member).collect()
+}
+
+/// The entries of `notify_messages`, each with the member whose change it tells: where a revision leaves that out, the
+/// message would tell of no change, and is left out too.
+fn notices(delta: &Delta) -> Vec<(&'static str, String)> {
+    let Some(Value::Json(notices)) = rider(delta, NOTICES) else { return Vec::new() };
     let json = Json::parse(notices.as_bytes()).expect("it was read before");
-    let Json::List(entries) = json else { return notices.to_owned() };
-    let kept = entries.iter().filter(|entry| {
+    let Json::List(entries) = json else { return Vec::new() };
+    let with_member = |entry: &Json<'_>| {
         let kind = entry.get("message_type").ok().flatten().and_then(Json::as_text);
-        !MESSAGE_TYPES.iter().any(|(word, member)| Some(*word) == kind && gone(member))
-    });
-    format!("[{}]", kept.map(in_order).collect::<Vec<_>>().join(","))
+        let (_, member) = MESSAGE_TYPES.iter().find(|(word, _)| Some(*word) == kind).expect("others were rejected");
+        (*member, in_order(entry))
+    };
+    entries.iter().map(with_member).collect()
 }
 
 /// An object as it stands, in its own order.

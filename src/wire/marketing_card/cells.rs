@@ -64,7 +64,8 @@ fn read(
     form: impl Fn(&Col, &Json<'_>) -> Result<String, Reject>,
 ) -> Result<Option<String>, Reject> {
     let Some(found) = column.cell(cells) else { return Ok(None) };
-    let json = Json::parse(found.as_bytes()).map_err(|fault| column.reject(Rule::NotJson, found, fault.to_string()))?;
+    let json = Json::parse(found.as_bytes())
+        .map_err(|fault| column.reject(Rule::NotJson, found, format!("JSON; it is {fault}")))?;
     let text = form(column, &json)?;
     if text.chars().count() > chars_max {
         return Err(column.reject(Rule::TooLong, &text, format!("at most {chars_max} characters without blanks")));

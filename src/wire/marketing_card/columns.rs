@@ -4,15 +4,12 @@ use super::{MarketingCard, cells};
 use crate::model::{Amount, Delta, Field, LocalTime, Reject, Rule, Status, Value};
 use crate::wire::charset::Charset;
 use crate::wire::row::{self, Cells, Col, Common};
-use crate::wire::{Column, ColumnFault, Dialect as _, RowReader, RowRules};
+use crate::wire::{Column, ColumnFault, Columns, Dialect as _, RowReader, RowRules};
 
 /// The canonical columns.
-pub const COLUMNS: &[&str] = &[
-    "bill_no",
-    "occurred_at",
-    "sequence",
-    "last_changed_points",
-    "merchant_id",
+pub const COLUMNS: Columns = Columns(&[&row::COMMON_COLUMNS, OWN_COLUMNS]);
+
+const OWN_COLUMNS: &[&str] = &[
     "card_no",
     "open_date",
     "valid_date",
@@ -47,7 +44,7 @@ pub fn column(name: &str) -> Option<Column> {
         "card_no" => Some(Column { required: true, id: true }),
         "template_id" | "front_image_id" => Some(Column { required: false, id: true }),
         _ => row::common_column(name)
-            .or_else(|| COLUMNS.contains(&name).then_some(Column { required: false, id: false })),
+            .or_else(|| OWN_COLUMNS.contains(&name).then_some(Column { required: false, id: false })),
     }
 }
 

@@ -1,12 +1,12 @@
-//! The gateway's side, for the sandbox: reads calls wherever their parameters stand, and answers in the form, charset
-//! and encryption that the dialect is set to.
+//! The gateway's side, for the sandbox: reads calls wherever their parameters stand, and answers in the form and charset
+//! that they ask for, encrypted where the app is set up so.
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 
 use super::envelope::{CERT_SN, NODES, SIGN};
 use super::params::{Params, SignType};
-use super::{Format, METHOD, MarketingCard, VERSION, body, codes, xml};
+use super::{METHOD, MarketingCard, VERSION, body, codes, xml};
 use crate::wire::charset::Charset;
 use crate::wire::crypto::{Signer, Verifier};
 use crate::wire::json::Object;
@@ -53,33 +53,56 @@ fn plain(dialect: &MarketingCard, encrypt_type: Option<&[u8]>, content: &[u8]) -
     }
 }
 
-/// An answer, signed if there is a `signer`.
-pub fn write_reply(dialect: &MarketingCard, answer: &Answer, signer: Option<&Signer>) -> Reply {
-    let (code, detail) = answer.code.split_once('/').unwrap_or((&answer.code, ""));
-    let mut fields = vec![("code", code), ("msg", codes::message(code))];
-    if code == codes::SUCCESS && !detail.is_empty() {
-        fields.push(("result_code", detail));
-    } else if !detail.is_empty() {
-        fields.extend([("sub_code", detail), ("sub_msg", &answer.message)]);
+/// What a call asks its answer to be.
+struct Manner {
+    xml: bool,
+    charset: Charset,
+    sign_type: SignType,
+}
+
+impl Manner {
+    /// What cannot be read is what the page begins with: JSON, UTF-8, RSA2.
+    fn of(asked: &Request) -> Manner {
+        let params = Params::of_request(&asked.target, &asked.body).unwrap_or_default();
+        let text = |name: &str| params.get(name).and_then(|value| std::str::from_utf8(value).ok()).unwrap_or_default();
+        Manner {
+            xml: text("format").eq_ignore_ascii_case("xml"),
+            charset: Charset::parse(text("charset")).unwrap_or(Charset::Utf8),
+            sign_type: SignType::parse(text("sign_type")).unwrap_or(SignType::Rsa2),
+        }
     }
-    let xml = dialect.format == Format::Xml;
+}
+
+/// The answer to a request, signed if there is a `signer`.
+pub fn write_reply(dialect: &MarketingCard, asked: &Request, answer: &Answer, signer: Option<&Signer>) -> Reply {
+    let Manner { xml, charset, sign_type } = Manner::of(asked);
+    let fields = fields(answer);
     let node = if xml { xml_fields(&fields) } else { json_fields(&fields) };
     // What the charset lacks, the gateway has no way to say.
-    let mut node = dialect
-        .charset
-        .encode(&node)
-        .map_or_else(|_| node.replace(|c: char| !c.is_ascii(), "?").into_bytes(), Into::into);
+    let mut node =
+        charset.encode(&node).map_or_else(|_| node.replace(|c: char| !c.is_ascii(), "?").into_bytes(), Into::into);
     if let Some((encrypt_type, aes)) = &dialect.seal {
         node = [b"\"", &encrypt_type.seal(aes, &node)[..], b"\""].concat();
     }
-    let sign = signer.map(|signer| STANDARD.encode(signer.sign_with(dialect.sign_type.hash(), &node)));
+    let sign = signer.map(|signer| STANDARD.encode(signer.sign_with(sign_type.hash(), &node)));
     let cert_sn = dialect.certificates.as_ref().and_then(|certificates| certificates.platform.first());
     let proof = [(CERT_SN, cert_sn.map(|certificate| certificate.sn.as_str())), (SIGN, sign.as_deref())];
     let proof = proof.into_iter().filter_map(|(name, value)| Some((name, value?))).filter(|_| signer.is_some());
     let body = if xml { xml_reply(&node, proof) } else { json_reply(&node, proof) };
-    let content_type = format!("text/html;charset={}", dialect.charset.name().to_ascii_lowercase());
+    let content_type = format!("text/html;charset={}", charset.name().to_ascii_lowercase());
     let headers = vec![("content-type".into(), content_type), ("trace_id".into(), answer.trace_id.clone())];
     Reply { status: 200, headers, body }
+}
+
+fn fields(answer: &Answer) -> Vec<(&str, &str)> {
+    let (code, detail) = answer.code.split_once('/').unwrap_or((&answer.code, ""));
+    let mut fields = vec![("code", code), ("msg", codes::message(code))];
+    match (code, detail) {
+        (_, "") => {}
+        (codes::SUCCESS, result) => fields.push(("result_code", result)),
+        (_, sub_code) => fields.extend([("sub_code", sub_code), ("sub_msg", answer.message.as_str())]),
+    }
+    fields
 }
 
 fn json_fields(fields: &[(&str, &str)]) -> String {

@@ -8,6 +8,7 @@ mod columns;
 pub mod envelope;
 mod gateway;
 pub mod params;
+pub mod parse;
 pub mod reply;
 mod scan;
 pub mod seal;
@@ -20,12 +21,12 @@ use zeroize::Zeroizing;
 use self::params::{Params, SignType};
 use self::seal::EncryptType;
 use super::charset::Charset;
-use super::crypto::{Aes, Certificate, KeyFault, Signer, Verifier};
+use super::crypto::{Aes, Certificate, Signer, Verifier};
 use super::row::Merchants;
-use super::setting::{Keys, Secrecy};
+use super::setting::{Holds, Keys, Secrecy, token};
 use super::{
-    Answer, Call, CallFault, Column, ColumnFault, Dialect, Entry, Reply, Request, RowReader, RowRules, Said,
-    SettingFault, reading,
+    Answer, Call, CallFault, Column, ColumnFault, Columns, Dialect, Entry, Reply, Request, RowReader, RowRules, Said,
+    SettingFault, Signing, reading,
 };
 use crate::model::{Delta, Reading};
 
@@ -45,6 +46,15 @@ pub const ENTRY: Entry = Entry {
         "encrypt_type",
         "changed_point",
         "certificates",
+    ],
+    signing: Signing::Params,
+    columns: columns::COLUMNS,
+    secrets: &[
+        ("certificates.app", Holds::OwnCertificate),
+        ("certificates.root", Holds::RootCertificates),
+        ("certificates.platform", Holds::PlatformKey),
+        ("aes_key", Holds::AesKey),
+        ("app_auth_token", Holds::Token),
     ],
     codes: codes::CODES,
     build: |keys| Ok(Box::new(MarketingCard::from_settings(keys)?)),
@@ -86,7 +96,7 @@ enum Format {
 
 /// Certificate mode.
 struct Certificates {
-    app_sn: String,
+    app: Certificate,
     root_sn: String,
     platform: Vec<Certificate>,
 }
@@ -137,8 +147,8 @@ impl MarketingCard {
         if let Some((encrypt_type, _)) = &self.seal {
             add("encrypt_type", encrypt_type.name());
         }
-        if let Some(Certificates { app_sn, root_sn, .. }) = &self.certificates {
-            add("app_cert_sn", app_sn);
+        if let Some(Certificates { app, root_sn, .. }) = &self.certificates {
+            add("app_cert_sn", &app.sn);
             add("alipay_root_cert_sn", root_sn);
         }
         if let Some(token) = &self.app_auth_token {
@@ -146,15 +156,6 @@ impl MarketingCard {
         }
         params
     }
-}
-
-/// An `app_auth_token`.
-fn token(bytes: &[u8]) -> Result<Zeroizing<String>, &'static str> {
-    let text = std::str::from_utf8(bytes).unwrap_or_default().trim();
-    if text.is_empty() || !text.bytes().all(|byte| byte.is_ascii_graphic()) {
-        return Err("not a token: expected visible ASCII characters without blanks");
-    }
-    Ok(Zeroizing::new(text.to_owned()))
 }
 
 fn read_seal(keys: &Keys<'_>, format: Format) -> Result<Option<(EncryptType, Aes)>, SettingFault> {
@@ -186,13 +187,14 @@ fn read_certificates(gateway: &Keys<'_>) -> Result<Option<Certificates>, Setting
         let roots = Certificate::parse_all(bytes).map_err(|fault| fault.to_string())?;
         Certificate::root_sn(&roots).ok_or_else(|| "no certificate in it is signed with RSA".to_owned())
     };
-    let platform = keys.secrets("platform", Secrecy::Public, |bytes| {
+    let with_key = |bytes: &[u8]| {
         let certificate = Certificate::parse(bytes)?;
         certificate.verifier().map(|_| certificate)
-    })?;
-    let app_sn = keys.secret("app", Secrecy::Public, |bytes| Ok::<_, KeyFault>(Certificate::parse(bytes)?.sn))?;
+    };
+    let platform = keys.secrets("platform", Secrecy::Public, with_key)?;
+    let app = keys.secret("app", Secrecy::Public, with_key)?;
     let root_sn = keys.secret("root", Secrecy::Public, root_sn)?;
-    Ok(app_sn.zip(root_sn).map(|(app_sn, root_sn)| Certificates { app_sn, root_sn, platform }))
+    Ok(app.zip(root_sn).map(|(app, root_sn)| Certificates { app, root_sn, platform }))
 }
 
 impl Dialect for MarketingCard {
@@ -200,19 +202,23 @@ impl Dialect for MarketingCard {
         NAME
     }
 
-    fn scope(&self) -> String {
-        format!("{NAME}/{}", self.app_id)
+    fn client(&self) -> &str {
+        &self.app_id
     }
 
     fn path(&self) -> &str {
         &self.path
     }
 
+    fn methods(&self) -> &'static [&'static str] {
+        &["POST", "GET"]
+    }
+
     fn column(&self, name: &str) -> Option<Column> {
         columns::column(name)
     }
 
-    fn columns(&self) -> &'static [&'static str] {
+    fn columns(&self) -> Columns {
         columns::COLUMNS
     }
 
@@ -234,6 +240,10 @@ impl Dialect for MarketingCard {
         }
     }
 
+    fn messages(&self, delta: &Delta) -> Vec<&'static str> {
+        body::messages(delta)
+    }
+
     fn request(&self, body: &[u8], now_ms: i64, signer: &Signer) -> Request {
         let mut params = self.protocol(now_ms);
         params.push("biz_content", body);
@@ -248,13 +258,18 @@ impl Dialect for MarketingCard {
 
     fn reply(&self, reply: &Reply, keys: &[Verifier]) -> Reading {
         let charset = reply::charset(reply, self.charset);
-        let read = envelope::read(&reply.body, charset);
+        let read = parse::read(&reply.body, charset);
         let proof = reply::prove(&read, self.sign_type, charset, keys);
         let claim = reply::claim(&read, charset, |sealed| {
             let (encrypt_type, aes) = self.seal.as_ref()?;
             encrypt_type.open(aes, sealed.as_bytes())
         });
         reading::weigh(reply, &proof, &claim)
+    }
+
+    fn certified(&self) -> Option<Verifier> {
+        let Certificates { app, .. } = self.certificates.as_ref()?;
+        Some(app.verifier().expect("its key was read before"))
     }
 
     fn verifiers(&self) -> Vec<Verifier> {
@@ -266,8 +281,8 @@ impl Dialect for MarketingCard {
         gateway::read_call(self, request, key)
     }
 
-    fn write_reply(&self, answer: &Answer, _now_ms: i64, signer: Option<&Signer>) -> Reply {
-        gateway::write_reply(self, answer, signer)
+    fn write_reply(&self, asked: &Request, answer: &Answer, _now_ms: i64, signer: Option<&Signer>) -> Reply {
+        gateway::write_reply(self, asked, answer, signer)
     }
 
     fn phrase(&self, said: &Said) -> (String, String) {

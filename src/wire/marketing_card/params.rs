@@ -1,5 +1,7 @@
 //! The parameters of a call: what is signed, and where each of them goes (PROTOCOL 2.1, 2.2).
 
+use std::fmt;
+
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 
@@ -49,8 +51,15 @@ impl SignType {
 }
 
 /// Parameters in the order in which they were given, each name once; values as bytes in the call's charset.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Default, PartialEq, Eq)]
 pub struct Params(Vec<(String, Vec<u8>)>);
+
+/// The signature, the app's token and the card are among them: their names are shown.
+impl fmt::Debug for Params {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_list().entries(self.0.iter().map(|(name, _)| name)).finish()
+    }
+}
 
 /// Why a request has no parameters that could be read in one way only.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]

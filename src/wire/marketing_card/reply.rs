@@ -76,7 +76,7 @@ fn unescaped_slashes(text: &[u8], charset: Charset) -> Option<Vec<u8>> {
 /// What a reply says. `open` decrypts a node, if there is a key.
 pub fn claim(read: &Read<'_>, charset: Charset, open: impl Fn(&str) -> Option<Vec<u8>>) -> Result<Claim, NoClaim> {
     let nothing = |fault: &EnvelopeFault| NoClaim { ambiguous: fault.is_ambiguous(), text: fault.to_string() };
-    let fields = match &read.as_ref().map_err(nothing)?.node {
+    let fields = match read.as_ref().and_then(|envelope| envelope.node.as_ref()).map_err(nothing)? {
         Node::Plain(fields) => fields.clone(),
         Node::Sealed(sealed) => {
             let text = "an encrypted reply that our key does not open".to_owned();
@@ -126,7 +126,7 @@ mod tests {
 
     use super::*;
     use crate::wire::crypto::Signer;
-    use crate::wire::marketing_card::envelope;
+    use crate::wire::marketing_card::parse;
 
     #[test]
     fn slashes_are_unescaped_by_characters() {
@@ -167,7 +167,7 @@ mod tests {
         let node = r#"{"code":"10000","msg":"Success"}"#;
         let sign = STANDARD.encode(platform.sign(node.as_bytes()));
         let proof = |text: &str, keys: &[Verifier]| {
-            prove(&envelope::read(text.as_bytes(), Charset::Utf8), SignType::Rsa2, Charset::Utf8, keys)
+            prove(&parse::read(text.as_bytes(), Charset::Utf8), SignType::Rsa2, Charset::Utf8, keys)
         };
         let keys = [platform.public()];
         assert_eq!(proof(&format!(r#"{{"error_response":{node},"sign":"{sign}"}}"#), &keys), Proof::Verified);

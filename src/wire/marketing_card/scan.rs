@@ -3,25 +3,23 @@
 use crate::wire::charset::Charset;
 use crate::wire::json::Json;
 
-/// The members of the outermost object of a JSON text, each key read and each value raw. `None` where it is no object.
-/// What lies inside of a value is stepped over, and not judged.
+/// The members of the outermost object of a JSON text, each key read and each value raw. `None` where it is no object
+/// and nothing but that. What lies inside of a value is stepped over, and not judged.
 pub fn members(bytes: &[u8], charset: Charset) -> Option<Vec<(String, &[u8])>> {
+    let bytes = if charset == Charset::Utf8 { bytes.strip_prefix(b"\xef\xbb\xbf").unwrap_or(bytes) } else { bytes };
     let mut cursor = Cursor { bytes, at: 0, charset };
     let mut found = Vec::new();
     cursor.take(b'{')?;
-    loop {
-        match cursor.next()? {
-            b'}' => return Some(found),
-            b',' => cursor.at += 1,
-            _ => {
-                let key = cursor.value()?;
-                cursor.take(b':')?;
-                let text = charset.decode(key)?;
-                let key = Json::parse(text.as_bytes()).ok()?.as_text()?.to_owned();
-                found.push((key, cursor.value()?));
+    if cursor.take(b'}').is_none() {
+        loop {
+            found.push(cursor.member()?);
+            if cursor.take(b',').is_none() {
+                cursor.take(b'}')?;
+                break;
             }
         }
     }
+    cursor.next().is_none().then_some(found)
 }
 
 struct Cursor<'b> {
@@ -47,9 +45,18 @@ impl<'b> Cursor<'b> {
         (self.next()? == byte).then(|| self.at += 1)
     }
 
+    fn member(&mut self) -> Option<(String, &'b [u8])> {
+        let key = self.charset.decode(self.value()?)?;
+        let key = Json::parse_reply(key.as_bytes()).ok()?.as_text()?.to_owned();
+        self.take(b':')?;
+        Some((key, self.value()?))
+    }
+
     /// Steps over a value.
     fn value(&mut self) -> Option<&'b [u8]> {
-        self.next()?;
+        if matches!(self.next()?, b',' | b':') {
+            return None;
+        }
         let start = self.at;
         let mut depth = 0_usize;
         loop {
@@ -99,7 +106,10 @@ mod tests {
         let expected = [("a", r#"{"x":"}"}"#), ("b", r#""\"""#), ("c", "-1.5e3"), ("d", "[ ]"), ("e", "null")];
         let expected: Vec<_> = expected.map(|(key, raw)| (key.to_owned(), raw.as_bytes())).into();
         assert_eq!(members(text, Charset::Utf8), Some(expected));
-        for text in ["", "[]", "1", "{", r#"{"a"}"#, r#"{"a":"}"#, "{1:2}"] {
+        assert_eq!(members(b"{ }\n", Charset::Utf8), Some(vec![]));
+        for text in
+            ["", "[]", "1", "{", r#"{"a"}"#, r#"{"a":"}"#, "{1:2}", r#"{"a":,"b":1}"#, r#"{"a":1,}"#, r#"{"a":1}}"#]
+        {
             assert_eq!(members(text.as_bytes(), Charset::Utf8), None, "{text}");
         }
     }

@@ -219,7 +219,7 @@ fn columns_that_are_missing_or_unknown() {
     assert_eq!(fault(&["card_no", "occurred_at", "open_date", "points"]).as_deref(), Some("valid_date"));
     assert_eq!(fault(&["occurred_at"]).as_deref(), Some("card_no"));
     assert_eq!(fault(&["card_no", "occurred_at", "open_date", "valid_date", "pass_id"]).as_deref(), Some("pass_id"));
-    for name in columns::COLUMNS {
+    for name in columns::COLUMNS.iter() {
         assert!(dialect("").column(name).is_some(), "{name}");
     }
 }
@@ -312,8 +312,9 @@ fn a_reply_makes_the_round_in_every_form() {
     let keys = [platform.public()];
     for settings in FORMS {
         let dialect = dialect(settings);
+        let asked = dialect.request(b"{}", NOW_MS, &platform);
         for line in codes::CODES {
-            let reply = dialect.write_reply(&answer(line.code), NOW_MS, Some(&platform));
+            let reply = dialect.write_reply(&asked, &answer(line.code), NOW_MS, Some(&platform));
             let reading = dialect.reply(&reply, &keys);
             let found = (reading.verdict, reading.verified, reading.code.as_str(), reading.listed);
             // Beside success, the detail is a result_code; its message is the code's.
@@ -328,13 +329,34 @@ fn a_reply_makes_the_round_in_every_form() {
 }
 
 #[test]
+fn an_answer_has_the_form_that_the_call_asks_for() {
+    let (app, platform) = (Signer::generate(2048).unwrap(), Signer::generate(2048).unwrap());
+    let gateway = dialect("");
+    for settings in FORMS.iter().filter(|settings| !settings.contains("aes_key")) {
+        let client = dialect(settings);
+        let asked = client.request(&client.body(&read(&client, FULL).unwrap(), 0), NOW_MS, &app);
+        assert_eq!(gateway.read_call(&asked, &app.public()).unwrap().card, "000001", "{settings}");
+        let reply = gateway.write_reply(&asked, &answer("40004/NO_CARD_TYPE"), NOW_MS, Some(&platform));
+        let reading = client.reply(&reply, &[platform.public()]);
+        assert_eq!((reading.verified, reading.message.as_str()), (Some(true), "说明"), "{settings}");
+        let charset = client.charset.name().to_lowercase();
+        assert_eq!(reply.headers[0].1, format!("text/html;charset={charset}"), "{settings}");
+        assert_eq!(reply.body[0] == b'<', settings.contains("xml"), "{settings}");
+    }
+    let garbled = Request { target: "/gateway.do?%".into(), headers: vec![], body: vec![] };
+    let reply = gateway.write_reply(&garbled, &answer("40001"), NOW_MS, None);
+    assert!(reply.body.starts_with(b"{\"alipay_marketing_card_update_response\":{\"code\":\"40001\""));
+}
+
+#[test]
 fn unsigned_and_forged_replies_are_hints_at_most() {
     let (platform, forger) = (Signer::generate(2048).unwrap(), Signer::generate(2048).unwrap());
     let keys = [platform.public()];
     for settings in FORMS {
         let dialect = dialect(settings);
+        let asked = dialect.request(b"{}", NOW_MS, &platform);
         let says = |code: &str, signer| {
-            let reading = dialect.reply(&dialect.write_reply(&answer(code), NOW_MS, signer), &keys);
+            let reading = dialect.reply(&dialect.write_reply(&asked, &answer(code), NOW_MS, signer), &keys);
             (reading.verdict, reading.verified, reading.code)
         };
         assert_eq!(says("10000", None), (Verdict::InDoubt, None, "UNSIGNED".into()), "{settings}");

@@ -8,7 +8,7 @@ use crate::wire::charset::Charset;
 pub fn read(bytes: &[u8], charset: Charset) -> Result<Envelope<'_>, EnvelopeFault> {
     let mut cursor = Cursor { bytes, at: 0, charset };
     cursor.prolog()?;
-    let name = cursor.open_tag()?;
+    let (name, _) = cursor.open_tag()?;
     if !NODES.iter().any(|node| node.as_bytes() == name) {
         return Err(EnvelopeFault::NoNode);
     }
@@ -22,9 +22,12 @@ pub fn read(bytes: &[u8], charset: Charset) -> Result<Envelope<'_>, EnvelopeFaul
             children.signed_end.get_or_insert(at);
             break;
         }
-        let child = cursor.open_tag()?;
-        let text = cursor.text()?;
-        cursor.close_tag(child)?;
+        let (child, is_empty) = cursor.open_tag()?;
+        let mut text = String::new();
+        if !is_empty {
+            text = cursor.text()?;
+            cursor.close_tag(child)?;
+        }
         children.add(child, text, at)?;
     }
     cursor.blanks_and_comments()?;
@@ -32,7 +35,7 @@ pub fn read(bytes: &[u8], charset: Charset) -> Result<Envelope<'_>, EnvelopeFaul
         return Err(EnvelopeFault::Xml("something stands behind the element"));
     }
     let signed = &bytes[start..children.signed_end.unwrap_or(start)];
-    let node = Node::Plain(children.fields.checked()?);
+    let node = children.fields.checked().map(Node::Plain);
     Ok(Envelope { signed, sign: children.sign, cert_sn: children.cert_sn, node, json: false })
 }
 
@@ -128,17 +131,19 @@ impl<'b> Cursor<'b> {
         }
     }
 
-    /// `<name>`.
-    fn open_tag(&mut self) -> Result<&'b [u8], EnvelopeFault> {
+    /// `<name>`, or `<name/>`, which is an element without content.
+    fn open_tag(&mut self) -> Result<(&'b [u8], bool), EnvelopeFault> {
         if !self.take(b"<") {
             return Err(EnvelopeFault::Xml("text where a tag is expected"));
         }
-        let name = self.until(b">")?;
+        let tag = self.until(b">")?;
+        let (name, is_empty) = tag.strip_suffix(b"/").map_or((tag, false), |name| (name, true));
+        let name = name.trim_ascii_end();
         let plain = |byte: &u8| byte.is_ascii_alphanumeric() || *byte == b'_';
         if name.is_empty() || !name.iter().all(plain) {
             return Err(EnvelopeFault::Xml("a tag that is not a bare name"));
         }
-        Ok(name)
+        Ok((name, is_empty))
     }
 
     /// `</name>`.
@@ -224,9 +229,12 @@ mod tests {
             let envelope = parsed(&text).unwrap();
             assert_eq!(String::from_utf8_lossy(envelope.signed), INNER, "{tail}");
             assert_eq!((envelope.sign.as_deref(), envelope.cert_sn.as_deref()), (Some("AA=="), cert_sn));
-            let Node::Plain(fields) = envelope.node else { panic!("it is plain") };
+            let Ok(Node::Plain(fields)) = envelope.node else { panic!("it is plain") };
             assert_eq!((fields.code.as_str(), fields.sub_msg.as_str()), ("40004", "<a> 金<sign>"));
         }
+        let empty = wrapped("<code>10000</code><msg /><sub_code/>");
+        let Ok(Node::Plain(fields)) = parsed(&empty).unwrap().node else { panic!("it is plain") };
+        assert_eq!((fields.code.as_str(), fields.msg.as_str(), fields.sub_code.as_str()), ("10000", "", ""));
         let text = wrapped("<code>10000</code>");
         let unsigned = parsed(&text).unwrap();
         assert_eq!((unsigned.signed, unsigned.sign), (&b"<code>10000</code>"[..], None));
@@ -241,13 +249,15 @@ mod tests {
             "<code><b>10000</b></code>",
             "<code>10000</cod>",
             "<code>&nbsp;</code>",
-            "<code/>",
+            "<code>1</code><sign/>x",
             "text",
             "<code>10000",
             "<!-- ",
-            "",
         ] {
             assert!(parsed(&wrapped(inner)).is_err(), "{inner}");
+        }
+        for nothing in ["", "<code/>", "<msg>x</msg>"] {
+            assert_eq!(parsed(&wrapped(nothing)).unwrap().node, Err(EnvelopeFault::NoCode), "{nothing}");
         }
         let twice = wrapped("<code>40004</code><code>10000</code>");
         assert_eq!(parsed(&twice), Err(EnvelopeFault::Twice("code".into())));
@@ -261,7 +271,7 @@ mod tests {
     fn gbk_is_stepped_over_by_characters() {
         let text = wrapped("<code>1</code><msg>刓寋</msg><sign>AA==</sign>");
         let bytes = Charset::Gbk.encode(&text).unwrap();
-        let Node::Plain(fields) = read(&bytes, Charset::Gbk).unwrap().node else { panic!("it is plain") };
+        let Ok(Node::Plain(fields)) = read(&bytes, Charset::Gbk).unwrap().node else { panic!("it is plain") };
         assert_eq!(fields.msg, "刓寋");
     }
 
@@ -272,7 +282,7 @@ mod tests {
             write_element(&mut xml, "code", "1");
             write_element(&mut xml, "sub_msg", &message);
             let text = wrapped(&xml);
-            let Node::Plain(fields) = parsed(&text).unwrap().node else { panic!("it is plain") };
+            let Ok(Node::Plain(fields)) = parsed(&text).unwrap().node else { panic!("it is plain") };
             prop_assert_eq!(fields.sub_msg, message);
         }
 

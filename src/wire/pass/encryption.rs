@@ -10,7 +10,7 @@ use base64::engine::general_purpose::STANDARD;
 use super::head;
 use crate::wire::SettingFault;
 use crate::wire::crypto::{Aes, BLOCK_BYTES, Iv, PeerKey, Signer, UnwrapKey, Wrap};
-use crate::wire::setting::{Keys, Secrecy};
+use crate::wire::setting::{Holds, Keys, Secrecy};
 
 /// How bodies are encrypted, and how replies are read. Clones share nothing that changes.
 #[derive(Clone, Debug)]
@@ -45,6 +45,10 @@ const CIPHERS: [(&str, Cipher); 4] = [
 ];
 const WRAPS: [(&str, Wrap); 3] =
     [("PKCS1v15", Wrap::Pkcs1v15), ("OAEP-SHA1", Wrap::OaepSha1), ("OAEP-SHA256", Wrap::OaepSha256)];
+
+/// What the table names that is a key.
+pub const SECRETS: &[(&str, Holds)] =
+    &[("encryption.peer_key", Holds::PeerKey), ("encryption.private_key", Holds::UnwrapKey)];
 
 const KEYS: [&str; 6] = ["peer_key", "private_key", "header_algorithm", "key_version", "cipher", "key_wrap"];
 

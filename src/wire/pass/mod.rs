@@ -6,6 +6,7 @@ pub mod codes;
 pub mod data;
 pub mod encryption;
 pub mod extra;
+pub mod form;
 pub mod head;
 pub mod locale;
 pub mod member;
@@ -85,9 +86,9 @@ impl Endpoint {
         })
     }
 
-    /// The dialect's word and the client.
-    pub fn scope(&self, dialect: &str) -> String {
-        format!("{dialect}/{}", self.client_id)
+    /// The client's id.
+    pub fn client(&self) -> &str {
+        &self.client_id
     }
 
     /// The path, as it is signed.
@@ -164,7 +165,7 @@ impl Endpoint {
     }
 
     /// The gateway's side: an answer, signed if there is a `signer`.
-    pub fn write_reply(&self, answer: &Answer, now_ms: i64, signer: Option<&Signer>) -> Reply {
+    pub fn write_reply(&self, asked: &Request, answer: &Answer, now_ms: i64, signer: Option<&Signer>) -> Reply {
         let mut result = Object::new();
         result.text("resultCode", &answer.code).text("resultStatus", &answer.status);
         result.text("resultMessage", &answer.message);
@@ -176,7 +177,7 @@ impl Endpoint {
         if let Some(signer) = signer {
             body = self.seal(body, signer, &mut headers);
             let time = self.time(now_ms);
-            let signature = signer.sign(&head::signing_input(&self.path, &self.client_id, &time, &body));
+            let signature = signer.sign(&head::signing_input(&asked.target, &self.client_id, &time, &body));
             headers.push(("client-id".into(), self.client_id.clone()));
             headers.push(("response-time".into(), time));
             headers.push(("signature".into(), self.signature(&signature)));

@@ -84,7 +84,7 @@ enum EnvelopeFault {
 impl Envelope {
     /// Reads `result`, `resultInfo` or `ResultInfo`: the pages and the samples use one each for the same thing.
     fn read(body: &[u8]) -> Result<Envelope, EnvelopeFault> {
-        let json = Json::parse(body)?;
+        let json = Json::parse_reply(body)?;
         let mut found: Option<Envelope> = None;
         for name in ["result", "resultInfo", "ResultInfo"] {
             let Some(result) = json.get(name)? else { continue };

@@ -59,16 +59,118 @@ fn a_ledger_that_was_cut_or_is_newer_is_left_as_it_is() {
     is_refused_and_untouched(&night, &newer, &["schema 99", "upgrade"]);
 }
 
+/// A run over this ledger, with this log beside it, ends before its first call, and leaves both as they are.
+#[track_caller]
+fn a_run_refuses(night: &Night, ledger: &[u8], log: Option<&[u8]>, words: &[&str]) {
+    let calls = night.calls();
+    let mut rows = deltas(31, 1);
+    rows.push(super::Delta::new("newer", &rows[0].card, 5_000, 1_000));
+    night.write("in.csv", &as_csv(&rows));
+    std::fs::write(night.path(LEDGER), ledger).unwrap();
+    log.into_iter().for_each(|log| std::fs::write(night.path("state/ledger.db-wal"), log).unwrap());
+    let said = night.expect(6, &["run", "job.toml"]);
+    assert!(said.contains(LEDGER) && words.iter().all(|word| said.contains(word)), "{said}");
+    assert!(std::fs::read(night.path(LEDGER)).unwrap() == ledger, "it was changed");
+    assert!(log.is_none_or(|log| std::fs::read(night.path("state/ledger.db-wal")).unwrap() == log));
+    assert_eq!(night.calls(), calls);
+}
+
 #[test]
 fn a_ledger_damaged_inside_stops_the_run_before_it_sends() {
     let (night, _) = after_a_night();
-    let mut damaged = std::fs::read(night.path(LEDGER)).unwrap();
-    damaged[4096..].fill(0xa5); // all but the first page
-    night.write("in.csv", &as_csv(&deltas(31, 1)));
-    std::fs::write(night.path(LEDGER), &damaged).unwrap();
-    let calls = night.calls();
+    let whole = std::fs::read(night.path(LEDGER)).unwrap();
+    let with = |change: fn(&mut Vec<u8>)| {
+        let mut damaged = whole.clone();
+        change(&mut damaged);
+        damaged
+    };
+    let words = ["damaged", "restore a backup"];
+    a_run_refuses(&night, &with(|bytes| bytes[4096..].fill(0xa5)), None, &words);
+    a_run_refuses(&night, &with(|bytes| bytes[5 * 4096] ^= 0x08), None, &words);
+    a_run_refuses(&night, &with(|bytes| bytes[18] ^= 0x01), None, &words); // who may write
+    a_run_refuses(&night, &with(|bytes| bytes[18..20].fill(1)), None, &words); // no log
+    a_run_refuses(&night, &with(|bytes| bytes[16] ^= 0x40), None, &["cut short"]); // the size of a page
+    a_run_refuses(&night, &with(|bytes| bytes[69] ^= 0x01), None, &["another program"]); // whose it is
+    std::fs::write(night.path(LEDGER), whole).unwrap();
+    night.expect(0, &["run", "job.toml"]);
+}
+
+#[test]
+fn a_row_of_the_ledger_that_cannot_be_read_is_not_taken_for_nothing() {
+    let (night, _) = after_a_night();
+    let whole = std::fs::read(night.path(LEDGER)).unwrap();
+    for (damage, fault) in [
+        ("UPDATE cards SET state = replace(state, 'points', 'poi\"ts')", "look a card up"),
+        ("UPDATE bills SET past = 9", "look bills up"),
+        ("UPDATE bills SET outcome = 'maybe'", "look bills up"),
+        ("UPDATE runs SET state = 'clo'", "read the runs"),
+    ] {
+        std::fs::write(night.path(LEDGER), &whole).unwrap();
+        let db = rusqlite::Connection::open(night.path(LEDGER)).unwrap();
+        db.execute(damage, []).unwrap();
+        db.close().unwrap();
+        let ledger = std::fs::read(night.path(LEDGER)).unwrap();
+        a_run_refuses(&night, &ledger, None, &[fault, "damaged", "passync ledger verify"]);
+    }
+}
+
+#[test]
+fn the_log_of_another_ledger_is_not_played_into_this_one() {
+    let cut_off = |rows: &[super::Delta]| {
+        let night = Night::new(Config::default(), "");
+        night.write("in.csv", &as_csv(&rows[..30]));
+        night.expect(0, &["run", "job.toml"]);
+        night.write("in.csv", &as_csv(rows));
+        let mut child = night.start(&["run", "job.toml", "--set", "limits.quota=100/1s"]);
+        let calls = night.calls();
+        wait_for(|| night.calls() > calls + 10);
+        child.kill().unwrap();
+        child.wait().unwrap();
+        night
+    };
+    let (here, there) = (cut_off(&deltas(90, 1)), cut_off(&deltas(80, 1)));
+    let file = |night: &Night, name: &str| std::fs::read(night.path(name)).unwrap();
+    let (own, foreign) = (file(&here, "state/ledger.db-wal"), file(&there, "state/ledger.db-wal"));
+    a_run_refuses(&here, &file(&here, LEDGER), Some(&foreign), &["of another ledger", "ledger.db-wal"]);
+    let text = b"bill_no,points\n".repeat(100);
+    a_run_refuses(&here, &file(&here, LEDGER), Some(&text), &["no write-ahead log"]);
+    std::fs::write(here.path("state/ledger.db-wal"), own).unwrap();
+    here.write("in.csv", &as_csv(&deltas(90, 1)));
+    here.expect(0, &["run", "job.toml"]);
+    here.is_well_after(&deltas(90, 1), 32);
+}
+
+#[test]
+fn a_folder_in_the_place_of_the_ledger_is_refused() {
+    let night = Night::new(Config::default(), "");
+    night.write("in.csv", &as_csv(&deltas(3, 1)));
+    std::fs::create_dir_all(night.path(LEDGER)).unwrap();
     let said = night.expect(6, &["run", "job.toml"]);
-    assert!(said.contains("damaged") && said.contains("restore a backup"), "{said}");
+    assert!(said.contains(LEDGER) && said.contains("a folder or a device"), "{said}");
+    assert_eq!(night.calls(), 0);
+}
+
+#[test]
+fn a_ledger_that_may_not_be_written_is_told_with_what_to_do() {
+    let (night, _) = after_a_night();
+    night.write("in.csv", &as_csv(&deltas(31, 1)));
+    let (state, calls) = (night.path("state"), night.calls());
+    let mount = |args: &[&str]| std::process::Command::new("mount").args(args).arg(&state).output().unwrap();
+    let is_mounted = mount(&["--bind", state.to_str().unwrap()]).status.success();
+    if is_mounted {
+        assert!(mount(&["-o", "remount,ro,bind"]).status.success());
+    } else {
+        // Not root: then the permissions of files count.
+        let read_only = std::os::unix::fs::PermissionsExt::from_mode(0o400);
+        std::fs::set_permissions(night.path(LEDGER), read_only).unwrap();
+    }
+    let (code, output) = night.passync(&["run", "job.toml"]);
+    if is_mounted {
+        std::process::Command::new("umount").arg(&state).output().unwrap();
+    }
+    let said = String::from_utf8_lossy(&output.stderr);
+    assert_eq!(code, 6, "{said}");
+    assert!(said.contains("state/") && said.contains("let the user of the job write to this"), "{said}");
     assert_eq!(night.calls(), calls);
 }
 
@@ -119,8 +221,8 @@ fn damage(runs: &Path, name: &str, at: usize) {
 fn another_job_does_not_go_on_over_a_run_that_it_cannot_read() {
     let night = Night::new(Config::default(), "");
     night.write("in.csv", &as_csv(&deltas(60, 2)));
-    let job = std::fs::read_to_string(night.path("job.toml")).unwrap();
-    night.write("other.toml", &job.replace(r#"name = "night""#, r#"name = "other""#));
+    night.second_job();
+    night.write("other.csv", &as_csv(&deltas(60, 2)));
     let mut child = night.start(&["run", "job.toml", "--set", "limits.quota=100/1s"]);
     wait_for(|| night.calls() > 30);
     child.kill().unwrap();

@@ -2,13 +2,20 @@
 //!
 //! The stage is in the first room; the scenes are in those below it.
 
+mod agreed;
+mod arrival;
 mod crash;
 mod damage;
 mod history;
 mod laws;
+mod lease;
 mod look;
+mod reconcile;
 #[allow(dead_code, reason = "tests/faults plays on this stage too, with other props")]
-mod stage;
+pub mod stage;
 mod stops;
+mod verify;
+
+pub use stops::wait_for;
 
 use stage::{Delta, Night, as_csv, deltas, faulty, scripted};

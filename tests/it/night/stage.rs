@@ -50,7 +50,7 @@ impl Night {
         };
         let log = Log::default();
         let setup = Setup {
-            dialect,
+            dialects: vec![dialect],
             client: CLIENT.public(),
             platform: PLATFORM.clone(),
             config,
@@ -123,9 +123,21 @@ impl Night {
         self.command(args).stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap()
     }
 
+    /// A second job on the same ledger: `other.toml`, which reads `other.csv`.
+    pub fn second_job(&self) {
+        let job = std::fs::read_to_string(self.path("job.toml")).unwrap();
+        let job = job.replace(r#"name = "night""#, r#"name = "other""#).replace("in.csv", "other.csv");
+        self.write("other.toml", &job);
+    }
+
     /// The outcomes of the newest closed run, in input order: (bill, outcome, code).
     pub fn outcomes(&self) -> Vec<Line> {
-        let mut reader = csv::Reader::from_path(self.path("out/night/latest/outcomes.csv")).unwrap();
+        self.outcomes_of("night")
+    }
+
+    /// The same of a job by its name.
+    pub fn outcomes_of(&self, job: &str) -> Vec<Line> {
+        let mut reader = csv::Reader::from_path(self.path(&format!("out/{job}/latest/outcomes.csv"))).unwrap();
         let headers = reader.headers().unwrap().clone();
         let lines = reader.records().map(|record| {
             let record = record.unwrap();
@@ -138,8 +150,13 @@ impl Night {
 
     /// How many rows of the newest closed run ended how.
     pub fn counts(&self) -> BTreeMap<String, usize> {
+        self.counts_of("night")
+    }
+
+    /// The same of a job by its name.
+    pub fn counts_of(&self, job: &str) -> BTreeMap<String, usize> {
         let mut counts = BTreeMap::new();
-        for line in self.outcomes() {
+        for line in self.outcomes_of(job) {
             *counts.entry(line["outcome"].to_owned()).or_default() += 1;
         }
         counts
@@ -159,11 +176,15 @@ impl Night {
         self.server.look(|gateway| gateway.summary().calls)
     }
 
+    /// What the gateway has written down of each exchange that has ended, in the order of their ends.
+    pub fn exchanges(&self) -> Vec<serde_json::Value> {
+        let log = self.log.0.lock().unwrap();
+        serde_json::Deserializer::from_slice(&log).into_iter().map(Result::unwrap).collect()
+    }
+
     /// When calls arrived, as the gateway has it.
     pub fn arrivals(&self) -> Vec<jiff::Timestamp> {
-        let log = self.log.0.lock().unwrap();
-        let lines = serde_json::Deserializer::from_slice(&log).into_iter::<serde_json::Value>();
-        lines.map(|line| line.unwrap()["arrived_at"].as_str().unwrap().parse().unwrap()).collect()
+        self.exchanges().iter().map(|line| line["arrived_at"].as_str().unwrap().parse().unwrap()).collect()
     }
 
     /// The points that a card shows.
@@ -196,6 +217,14 @@ impl Night {
         for (card, row) in newest {
             assert_eq!(self.points(card), Some(row.points.to_string()), "card {card}");
         }
+        self.is_sound();
+    }
+
+    /// Nothing in the ledger contradicts anything else.
+    #[track_caller]
+    pub fn is_sound(&self) {
+        let text = self.expect(0, &["ledger", "verify", "--state", "state"]);
+        assert!(text.contains("ledger.db: sound") && !text.contains("FAULT"), "{text}");
     }
 }
 
@@ -249,6 +278,13 @@ pub fn as_csv(rows: &[Delta]) -> String {
             .unwrap();
     }
     text
+}
+
+/// The setting under which no attempt starts later than so many seconds from now, in UTC: it leaves a request timeout.
+pub fn finish_by_in(seconds: i64) -> String {
+    const REQUEST_TIMEOUT_S: i64 = 2; // the stage's
+    let now = jiff::Timestamp::now().to_zoned(jiff::tz::TimeZone::UTC);
+    (&now + jiff::Span::new().seconds(seconds + REQUEST_TIMEOUT_S)).strftime("run.finish_by=%H:%M:%S").to_string()
 }
 
 /// A gateway that does this to these bills or cards, every time.

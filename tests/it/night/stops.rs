@@ -4,6 +4,7 @@ use std::time::{Duration, Instant};
 
 use rustix::process::{Pid, Signal, kill_process};
 
+use super::stage::finish_by_in;
 use super::{Night, as_csv, deltas, faulty, scripted};
 use passync::sandbox::Config;
 
@@ -51,25 +52,8 @@ fn too_many_errors_halt_the_run() {
 fn no_attempt_starts_after_finish_by() {
     let night = Night::new(Config::default(), "input.timezone = 'UTC'");
     night.write("in.csv", &as_csv(&deltas(400, 1)));
-    // A full minute, less a request timeout that leaves three seconds from now.
-    let now = jiff::Timestamp::now().to_zoned(jiff::tz::TimeZone::UTC);
-    let left = 120 - u64::try_from(now.second()).unwrap();
-    let finish_by = (&now + jiff::Span::new().minutes(2)).strftime("%H:%M").to_string();
-    let timeout = format!("gateway.request_timeout={}s", left - 3);
     let began = Instant::now();
-    night.expect(
-        5,
-        &[
-            "run",
-            "job.toml",
-            "--set",
-            "limits.quota=20/1s",
-            "--set",
-            &timeout,
-            "--set",
-            &format!("run.finish_by={finish_by}"),
-        ],
-    );
+    night.expect(5, &["run", "job.toml", "--set", "limits.quota=20/1s", "--set", &finish_by_in(3)]);
     assert!(began.elapsed() < Duration::from_secs(15));
     let counts = night.counts();
     assert!(counts["unsent"] > 0 && counts.contains_key("applied"), "{counts:?}");

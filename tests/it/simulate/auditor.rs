@@ -3,9 +3,11 @@
 
 mod calls;
 mod ends;
+mod pace;
 
 use std::cell::RefCell;
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::ops::Bound;
 use std::rc::Rc;
 use std::time::Duration;
 
@@ -13,10 +15,11 @@ use passync::core::halt::Stop;
 use passync::model::{Digest, Outcome, Place, Tick};
 
 use super::coverage::Coverage;
-use super::ledger::{Fate, Planning, Survey};
+use super::ledger::{Facts, Fate, Planning, Survey};
 use super::network::{Sent, Told};
 use super::trace::{Event, Trace};
 use super::world::{Settings, World};
+use pace::Pace;
 
 /// What was seen of a bill, over all runs.
 #[derive(Debug, Default)]
@@ -34,6 +37,8 @@ struct Bill {
     doubted: bool,
     /// The gateway applied it.
     applied: bool,
+    /// Durably known to be applied.
+    proved: bool,
     /// It was told to be, or is durably, settled well: it must not be sent again.
     over: bool,
     /// The bytes of each revision.
@@ -70,7 +75,8 @@ impl Row {
 struct Live {
     attempts: u32,
     doubts: u32,
-    told: Option<Told>,
+    /// What came back last, and when.
+    told: Option<(Tick, Told)>,
     sent_drop: u64,
     /// It was begun.
     intended: bool,
@@ -82,6 +88,9 @@ struct Live {
 #[expect(clippy::struct_excessive_bools, reason = "each is a fact of its own")]
 pub struct Auditor {
     trace: Rc<RefCell<Trace>>,
+    /// As in [`Trouble`](super::world::Trouble), until that is checked.
+    narrow: Option<(u32, Tick)>,
+    pace: Pace,
     pub coverage: Coverage,
     quota: usize,
     window: Duration,
@@ -92,11 +101,16 @@ pub struct Auditor {
     bills: BTreeMap<Digest, Bill>,
     /// Bills of which the card was, or may have been, given something.
     given: BTreeSet<(usize, Place, Digest)>,
-    /// Per card and member, the newest place that the gateway was given.
+    /// Per card and member, the place that the gateway shows.
     shown: BTreeMap<(usize, u64), Place>,
+    /// Per card and member, the newest place that the gateway ever showed; and per card, the newest CLOSED.
+    newest_shown: BTreeMap<(usize, u64), Place>,
+    newest_closed: BTreeMap<usize, Place>,
     // ---- of the run
     hold: bool,
     rows: BTreeMap<u64, Row>,
+    /// The cards that go first.
+    canary: BTreeSet<usize>,
     /// Cards whose later rows must wait, with the row that made them.
     held: BTreeMap<usize, u64>,
     /// Places of the rows that were sent in the order of their places.
@@ -112,20 +126,27 @@ pub struct Auditor {
     under_way: BTreeMap<usize, u64>,
     /// The row of each card that has an intent and no outcome on record.
     intended: BTreeMap<usize, u64>,
-    /// Cards with an exchange under way when the last process died.
-    cut_off: BTreeSet<usize>,
+    /// Cards with an exchange under way when a process died, and when the next one began.
+    cut_off: BTreeMap<usize, Option<Tick>>,
+    /// Nothing is sent before, as a throttle asked for.
+    quiet_until: Tick,
+    /// Verified replies of the process.
+    verified: u32,
     budget_spent: u64,
     errors: (u64, u64),
     disowned: BTreeSet<usize>,
     must_stop: bool,
     stopping: bool,
-    not_reached_since: Option<Tick>,
+    unheard_since: Option<Tick>,
+    is_slow: bool,
 }
 
 impl Auditor {
     pub fn new(world: &World, trace: Rc<RefCell<Trace>>) -> Auditor {
         Auditor {
             trace,
+            narrow: world.trouble.narrow,
+            pace: Pace::default(),
             coverage: Coverage::default(),
             quota: world.quota as usize,
             window: world.window,
@@ -135,8 +156,11 @@ impl Auditor {
             bills: BTreeMap::new(),
             given: BTreeSet::new(),
             shown: BTreeMap::new(),
+            newest_shown: BTreeMap::new(),
+            newest_closed: BTreeMap::new(),
             hold: false,
             rows: BTreeMap::new(),
+            canary: BTreeSet::new(),
             held: BTreeMap::new(),
             walked: BTreeMap::new(),
             settings: None,
@@ -145,13 +169,16 @@ impl Auditor {
             open: BTreeSet::new(),
             under_way: BTreeMap::new(),
             intended: BTreeMap::new(),
-            cut_off: BTreeSet::new(),
+            cut_off: BTreeMap::new(),
+            quiet_until: Tick::ZERO,
+            verified: 0,
             budget_spent: 0,
             errors: (0, 0),
             disowned: BTreeSet::new(),
             must_stop: false,
             stopping: false,
-            not_reached_since: None,
+            unheard_since: None,
+            is_slow: false,
         }
     }
 
@@ -167,9 +194,11 @@ impl Auditor {
 
     /// A run begins: its plan is durable.
     pub fn run(&mut self, now: Tick, survey: &Survey, settings: &Settings) {
+        self.coverage.hit("runs");
+        survey.met.iter().for_each(|case| self.coverage.hit(case));
         self.hold = settings.hold;
         (self.rows, self.held, self.walked) = Default::default();
-        self.cut_off.clear();
+        self.canary.clear();
         for plan in &survey.plan {
             let Fate::Send(facts) = &survey.fates[plan.row.id as usize] else { panic!("planned, and not to be sent") };
             let bill = self.bills.entry(facts.bill).or_default();
@@ -179,8 +208,12 @@ impl Auditor {
                 self.given.remove(&(bill.card, bill.place, facts.bill));
                 bill.bodies.clear();
             }
+
             (bill.card, bill.place) = (facts.row.card, facts.place);
             (bill.closing, bill.user) = (facts.row.closing, facts.row.user);
+            if settings.canary.is_some_and(|(cards, _)| self.canary.len() < cards) {
+                self.canary.insert(facts.row.card);
+            }
             let row = Row {
                 plan: plan.clone(),
                 bill: facts.bill,
@@ -213,6 +246,7 @@ impl Auditor {
 
     /// A process of the run begins; `recovered`: what it takes over, as (row, attempts, doubts).
     pub fn process(&mut self, now: Tick, settings: &Settings, recovered: &[(u64, u32, u32)]) {
+        self.coverage.hit("processes");
         self.settings = Some(settings.clone());
         self.began = now;
         self.live = BTreeMap::new();
@@ -220,6 +254,10 @@ impl Auditor {
             self.live.insert(*row, Live { recovered: (*attempts, *doubt), ..Live::default() });
         }
         self.under_way.clear();
+        for restart in self.cut_off.values_mut() {
+            restart.get_or_insert(now);
+        }
+        (self.quiet_until, self.verified) = (Tick::ZERO, 0);
         self.open = self.rows.iter().filter(|(_, row)| row.is_open()).map(|(id, _)| *id).collect();
         self.intended.clear();
         for (id, row) in &mut self.rows {
@@ -235,15 +273,26 @@ impl Auditor {
         (self.budget_spent, self.errors) = (0, (0, 0));
         self.disowned.clear();
         (self.must_stop, self.stopping) = (false, false);
-        self.not_reached_since = None;
+        self.unheard_since = None;
+        self.is_slow = false;
+    }
+
+    /// The share of the full pace that is in force.
+    pub fn pace(&mut self, factor: f64) {
+        self.coverage.hit_if("a slower pace", factor < 1.0 && !self.is_slow);
+        self.coverage.hit_if("the full pace again", factor >= 1.0 && self.is_slow);
+        self.is_slow = factor < 1.0;
     }
 
     /// The process died.
     pub fn cut(&mut self, now: Tick) {
         self.stage(now, "cut off".to_owned());
+        self.coverage.hit("kills");
         let in_doubt = self.rows.values().any(Row::is_open);
         self.coverage.hit_if("a kill with rows in doubt", in_doubt);
-        self.cut_off.extend(self.under_way.keys());
+        let is_recovering = self.live.values().any(|live| live.recovered.0 > 0);
+        self.coverage.hit_if("a kill of a recovering process", is_recovering);
+        self.cut_off.extend(self.under_way.keys().map(|card| (*card, None)));
         for row in self.under_way.values() {
             self.bills.get_mut(&self.rows[row].bill).expect("planned").doubted = true;
         }
@@ -252,10 +301,15 @@ impl Auditor {
     /// The dispatcher says that it is done.
     pub fn done(&mut self, now: Tick, stop: Option<&Stop>) {
         self.stage(now, format!("done, stop: {stop:?}"));
+        self.check_pace();
         assert!(self.under_way.is_empty(), "done with exchanges under way: {:?}", self.under_way);
         assert_eq!(self.stopping, stop.is_some(), "stopped: {stop:?}");
         let is_all_well = self.rows.values().all(|row| row.settled.is_some_and(|outcome| !outcome.is_open()));
-        assert!(stop != Some(&Stop::Deadline) || !is_all_well, "stopped by the deadline with nothing left");
+        let is_known = is_all_well && !self.rows.is_empty(); // an empty plan has to be read first, too
+        assert!(stop != Some(&Stop::Deadline) || !is_known, "stopped by the deadline with nothing left");
+        let (held, most) = (self.held.len(), self.settings.as_ref().expect("a process lives").held_max);
+        assert!(stop != Some(&Stop::TooMuchDoubt) || held > most, "stopped by {held} cards in doubt");
+        assert!(stop.is_some() || held <= most, "{held} cards are in doubt, and nothing stops");
         assert!(stop != Some(&Stop::Errors) || self.must_stop, "stopped without a reason: {stop:?}");
         for (id, row) in self.rows.iter().filter(|(_, row)| !row.settled_durable) {
             self.trace.borrow_mut().look_at(row.card);
@@ -284,8 +338,34 @@ impl Auditor {
         row.settled_durable = true;
         let bill = self.bills.get_mut(&row.bill).expect("planned");
         if outcome == Outcome::Applied {
-            bill.confirmed |= row.members & !drop;
+            let carried = row.members & !drop;
+            bill.confirmed |= carried;
+            bill.proved = true;
+            let (card, place, digest) = (row.card, bill.place, row.bill);
+            if self.settings.as_ref().is_some_and(|settings| settings.allow_stale) {
+                self.replace(card, place, digest, carried);
+            }
         }
+    }
+
+    /// A run that may roll cards back did: what newer rows gave stands no more.
+    fn replace(&mut self, card: usize, place: Place, bill: Digest, members: u64) {
+        let newer: Vec<Digest> = self.newer(card, place, bill).map(|(_, bill)| bill).collect();
+        for bill in newer {
+            let bill = self.bills.get_mut(&bill).expect("sent");
+            if bill.proved && !bill.closing {
+                self.coverage.hit_if("a card rolled back on demand", (bill.possible | bill.confirmed) & members != 0);
+                (bill.possible, bill.confirmed) = (bill.possible & !members, bill.confirmed & !members);
+            }
+        }
+    }
+
+    /// Bills of the card that stand behind a place and were, or may have been, given.
+    fn newer(&self, card: usize, place: Place, bill: Digest) -> impl Iterator<Item = (Place, Digest)> {
+        let last = (card, Place { occurred_ms: i64::MAX, ..Place::default() }, Digest::default());
+        let behind = (Bound::Excluded((card, place, bill)), Bound::Excluded(last));
+        let others = self.given.range(behind).filter(move |(_, other, _)| *other > place);
+        others.map(|(_, place, digest)| (*place, *digest))
     }
 
     /// The process died: what was told of rows that are not settled durably is forgotten by the program.
@@ -299,7 +379,7 @@ impl Auditor {
 
     /// A person looked at the card and told the ledger.
     pub fn answered(&mut self, bill: Digest, applied: bool) {
-        let bill = self.bills.get_mut(&bill).expect("a bill in doubt was sent");
+        let Some(bill) = self.bills.get_mut(&bill) else { return }; // it was never planned to be sent
         assert_eq!(bill.applied, applied);
         if applied {
             bill.confirmed |= bill.possible;
@@ -313,16 +393,36 @@ impl Auditor {
         self.bills.get(&bill).is_some_and(|bill| bill.applied)
     }
 
-    /// A run is closed; every line of it has this outcome.
-    pub fn closed(&mut self, bill: Option<Digest>, outcome: Outcome) {
+    /// A run is closed; a line of it has this outcome.
+    pub fn closed(&mut self, facts: &Facts, outcome: Outcome) {
+        self.coverage.hit("rows");
         self.coverage.outcome(outcome);
-        let Some(bill) = bill.and_then(|bill| self.bills.get(&bill)) else { return };
+        self.trace.borrow_mut().look_at(facts.row.card);
+        let bill = self.bills.get(&facts.bill);
         match outcome {
-            Outcome::Applied => assert!(bill.applied, "closed as applied, and never was"),
-            Outcome::Unsent | Outcome::Held => {
-                assert!(!bill.applied && !bill.doubted, "closed as {outcome}, and may stand on the card");
+            Outcome::Applied | Outcome::AlreadyApplied => {
+                assert!(bill.is_some_and(|bill| bill.applied), "closed as {outcome}, and never was: {facts:?}");
             }
-            _ => {}
+            Outcome::Unsent | Outcome::Held => {
+                let may_stand = bill.is_some_and(|bill| bill.applied || bill.doubted);
+                assert!(!may_stand, "closed as {outcome}, and may stand on the card: {facts:?}");
+            }
+            Outcome::Superseded => {
+                let is_closed = self.newest_closed.get(&facts.row.card).is_some_and(|place| *place > facts.place);
+                let is_given = |bit| self.newest_shown.get(&(facts.row.card, bit)) > Some(&facts.place);
+                assert!(is_closed || bits(facts.row.members).all(is_given), "superseded by nothing: {facts:?}");
+            }
+            Outcome::Coalesced
+            | Outcome::Conflict
+            | Outcome::Duplicate
+            | Outcome::Refused
+            | Outcome::Rejected
+            | Outcome::Unknown => {}
         }
     }
+}
+
+/// The members of a mask.
+fn bits(mask: u64) -> impl Iterator<Item = u64> {
+    (0..u64::BITS).map(|bit| 1 << bit).filter(move |bit| mask & bit != 0)
 }

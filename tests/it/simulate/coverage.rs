@@ -3,20 +3,34 @@
 use std::collections::BTreeMap;
 
 use passync::core::dispatcher::Cause;
-use passync::core::halt::Stop;
+use passync::core::history::Past;
 use passync::model::{Outcome, Verdict};
 
 /// How often each case was met.
 #[derive(Clone, Debug, Default)]
-pub struct Coverage(BTreeMap<String, u64>);
+pub struct Coverage(BTreeMap<&'static str, u64>);
 
-/// Every case but the outcomes. `Stop::TooMuchDoubt` is out of reach: it takes 200,000 cards.
-const CASES: [&str; 26] = [
+/// Every case but the outcomes, the verdicts and the pasts of bills.
+const CASES: &[&str] = &[
+    // What there was.
+    "rows",
+    "runs",
+    "processes",
+    "kills",
+    "calls",
+    // Why runs stopped, and rows ended.
     "stop Signal",
     "stop Deadline",
-    "stop Misconfigured",
-    "stop Errors",
-    "stop Unreachable",
+    "stop Misconfigured, signed",
+    "stop Misconfigured, unsigned",
+    "stop Errors, a share",
+    "stop Errors, a number",
+    "stop Unreachable, never reached",
+    "stop Unreachable, an outage",
+    "stop TooMuchDoubt",
+    "stop Canary",
+    "stop CanaryFailed",
+    "a canary that others follow",
     "cause Reply",
     "cause Budget",
     "cause HeldBy",
@@ -24,6 +38,66 @@ const CASES: [&str; 26] = [
     "cause OvertakenBy",
     "cause CarriedBy",
     "cause Stopped",
+    // What the planner finds.
+    "SUPERSEDED",
+    "SUPERSEDED_CLOSED",
+    "NEWER_IN_DOUBT",
+    "a bare row, the same as its neighbour",
+    "a bill with two contents",
+    "a row adopted",
+    "a stored revision cut down",
+    "a row that waits for a newer one",
+    "a row that leaves members out",
+    "an absorbed row",
+    // On the way.
+    "a Retry-After",
+    "a slower pace",
+    "the full pace again",
+    "a gateway that is back",
+    "a reply of another time",
+    "a wrong clock",
+    "an arrival after our end",
+    "a trimmed revision",
+    "an absorbed row in the place of its refused carrier",
+    "a stale row may be sent",
+    "a card rolled back on demand",
+    // Kills, and what comes after.
+    "a kill with rows in doubt",
+    "a kill of a recovering process",
+    "a kill between fold and manifest",
+    "an end taken over",
+    "an end taken over of an absorbed row",
+    "a row taken up",
+    "a row begun",
+    "a signal to a recovering process",
+    "a predecessor that ended",
+    "a predecessor that died over this run",
+    "a predecessor that died over another run",
+    "a predecessor of another boot",
+    "a plan made again",
+    "a damaged survey",
+    "a row kept",
+    "a run finished another day",
+    "a run reopened",
+    "an abandoned run",
+    "an interrupted run of another job",
+    "a row that others went on with",
+    "a person's answer",
+    "a person's answer about an interrupted run",
+];
+
+/// By [`Past`]: the same content again, another content.
+const PASTS: [[&str; 2]; 7] = [
+    ["Applied, the same", "Applied, another content"],
+    ["Doubtful, the same", "Doubtful, another content"],
+    ["NeverSent, the same", "NeverSent, another content"],
+    ["Refused, the same", "Refused, another content"],
+    ["RefusedAfterDoubt, the same", "RefusedAfterDoubt, another content"],
+    ["Superseded, the same", "Superseded, another content"],
+    ["Coalesced, the same", "Coalesced, another content"],
+];
+
+const VERDICTS: [&str; 7] = [
     "verdict Applied",
     "verdict Refused",
     "verdict Throttled",
@@ -31,29 +105,26 @@ const CASES: [&str; 26] = [
     "verdict InDoubtFinal",
     "verdict NotSent",
     "verdict Misconfigured",
-    "a kill with rows in doubt",
-    "a kill of a recovering process",
-    "an arrival after our end",
-    "an abandoned run",
-    "an adopted row",
-    "a trimmed revision",
-    "a person's answer",
 ];
 
 impl Coverage {
-    pub fn hit(&mut self, case: &str) {
-        assert!(CASES.contains(&case), "list the case `{case}`");
-        *self.0.entry(case.to_owned()).or_default() += 1;
+    pub fn hit(&mut self, case: &'static str) {
+        debug_assert!(cases().any(|known| known == case), "list the case `{case}`");
+        self.add(case, 1);
     }
 
-    pub fn hit_if(&mut self, case: &str, is_met: bool) {
+    pub fn add(&mut self, case: &'static str, times: u64) {
+        *self.0.entry(case).or_default() += times;
+    }
+
+    pub fn hit_if(&mut self, case: &'static str, is_met: bool) {
         if is_met {
             self.hit(case);
         }
     }
 
     pub fn outcome(&mut self, outcome: Outcome) {
-        *self.0.entry(format!("outcome {outcome}")).or_default() += 1;
+        self.hit(outcome.as_str());
     }
 
     pub fn cause(&mut self, cause: &Cause) {
@@ -65,17 +136,6 @@ impl Coverage {
             Cause::OvertakenBy(_) => "cause OvertakenBy",
             Cause::CarriedBy(_) => "cause CarriedBy",
             Cause::Stopped(_) => "cause Stopped",
-        });
-    }
-
-    pub fn stop(&mut self, stop: &Stop) {
-        self.hit(match stop {
-            Stop::Signal => "stop Signal",
-            Stop::Deadline => "stop Deadline",
-            Stop::Misconfigured(_) => "stop Misconfigured",
-            Stop::Errors => "stop Errors",
-            Stop::Unreachable => "stop Unreachable",
-            Stop::TooMuchDoubt => unreachable!("it takes 200,000 cards"),
         });
     }
 
@@ -93,15 +153,13 @@ impl Coverage {
 
     pub fn merge(&mut self, other: &Coverage) {
         for (case, times) in &other.0 {
-            *self.0.entry(case.clone()).or_default() += times;
+            *self.0.entry(case).or_default() += times;
         }
     }
 
     /// The cases that were never met.
-    pub fn missing(&self) -> Vec<String> {
-        let outcomes = Outcome::ALL.iter().map(|outcome| format!("outcome {outcome}"));
-        let cases = CASES.iter().map(|case| (*case).to_owned()).chain(outcomes);
-        cases.filter(|case| !self.0.contains_key(case)).collect()
+    pub fn missing(&self) -> Vec<&'static str> {
+        cases().filter(|case| !self.0.contains_key(case)).collect()
     }
 }
 
@@ -109,4 +167,15 @@ impl std::fmt::Display for Coverage {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         self.0.iter().try_for_each(|(case, times)| writeln!(f, "{times:>12} {case}"))
     }
+}
+
+fn cases() -> impl Iterator<Item = &'static str> {
+    let plain = CASES.iter().copied().chain(VERDICTS).chain(Outcome::ALL.map(Outcome::as_str));
+    plain.chain(PASTS.into_iter().flatten())
+}
+
+/// The case of a bill that comes again.
+pub fn again(past: Past, same: bool) -> &'static str {
+    let at = Past::ALL.iter().position(|known| *known == past).expect("all are listed");
+    PASTS[at][usize::from(!same)]
 }

@@ -1,14 +1,18 @@
 //! The ledger, small: bills and cards after CONTRACT sections 1 and 2, with the program's own tables as planner.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::BTreeMap;
 
 use passync::core::PlanRow;
 use passync::core::card::{self, Candidate, CardPast, CardRules, Doubt, Planned};
-use passync::core::dispatcher::Recovered;
 use passync::core::history::{self, Again, Past};
 use passync::model::{Digest, Digester, Outcome, Place, Seat};
 
+use super::coverage;
 use super::world::{Row, Settings};
+
+mod fold;
+
+pub use fold::{Rest, recover};
 
 /// A line as a run reads it.
 #[derive(Clone, Debug)]
@@ -54,6 +58,8 @@ pub struct Bill {
     pub dropped: u64,
     /// Its frozen bytes.
     pub body: Option<Vec<u8>>,
+    /// The run that settled it last.
+    pub last_run: u32,
 }
 
 /// What is confirmed of a card.
@@ -67,7 +73,19 @@ pub struct Card {
 #[derive(Clone, Debug)]
 pub enum Fate {
     Send(Facts),
-    End(Outcome, Option<Facts>),
+    /// It ends without a call; `true`: the ledger has to learn of it.
+    End(Outcome, Box<Facts>, bool),
+    /// An earlier part of the run settled it: like this, where that part left no record.
+    Keep(Outcome, Box<Facts>),
+}
+
+impl Fate {
+    pub fn facts(&self) -> &Facts {
+        match self {
+            Fate::Send(facts) => facts,
+            Fate::End(_, facts, _) | Fate::Keep(_, facts) => facts,
+        }
+    }
 }
 
 /// A line of the plan.
@@ -78,12 +96,20 @@ pub struct Planning {
     pub adopted: Option<u64>,
 }
 
+/// What a bill's past makes of a line that does not go on to its card.
+enum Met {
+    End(Outcome),
+    Keep(Outcome),
+}
+
 /// What a survey leaves.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Default)]
 pub struct Survey {
     pub fates: Vec<Fate>,
     /// In the order of sending.
     pub plan: Vec<Planning>,
+    /// Cases that were met.
+    pub met: Vec<&'static str>,
 }
 
 /// A record, in the order in which it was learnt.
@@ -99,15 +125,33 @@ pub enum Record {
 pub struct Ledger {
     pub bills: BTreeMap<Digest, Bill>,
     pub cards: BTreeMap<usize, Card>,
+    /// Folds and answers so far: a plan that does not know of all of them is stale.
+    pub epoch: u64,
 }
 
-/// How a row ended, as the fold sees it.
+/// A run whose plan is durable.
 #[derive(Clone, Debug)]
-pub struct Ended {
-    pub outcome: Outcome,
-    pub doubt: u32,
-    pub drop: u64,
-    pub body: Option<Vec<u8>>,
+pub struct Run {
+    pub ordinal: u32,
+    pub job: usize,
+    pub settings: Settings,
+    pub lines: Vec<Line>,
+    pub survey: Survey,
+    /// What the plan knew of: the ledger's epoch when it was made.
+    pub epoch: u64,
+    /// Durable records, in order.
+    pub journal: Vec<Record>,
+    /// Where those begin that the plan does not know of.
+    pub planned_at: usize,
+    /// Bills and cards have all that it learnt: its plan is void.
+    pub is_folded: bool,
+}
+
+impl Run {
+    /// What the run learnt since its plan.
+    pub fn since_plan(&self) -> &[Record] {
+        &self.journal[self.planned_at..]
+    }
 }
 
 impl Ledger {
@@ -120,63 +164,80 @@ impl Ledger {
             let origin = line.origin.unwrap_or(Origin { run, line: id as u64 + 1 });
             facts.push(facts_of(line, origin));
             if !line.row.valid {
-                fates[id] = Some(Fate::End(Outcome::Rejected, None));
+                fates[id] = Some(Fate::End(Outcome::Rejected, Box::new(facts[id].clone()), false));
                 continue;
             }
             let candidate = candidate(id as u64, line, &facts[id], settings);
             groups.entry(candidate.bill).or_default().push(candidate);
         }
         let mut cards: BTreeMap<usize, Vec<Candidate>> = BTreeMap::new();
+        let mut met = Vec::new();
         for group in groups.into_values() {
-            let first = group[0].id as usize;
-            for (id, outcome) in self.meet_bill(group, lines, &mut facts, settings, &mut cards) {
-                assert!(fates[id as usize].is_none() && (outcome != Outcome::Duplicate || id as usize != first));
-                fates[id as usize] = Some(Fate::End(outcome, None));
+            let rows: Vec<u64> = group.iter().map(|line| line.id).collect();
+            if let Some(bill) = self.bills.get(&group[0].bill) {
+                met.push(coverage::again(bill.past, bill.facts.content == group[0].content));
+            }
+            if group.iter().any(|other| other.content != group[0].content) {
+                met.push("a bill with two contents");
+            }
+            for (id, outcome) in self.meet_bill(run, group, lines, &mut facts, settings, &mut cards) {
+                let facts = Box::new(facts[id as usize].clone());
+                let fate = match outcome {
+                    Met::End(outcome) => Fate::End(outcome, facts, false),
+                    Met::Keep(outcome) => Fate::Keep(outcome, facts),
+                };
+                assert!(fates[id as usize].replace(fate).is_none() && rows.contains(&id));
             }
         }
         let mut plan = Vec::new();
         for (card, mut rows) in cards {
             rows.sort();
-            self.meet_card(card, &rows, settings, &facts, &mut fates, &mut plan);
+            self.meet_card(card, &rows, settings, &facts, &mut fates, (&mut plan, &mut met));
         }
         plan.sort_by_key(|(lead, rank, planning): &(Place, u32, Planning)| (*lead, *rank, planning.row.id));
         Survey {
             fates: fates.into_iter().map(|fate| fate.expect("every line has a fate")).collect(),
             plan: plan.into_iter().map(|(.., planning)| planning).collect(),
+            met,
         }
     }
 
     /// One bill's lines of a run: those that end here, and the one that goes on to its card.
     fn meet_bill(
         &self,
+        run: u32,
         mut group: Vec<Candidate>,
         lines: &[Line],
         facts: &mut [Facts],
         settings: &Settings,
         cards: &mut BTreeMap<usize, Vec<Candidate>>,
-    ) -> Vec<(u64, Outcome)> {
+    ) -> Vec<(u64, Met)> {
         if group.iter().any(|other| other.content != group[0].content) {
-            return group.iter().map(|line| (line.id, Outcome::Conflict)).collect();
+            return group.iter().map(|line| (line.id, Met::End(Outcome::Conflict))).collect();
         }
         let mut first = group.remove(0);
         let id = first.id as usize;
-        let mut ended: Vec<(u64, Outcome)> = group.iter().map(|line| (line.id, Outcome::Duplicate)).collect();
+        let mut ended: Vec<(u64, Met)> = group.iter().map(|line| (line.id, Met::End(Outcome::Duplicate))).collect();
         let known = self.bills.get(&first.bill);
         let same = known.is_some_and(|bill| bill.facts.content == first.content);
         let again = known.map_or(Again::Afresh, |bill| history::again(bill.past, same, settings.include_refused));
-        if let Some(bill) = known.filter(|_| same) {
+        if let Some(bill) = known.filter(|_| same || lines[id].origin.is_some()) {
             first.place = bill.facts.place; // given when the ledger first saw the row
             facts[id].place = bill.facts.place;
             facts[id].origin = bill.facts.origin;
         }
+        if let Some(bill) = known.filter(|bill| same && bill.last_run == run && !bill.past.is_open()) {
+            let Again::End(outcome, _) = history::again(bill.past, true, false) else { panic!("open: {bill:?}") };
+            facts[id].doubt = bill.facts.doubt;
+            ended.push((first.id, Met::Keep(outcome)));
+            return ended;
+        }
         match again {
             Again::End(outcome, _) => {
                 if outcome == Outcome::Conflict {
-                    for (_, other) in &mut ended {
-                        *other = Outcome::Conflict;
-                    }
+                    ended.iter_mut().for_each(|(_, other)| *other = Met::End(Outcome::Conflict));
                 }
-                ended.push((first.id, outcome));
+                ended.push((first.id, Met::End(outcome)));
                 return ended;
             }
             Again::Adopt => {
@@ -198,18 +259,18 @@ impl Ledger {
         settings: &Settings,
         facts: &[Facts],
         fates: &mut [Option<Fate>],
-        plan: &mut Vec<(Place, u32, Planning)>,
+        (plan, met): (&mut Vec<(Place, u32, Planning)>, &mut Vec<&'static str>),
     ) {
-        let rules = CardRules { allow_stale: false, coalesce: settings.coalesce };
+        let rules = CardRules { allow_stale: settings.allow_stale, coalesce: settings.coalesce };
         for (row, planned) in rows.iter().zip(card::plan(rows, &self.past(card), rules)) {
             let facts = facts[row.id as usize].clone();
+            met.extend(cases(row, &planned));
             let fate = match planned {
                 // What may have been applied stays unknown for as long as it cannot be asked again.
                 Planned::End { outcome: Outcome::Held, .. } if facts.doubt > 0 => {
-                    Fate::End(Outcome::Unknown, Some(facts))
+                    Fate::End(Outcome::Unknown, Box::new(facts), true)
                 }
-                Planned::End { outcome: Outcome::Duplicate, .. } => Fate::End(Outcome::Duplicate, None),
-                Planned::End { outcome, .. } => Fate::End(outcome, Some(facts)),
+                Planned::End { outcome, .. } => Fate::End(outcome, Box::new(facts), outcome != Outcome::Duplicate),
                 Planned::Send { lead, rank, drop, cover, absorbed, gates, watched } => {
                     let planned = PlanRow {
                         id: row.id,
@@ -248,43 +309,29 @@ impl Ledger {
         }
     }
 
-    /// Takes over how a run's row ended.
-    pub fn fold(&mut self, facts: &Facts, ended: Ended) {
-        let Some(past) = Past::of(ended.outcome, ended.doubt > 0) else { return };
-        let kept = self.bills.get_mut(&facts.bill).and_then(|bill| bill.body.take());
-        let facts = Facts { doubt: ended.doubt, ..facts.clone() };
-        if ended.outcome == Outcome::Applied {
-            self.confirm(&facts, ended.drop);
-        }
-        let body = past.is_possible().then(|| ended.body.or(kept)).flatten();
-        self.bills.insert(facts.bill, Bill { facts, past, dropped: ended.drop, body });
-    }
-
-    fn confirm(&mut self, facts: &Facts, drop: u64) {
-        let card = self.cards.entry(facts.row.card).or_default();
-        for bit in (0..u64::BITS).map(|bit| 1 << bit).filter(|bit| facts.row.members & !drop & bit != 0) {
-            let newest = card.members.entry(bit).or_default();
-            *newest = facts.place.max(*newest);
-        }
-        if facts.row.closing {
-            card.closed = card.closed.max(Some(facts.place));
-        }
-    }
-
-    /// Books a person's answer about a bill in doubt.
-    pub fn settle(&mut self, bill: Digest, applied: bool) {
-        let known = self.bills.remove(&bill).expect("a person was shown this bill");
-        if applied {
-            self.confirm(&known.facts, known.dropped);
-            self.bills.insert(bill, Bill { past: Past::Applied, body: None, ..known });
-        }
-    }
-
     /// Every open row of all runs, as failure files have them.
     pub fn open(&self) -> Vec<Line> {
         let open = self.bills.values().filter(|bill| bill.past.is_open());
         open.map(|bill| Line { row: bill.facts.row.clone(), origin: Some(bill.facts.origin) }).collect()
     }
+}
+
+/// What there is to see of a row that comes to its card.
+fn cases(row: &Candidate, planned: &Planned) -> Vec<&'static str> {
+    let mut met = Vec::new();
+    match planned {
+        Planned::End { code, .. } => met.push(if row.bare { "a bare row, the same as its neighbour" } else { *code }),
+        Planned::Send { drop, gates, absorbed, .. } => {
+            let each = [
+                (row.adopted.is_some(), "a row adopted"),
+                (*drop != 0, "a row that leaves members out"),
+                (!gates.is_empty(), "a row that waits for a newer one"),
+                (*absorbed, "an absorbed row"),
+            ];
+            met.extend(each.into_iter().filter(|(is_met, _)| *is_met).map(|(_, case)| case));
+        }
+    }
+    met
 }
 
 fn facts_of(line: &Line, origin: Origin) -> Facts {
@@ -324,28 +371,4 @@ fn candidate(id: u64, line: &Line, facts: &Facts, settings: &Settings) -> Candid
         bare: row.bill.is_none() && row.occurred.is_none() && line.origin.is_none(),
         adopted: None,
     }
-}
-
-/// What the records of an interrupted run say of each row, as `run` reads them.
-pub fn recover(journal: &[Record]) -> HashMap<u64, Recovered> {
-    let mut rows: HashMap<u64, Recovered> = HashMap::new();
-    for record in journal {
-        match record {
-            Record::Intent { row, drop, .. } => rows.entry(*row).or_default().intent = Some(*drop),
-            Record::Attempt { row, doubt } => {
-                let row = rows.entry(*row).or_default();
-                row.attempts += 1;
-                row.doubt += u32::from(*doubt);
-            }
-            Record::Settled { row, outcome, doubt, .. } => {
-                rows.insert(*row, Recovered { settled: Some(*outcome), doubt: *doubt, ..Recovered::default() });
-            }
-        }
-    }
-    for row in rows.values_mut().filter(|row| row.settled.is_none()) {
-        // One more may have been under way when the run was cut off.
-        row.attempts += 1;
-        row.doubt += 1;
-    }
-    rows
 }

@@ -1,6 +1,6 @@
 //! The gateway and the way there and back, under a virtual clock.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, HashMap, VecDeque};
 use std::rc::Rc;
 use std::time::Duration;
 
@@ -9,7 +9,10 @@ use passync::sandbox::{Config, Delay, Delivery, Gateway, Plan, Quota, Seal, Tran
 use passync::wire::{Call, CallFault, Said};
 
 use super::dice::Dice;
-use super::world::World;
+use super::world::{Clocks, World};
+
+/// The age of replies of another time: more than our clock is ever wrong.
+const STALE_MS: i64 = 5 * 3_600_000;
 
 /// A request on its way: what the auditor knows of it, and what the gateway reads.
 #[derive(Clone, Debug)]
@@ -24,6 +27,8 @@ pub struct Sent {
     pub body: Vec<u8>,
     /// When our side closes the connection, if it has to.
     pub closes: Tick,
+    /// Sent by a run that may roll cards back.
+    pub allow_stale: bool,
     pub call: Call,
 }
 
@@ -36,11 +41,36 @@ pub struct Told {
     pub answered: bool,
     pub retry_after: Option<Duration>,
     pub configuration: Option<String>,
+    /// The gateway's clock, where it signed it; milliseconds since 1970.
+    pub result_ms: Option<i64>,
+    /// It is a reply of another time, from somebody between us and the gateway.
+    pub is_stale: bool,
+    /// Our side does not believe its time.
+    pub skewed: bool,
 }
 
 impl Told {
     fn plain(verdict: Verdict, verified: bool, answered: bool) -> Told {
-        Told { verdict, verified, answered, retry_after: None, configuration: None }
+        Told {
+            verdict,
+            verified,
+            answered,
+            retry_after: None,
+            configuration: None,
+            result_ms: None,
+            is_stale: false,
+            skewed: false,
+        }
+    }
+
+    /// A success that was said at `result_ms`, about another call.
+    fn stale(result_ms: i64) -> Told {
+        Told { result_ms: Some(result_ms), is_stale: true, ..Told::plain(Verdict::Applied, true, true) }
+    }
+
+    /// A throttle of somebody before the gateway.
+    fn throttle() -> Told {
+        Told::plain(Verdict::Throttled, false, true)
     }
 
     /// No word within the timeout, or a connection that broke.
@@ -113,6 +143,10 @@ pub struct Network {
     open: HashMap<u64, Rc<Sent>>,
     /// When processes died.
     deaths: HashMap<u64, Tick>,
+    /// Verified replies, and replies of another time, that each process got or will get.
+    replies: HashMap<u64, (u32, u32)>,
+    /// Arrivals of the last window that somebody before the gateway let through.
+    let_through: VecDeque<Tick>,
     /// Faults of the network end with the story's troubles.
     pub well: bool,
 }
@@ -138,7 +172,14 @@ impl Network {
             slow: world.timeout + Duration::from_millis(500),
             ..Config::default()
         });
-        Network { gateway, open: HashMap::new(), deaths: HashMap::new(), well: false }
+        Network {
+            gateway,
+            open: HashMap::new(),
+            deaths: HashMap::new(),
+            replies: HashMap::new(),
+            let_through: VecDeque::new(),
+            well: false,
+        }
     }
 
     pub fn gateway(&self) -> &Gateway {
@@ -175,6 +216,10 @@ impl Network {
         if now > sent.closes {
             return Arrival::TooLate;
         }
+        if let Some(told) = self.intercepted(sent, now, world, dice).filter(|_| death.is_none()) {
+            clock.book(now + dice.micros(1..=3_000), sent.process, Tide::End(Rc::clone(sent), None, told));
+            return Arrival::Lost;
+        }
         let disowned = if self.well { None } else { trouble.disowns(now) };
         let history =
             |gateway: &Gateway| gateway.card(&sent.call.merchant, &sent.call.card).map_or(0, |card| card.history.len());
@@ -192,15 +237,42 @@ impl Network {
         self.open.insert(plan.exchange, Rc::clone(sent));
         let back_max = if self.well { 1_000 } else { trouble.back_max };
         let heard = now + plan.wait + dice.micros(1..=back_max);
-        let (at, told) = if heard > sent.closes { (sent.closes, Told::silence()) } else { (heard, read(&plan)) };
+        let result_ms = Clocks::theirs_ms(now);
+        let (at, told) =
+            if heard > sent.closes { (sent.closes, Told::silence()) } else { (heard, read(&plan, result_ms)) };
         clock.book(at, sent.process, Tide::End(Rc::clone(sent), Some(plan.exchange), told));
         Arrival::Read { applied }
     }
 
+    /// What somebody between us and the gateway says in its place.
+    fn intercepted(&mut self, sent: &Sent, now: Tick, world: &World, dice: &mut Dice) -> Option<Told> {
+        if let Some((permits, until)) = world.trouble.narrow
+            && now < until
+        {
+            while self.let_through.front().is_some_and(|first| now.since(*first) >= world.window) {
+                self.let_through.pop_front();
+            }
+            if self.let_through.len() >= permits as usize {
+                return Some(Told::throttle());
+            }
+            self.let_through.push_back(now);
+        }
+        // The clock check learns from the first five verified replies: most of them must be of their time.
+        let (verified, stale) = self.replies.entry(sent.process).or_default();
+        if self.well || (*stale >= 2 && *verified < 5) || !dice.percent(world.trouble.stale) {
+            return None;
+        }
+        *stale += 1;
+        Some(Told::stale(Clocks::theirs_ms(now) - STALE_MS))
+    }
+
     /// An exchange ended on our side.
-    pub fn end(&mut self, exchange: u64, now: Tick, told: &Told) {
-        self.open.remove(&exchange).expect("an exchange ends once");
-        self.gateway.end(exchange, now, told.answered);
+    pub fn end(&mut self, exchange: Option<u64>, now: Tick, sent: &Sent, told: &Told) {
+        self.replies.entry(sent.process).or_default().0 += u32::from(told.verified);
+        if let Some(exchange) = exchange {
+            self.open.remove(&exchange).expect("an exchange ends once");
+            self.gateway.end(exchange, now, told.answered);
+        }
     }
 
     /// The process died, and its connections with it.
@@ -213,7 +285,7 @@ impl Network {
 }
 
 /// What a reply means: the dialect's part, in short.
-fn read(plan: &Plan) -> Told {
+fn read(plan: &Plan, result_ms: i64) -> Told {
     match &plan.delivery {
         Delivery::Cut => Told::silence(),
         Delivery::Page { status: 429, retry_after_s, .. } => Told {
@@ -227,7 +299,7 @@ fn read(plan: &Plan) -> Told {
             let verified = *seal == Seal::True;
             let (verdict, code) = meaning(said);
             let verdict = if verified { verdict } else { Verdict::InDoubt };
-            Told { configuration: code, ..Told::plain(verdict, verified, true) }
+            Told { configuration: code, result_ms: Some(result_ms), ..Told::plain(verdict, verified, true) }
         }
     }
 }

@@ -2,29 +2,22 @@
 
 use std::collections::{HashMap, VecDeque};
 use std::rc::Rc;
+use std::time::Duration;
 
-use passync::core::dispatcher::{Action, Config, Dispatcher, Event, Settlement};
+use passync::core::canary::{PlanEnd, Turns};
+use passync::core::dispatcher::{Action, Config, Dispatcher, Event, PlanRow, Recovered, Settlement};
 use passync::core::halt::Stop;
-use passync::core::quota::Quota;
-use passync::model::Tick;
+use passync::core::quota::{Predecessor, Quota};
+use passync::core::skew::Skew;
+use passync::model::{Tick, Verdict};
 
-use super::ledger::{Facts, Fate, Ledger, Line, Record, Survey, recover};
+use super::ledger::{Facts, Fate, Ledger, Record, Run, recover};
 use super::network::{Arrival, Clock, Network, Sent, Tide, Told, call};
-use super::world::{Settings, World};
+use super::world::World;
 use super::{auditor::Auditor, dice::Dice};
 
 /// More polls than this without the clock going on: the dispatcher is going round in circles.
 const POLLS: u32 = 100_000;
-
-/// A run whose plan is durable.
-pub struct Run {
-    pub ordinal: u32,
-    pub settings: Settings,
-    pub lines: Vec<Line>,
-    pub survey: Survey,
-    /// Durable records, in order.
-    pub journal: Vec<Record>,
-}
 
 /// All that outlives a process.
 pub struct Stage {
@@ -36,6 +29,20 @@ pub struct Stage {
     pub auditor: Auditor,
     /// Counts processes.
     pub processes: u64,
+    /// Counts starts of the machine.
+    pub boots: u64,
+    /// Who sent last.
+    pub stamp: Option<Stamp>,
+}
+
+/// What the ledger keeps of whoever sent last.
+#[derive(Clone, Copy, Debug)]
+pub struct Stamp {
+    busy: bool,
+    boot: u64,
+    ended: Tick,
+    /// When the live process has waited for its own rows in doubt, too.
+    all_until: Tick,
 }
 
 /// How a process ended.
@@ -70,6 +77,9 @@ pub struct Process<'a> {
     name: u64,
     began: Tick,
     dispatcher: Dispatcher,
+    skew: Skew,
+    /// Our wall clock when the process began: what it is set to later changes nothing here.
+    began_ms: i64,
     held: HashMap<u64, Held>,
     /// What the stored revisions of adopted rows leave out.
     adopted: HashMap<u64, u64>,
@@ -82,6 +92,7 @@ pub struct Process<'a> {
     death: Death,
     /// The next line of the plan to be read.
     read: usize,
+    turns: Turns,
     polls: u32,
 }
 
@@ -90,8 +101,9 @@ impl<'a> Process<'a> {
     pub fn begin(stage: &'a mut Stage, run: &'a mut Run, death: Death) -> Process<'a> {
         stage.processes += 1;
         let (began, name) = (stage.clock.now(), stage.processes);
-        let recovered = recover(&run.journal);
+        let recovered = recover(run.since_plan());
         let has_doubt = recovered.values().any(|row| row.settled.is_none());
+        let wait = stage.begin(has_doubt);
         let (settings, world) = (&run.settings, &stage.world);
         let config = Config {
             concurrency: settings.concurrency,
@@ -99,12 +111,14 @@ impl<'a> Process<'a> {
             budget: settings.budget,
             hold: settings.hold,
             error_limit: settings.error_limit,
+            held_max: settings.held_max,
             cut_off: recovered.values().filter(|row| row.settled.is_none()).count(),
             doubt_not_before: if has_doubt { Tick::ZERO + world.timeout } else { Tick::ZERO },
             deadline: settings.deadline.map_or(Tick::NEVER, |after| Tick::ZERO + after),
+            canary_continues: settings.canary.is_some_and(|(_, continues)| continues),
         };
-        let rest = if name == 1 { Tick::ZERO } else { Tick::ZERO + Quota::rest(world.window, world.strict) };
-        let quota = Quota::new(world.quota, world.window, world.strict, rest);
+        let quota = Quota::new(world.quota, world.window, world.strict, Tick::ZERO + wait);
+        let (skew, began_ms) = (Skew::new(world.clocks.max_skew_ms), world.clocks.ours_ms(began));
         let open: Vec<(u64, u32, u32)> = recovered
             .iter()
             .filter(|(_, row)| row.settled.is_none())
@@ -120,6 +134,8 @@ impl<'a> Process<'a> {
         }
         Process {
             dispatcher: Dispatcher::new(config, quota),
+            skew,
+            began_ms,
             stage,
             name,
             began,
@@ -131,6 +147,7 @@ impl<'a> Process<'a> {
             wide_commits: 0,
             death,
             read: 0,
+            turns: Turns::new(run.settings.canary.map(|(cards, _)| cards)),
             polls: 0,
             run,
         }
@@ -144,6 +161,7 @@ impl<'a> Process<'a> {
                     assert_eq!(self.poll(), Action::Done, "an action after Done");
                     let stop = self.dispatcher.stopped().cloned();
                     self.stage.auditor.done(self.now(), stop.as_ref());
+                    self.stage.end();
                     return End::Done(stop);
                 }
                 Action::Sleep(until) if until < Tick::NEVER => self.began + until.since(Tick::ZERO),
@@ -201,7 +219,7 @@ impl<'a> Process<'a> {
     fn facts(&self, id: u64) -> &Facts {
         match &self.run.survey.fates[id as usize] {
             Fate::Send(facts) => facts,
-            Fate::End(..) => panic!("row {id} was not planned"),
+            Fate::End(..) | Fate::Keep(..) => panic!("row {id} was not planned"),
         }
     }
 
@@ -233,18 +251,32 @@ impl<'a> Process<'a> {
     }
 
     fn read(&mut self) {
-        let recovered = recover(&self.run.journal);
+        let recovered = recover(self.run.since_plan());
         let end = (self.read + self.run.settings.chunk).min(self.run.survey.plan.len());
-        let rows = self.run.survey.plan[self.read..end].iter().map(|planning| {
-            let mut row = planning.row.clone();
-            row.recovered = recovered.get(&row.id).copied();
-            row
-        });
-        let rows = rows.collect();
+        let mut rows = Vec::new();
+        for planning in &self.run.survey.plan[self.read..end] {
+            if self.turns.takes(planning.row.card) {
+                let row = PlanRow { recovered: recovered.get(&planning.row.id).copied(), ..planning.row.clone() };
+                let case = match &row.recovered {
+                    Some(Recovered { settled: Some(_), .. }) if row.absorbed => "an end taken over of an absorbed row",
+                    Some(Recovered { settled: Some(_), .. }) => "an end taken over",
+                    Some(_) => "a row taken up",
+                    None => "a row begun",
+                };
+                self.stage.auditor.coverage.hit(case);
+                rows.push(row);
+            }
+        }
         self.read = end;
         self.handle(Event::Rows(rows));
         if self.read == self.run.survey.plan.len() {
-            self.handle(Event::EndOfPlan);
+            match self.turns.end() {
+                PlanEnd::OfAll => self.handle(Event::EndOfPlan),
+                PlanEnd::OfCanary => {
+                    self.read = 0;
+                    self.handle(Event::EndOfCanary);
+                }
+            }
         }
     }
 
@@ -264,7 +296,7 @@ impl<'a> Process<'a> {
 
     fn send(&mut self, id: u64) {
         if !self.held.contains_key(&id) {
-            let intent = self.run.journal.iter().rev().find_map(|record| match record {
+            let intent = self.run.since_plan().iter().rev().find_map(|record| match record {
                 Record::Intent { row, drop, body } if *row == id => Some((*drop, body.clone())),
                 _ => None,
             });
@@ -282,6 +314,7 @@ impl<'a> Process<'a> {
             carried: row.members & !held.drop,
             body: held.body.clone(),
             closes: self.now() + self.stage.world.timeout,
+            allow_stale: self.run.settings.allow_stale,
             call: call(row.card, row.bill, row.closing, members(facts, held.drop), &held.body),
         };
         let (now, drop) = (self.now(), held.drop);
@@ -334,12 +367,17 @@ impl<'a> Process<'a> {
         false
     }
 
-    fn told(&mut self, sent: &Sent, exchange: Option<u64>, told: Told) {
+    fn told(&mut self, sent: &Sent, exchange: Option<u64>, mut told: Told) {
         let now = self.now();
-        if let Some(exchange) = exchange {
-            self.stage.network.end(exchange, now, &told);
+        self.stage.network.end(exchange, now, sent, &told);
+        if told.verified
+            && let Some(theirs) = told.result_ms
+            && !self.skew.believes(theirs, self.began_ms + self.tick().since(Tick::ZERO).as_millis() as i64)
+        {
+            (told.verdict, told.skewed) = (Verdict::InDoubt, true);
         }
         self.stage.auditor.told(now, sent, &told);
+        self.stage.auditor.pace(self.dispatcher.load().2);
         self.held.get_mut(&sent.row).expect("a row in flight").doubt = told.verdict.in_doubt();
         let random = self.stage.dice.word();
         self.handle(Event::Reply {
@@ -393,6 +431,34 @@ impl<'a> Process<'a> {
 }
 
 impl Stage {
+    /// A process begins: how long it has to wait for what others may have under way.
+    fn begin(&mut self, has_doubt: bool) -> Duration {
+        let now = self.clock.now();
+        let predecessor = self.stamp.map(|stamp| Predecessor {
+            busy: stamp.busy,
+            ended_ns: (stamp.boot == self.boots).then(|| now.0 as i64 - stamp.ended.0 as i64),
+        });
+        if let Some(known) = predecessor {
+            self.auditor.coverage.hit(match known {
+                Predecessor { ended_ns: None, .. } => "a predecessor of another boot",
+                Predecessor { busy: false, .. } => "a predecessor that ended",
+                _ if has_doubt => "a predecessor that died over this run",
+                _ => "a predecessor that died over another run",
+            });
+        }
+        let rest = Quota::rest(self.world.window, self.world.strict);
+        let wait = predecessor.map_or(Duration::ZERO, |known| known.wait(rest, self.world.timeout, has_doubt));
+        let all_until = now + if has_doubt { wait.max(self.world.timeout) } else { wait };
+        self.stamp = Some(Stamp { busy: true, boot: self.boots, ended: now + wait, all_until });
+        wait
+    }
+
+    /// Its last exchange is over.
+    fn end(&mut self) {
+        let stamp = self.stamp.as_mut().expect("a process began");
+        (stamp.busy, stamp.ended) = (false, stamp.all_until.max(self.clock.now()));
+    }
+
     /// A request reaches the gateway.
     pub fn arrive(&mut self, sent: &Rc<Sent>) {
         let now = self.clock.now();

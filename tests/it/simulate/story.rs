@@ -1,23 +1,25 @@
-//! A story: nights with their files, kills and stops; replays; and at the end a gateway that is well again, under which
-//! everything must be settled.
+//! A story: nights of one or two jobs over one ledger, kills and stops, replays, persons; and at the end a gateway that
+//! is well again, under which everything must be settled.
+
+mod runs;
 
 use std::cell::RefCell;
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::rc::Rc;
 use std::time::Duration;
 
 use passync::core::history::Past;
-use passync::model::{Digest, Outcome, Tick};
+use passync::model::{Digest, Tick};
 use passync::sandbox::Breach;
 
 use super::auditor::Auditor;
 use super::coverage::Coverage;
 use super::dice::Dice;
-use super::ledger::{Ended, Fate, Ledger, Line, Record, recover};
-use super::network::{Clock, Network};
-use super::process::{Death, End, Process, Run, Stage};
+use super::ledger::{Ledger, Line, Run};
+use super::network::{Clock, Network, Tide};
+use super::process::Stage;
 use super::trace::Trace;
-use super::world::{Row, Settings, World};
+use super::world::{Clocks, Row, Settings, World};
 
 /// Rounds that a row may need: a bill's faults heal within eight attempts, a round makes four, and one more may need a
 /// person. Where doubt holds, the rows of a card go one after the other.
@@ -30,27 +32,28 @@ pub fn play(world: World, mut dice: Dice, trace: &Rc<RefCell<Trace>>) -> Coverag
         .stage(Tick::ZERO, format!("{:?} {:?}", world.trouble, (world.quota, world.window, world.timeout)));
     let mut story = Story {
         runs: 0,
+        nights: world.files.iter().cloned().collect(),
+        interrupted: BTreeMap::new(),
+        stopped: BTreeMap::new(),
+        is_aside: false,
         forgotten: BTreeSet::new(),
+        edited: BTreeSet::new(),
         stage: Stage {
             network: Network::new(&world, &mut dice),
             auditor: Auditor::new(&world, Rc::clone(trace)),
             clock: Clock::default(),
             ledger: Ledger::default(),
             processes: 0,
+            boots: 0,
+            stamp: None,
             world,
             dice,
         },
     };
-    for file in story.stage.world.files.clone() {
-        story.night(&file);
+    while let Some((job, file)) = story.nights.pop_front() {
+        story.night(job, &file);
         while story.stage.dice.percent(30) {
-            let settings = Settings::of(story.stage.world.mood, &mut story.stage.dice);
-            if story.stage.dice.percent(60) {
-                let open = story.stage.ledger.open();
-                story.run(open, settings);
-            } else {
-                story.run(fresh(&file), settings);
-            }
+            story.day(job, &file);
         }
     }
     story.heal();
@@ -66,61 +69,56 @@ fn fresh(file: &[Row]) -> Vec<Line> {
 struct Story {
     stage: Stage,
     runs: u32,
+    /// Files of nights to come, each with its job.
+    nights: VecDeque<(usize, Vec<Row>)>,
+    /// By job, the run that was cut off and is not finished yet.
+    interrupted: BTreeMap<usize, Run>,
+    /// By job, a run that was closed before its plan was done.
+    stopped: BTreeMap<usize, Run>,
+    /// One job works while a run of the other is cut off.
+    is_aside: bool,
     /// What a person said was never applied: the ledger knows nothing of it any more.
     forgotten: BTreeSet<Digest>,
+    /// Numbers of bills that a person gave another content in a failure file.
+    edited: BTreeSet<u64>,
 }
 
 impl Story {
-    fn night(&mut self, file: &[Row]) {
-        let settings = Settings::of(self.stage.world.mood, &mut self.stage.dice);
-        self.run(fresh(file), settings);
+    /// A job's run over a file, behind its interrupted one.
+    fn night(&mut self, job: usize, file: &[Row]) {
+        self.finish(job);
+        let settings = self.settings();
+        self.run(job, fresh(file), settings);
     }
 
-    /// A run from its survey to its closing, through all its processes. Returns how many calls it made.
-    fn run(&mut self, lines: Vec<Line>, settings: Settings) -> usize {
-        self.runs += 1;
-        let survey = self.stage.ledger.survey(self.runs, &lines, &settings);
-        let now = self.stage.clock.now();
-        self.stage.auditor.stage(now, format!("run {} surveyed", self.runs));
-        self.stage.auditor.run(now, &survey, &settings);
-        for planning in &survey.plan {
-            self.stage.auditor.coverage.hit_if("an adopted row", planning.adopted.is_some());
-        }
-        let mut run = Run { ordinal: self.runs, settings, lines, survey, journal: Vec::new() };
-        let stop = self.carry_out(&mut run);
-        self.close(&run, stop);
-        run.journal.iter().filter(|record| matches!(record, Record::Intent { .. })).count()
-    }
-
-    /// Whether every planned row came to its end.
-    fn carry_out(&mut self, run: &mut Run) -> bool {
-        let mut left = run.settings.crashes;
-        loop {
-            let death = if left == 0 { Death::Never } else { self.death(run) };
-            if let End::Done(stop) = Process::begin(&mut self.stage, run, death).live() {
-                return stop.is_none();
+    /// Something that a person starts by day: a replay, or the same file again.
+    fn day(&mut self, job: usize, file: &[Row]) {
+        self.finish(job);
+        let settings = self.settings();
+        match self.stopped.remove(&job) {
+            Some(run) if self.stage.dice.percent(60) => self.reopen(run, settings),
+            _ if self.stage.dice.percent(60) => {
+                let failures = self.failures();
+                self.run(job, failures, settings);
             }
-            left = left.saturating_sub(1);
-            self.stage.auditor.coverage.hit_if("a kill of a recovering process", left + 1 < run.settings.crashes);
-            self.rest(2_000_000);
-            // One signal is for one process.
-            run.settings.signal = None;
-            if left == 0 && run.settings.abandon {
-                self.stage.auditor.coverage.hit("an abandoned run");
-                self.rest_well();
-                return false;
+            _ => drop(self.run(job, fresh(file), settings)),
+        }
+    }
+
+    fn settings(&mut self) -> Settings {
+        Settings::of(self.stage.world.mood, &mut self.stage.dice)
+    }
+
+    /// Every open row, a few with another content: somebody mended them.
+    fn failures(&mut self) -> Vec<Line> {
+        let mut lines = self.stage.ledger.open();
+        for line in &mut lines {
+            if let Some(bill) = line.row.bill.filter(|_| self.stage.dice.percent(5)) {
+                line.row.version += 2_000_000;
+                self.edited.insert(bill);
             }
         }
-    }
-
-    fn death(&mut self, run: &Run) -> Death {
-        let dice = &mut self.stage.dice;
-        match dice.of(0..=3) {
-            0 => Death::At(self.stage.clock.now() + dice.micros(0..=3_000_000)),
-            1 => Death::AfterRecords(dice.of(0..=4)),
-            2 => Death::AmidCommit(dice.of(0..=8), dice.of(0..=1) as usize),
-            _ => Death::AfterRecords(dice.of(0..=run.survey.plan.len() as u64 * 3)),
-        }
+        lines
     }
 
     /// Time goes by with nobody at work.
@@ -137,67 +135,47 @@ impl Story {
 
     fn pass(&mut self, until: Tick) {
         while let Some((_, tide)) = self.stage.clock.next(until) {
-            if let super::network::Tide::Arrive(sent) = tide {
+            if let Tide::Arrive(sent) = tide {
                 self.stage.arrive(&sent);
             }
         }
     }
 
-    // ---- closing
+    // ---- persons
 
-    fn close(&mut self, run: &Run, complete: bool) {
-        let mut ends: Vec<Option<Ended>> = vec![None; run.lines.len()];
-        for record in &run.journal {
-            if let Record::Settled { row, outcome, doubt, drop } = record {
-                let end = Ended { outcome: *outcome, doubt: *doubt, drop: *drop, body: body(run, *row) };
-                assert!(ends[*row as usize].replace(end).is_none(), "law 1: row {row} has two outcomes");
-            }
+    /// A person looks at a card and books what it shows.
+    fn answer(&mut self, bill: Digest) {
+        let applied = self.stage.auditor.is_applied(bill);
+        if !applied {
+            self.forgotten.insert(self.stage.ledger.bills[&bill].facts.row.content());
         }
-        let recovered = recover(&run.journal);
-        let (mut read, mut told) = (0, 0);
-        for (id, (fate, line)) in run.survey.fates.iter().zip(&run.lines).enumerate() {
-            let learnt = ends[id].take();
-            let (outcome, facts) = match fate {
-                Fate::End(outcome, facts) => {
-                    assert!(learnt.is_none(), "law 1: row {id} ended twice");
-                    if let Some(facts) = facts {
-                        let drop = self.stage.ledger.bills.get(&facts.bill).map_or(0, |bill| bill.dropped);
-                        let end = Ended { outcome: *outcome, doubt: facts.doubt, drop, body: None };
-                        self.stage.ledger.fold(facts, end);
-                    }
-                    (*outcome, facts.as_ref())
-                }
-                Fate::Send(facts) => {
-                    assert!(learnt.is_some() || !complete, "law 1: row {id} has no outcome");
-                    let end = learnt.unwrap_or_else(|| {
-                        let cut_off = recovered.get(&(id as u64));
-                        let doubt = facts.doubt + cut_off.map_or(0, |row| row.doubt);
-                        let outcome = if doubt > 0 { Outcome::Unknown } else { Outcome::Unsent };
-                        let stored = self.stage.ledger.bills.get(&facts.bill).map_or(0, |bill| bill.dropped);
-                        let drop = cut_off.and_then(|row| row.intent).unwrap_or(stored);
-                        Ended { outcome, doubt, drop, body: body(run, id as u64) }
-                    });
-                    let is_trimmed = end.outcome == Outcome::Applied && end.drop != 0;
-                    self.stage.auditor.coverage.hit_if("a trimmed revision", is_trimmed);
-                    let outcome = end.outcome;
-                    self.stage.ledger.fold(facts, end);
-                    (outcome, Some(facts))
-                }
-            };
-            self.stage.auditor.closed(facts.map(|facts| facts.bill), outcome);
-            read += line.row.change;
-            told += line.row.change;
+        self.stage.ledger.settle(bill, applied);
+        self.stage.auditor.answered(bill, applied);
+    }
+
+    /// A person answers for any bill that is open or possible.
+    fn answer_any(&mut self) {
+        let bills = self.stage.ledger.bills.iter();
+        let unproved: Vec<Digest> =
+            bills.filter(|(_, bill)| bill.past.is_open() || bill.past.is_possible()).map(|(key, _)| *key).collect();
+        if !unproved.is_empty() {
+            self.rest_well();
+            let bill = *self.stage.dice.pick(&unproved);
+            self.answer(bill);
+            self.stage.auditor.coverage.hit("a person's answer about an interrupted run");
         }
-        assert_eq!(read, told, "law 1: the sums");
-        self.rest(2_000_000);
     }
 
     // ---- the end
 
-    /// The gateway is well: replays settle everything, but for what a refused bill in doubt bars; a person settles that.
+    /// The gateway is well, and our clock right: replays settle everything, but for what a refused bill in doubt bars; a person settles that.
     fn heal(&mut self) {
         self.stage.network.well = true;
         self.stage.world.trouble.down.clear();
+        self.stage.world.clocks = Clocks { max_skew_ms: self.stage.world.clocks.max_skew_ms, ..Clocks::default() };
+        while let Some(job) = self.interrupted.keys().next().copied() {
+            self.finish(job);
+        }
         for _ in 0..20 + ROUNDS * self.stage.ledger.open().len() {
             let open = self.stage.ledger.open();
             if open.is_empty() {
@@ -205,7 +183,7 @@ impl Story {
             }
             let settings = Settings::calm(&mut self.stage.dice);
             let before = open.len();
-            if self.run(open, settings) == 0 && self.stage.ledger.open().len() == before {
+            if self.run(0, open, settings) == 0 && self.stage.ledger.open().len() == before {
                 self.ask_a_person();
             }
         }
@@ -214,38 +192,34 @@ impl Story {
     }
 
     fn ask_a_person(&mut self) {
-        let bills = self.stage.ledger.bills.values();
-        let barring: BTreeSet<_> = bills
-            .filter(|bill| bill.past == Past::RefusedAfterDoubt)
-            .map(|bill| (bill.facts.bill, self.stage.auditor.is_applied(bill.facts.bill)))
-            .collect();
+        let bills = self.stage.ledger.bills.iter();
+        let barring: Vec<Digest> =
+            bills.filter(|(_, bill)| bill.past == Past::RefusedAfterDoubt).map(|(key, _)| *key).collect();
         assert!(!barring.is_empty(), "law 9: a replay sends nothing, and nothing bars it");
-        for (bill, applied) in barring {
+        for bill in barring {
             self.stage.auditor.coverage.hit("a person's answer");
-            if !applied {
-                self.forgotten.insert(self.stage.ledger.bills[&bill].facts.row.content());
-            }
-            self.stage.ledger.settle(bill, applied);
-            self.stage.auditor.answered(bill, applied);
+            self.answer(bill);
         }
     }
 
     /// The files once more: nothing is sent but rows that are nobody's (no bill, no time), what was refused with another
     /// content, and what a person said was never applied.
     fn again(&mut self) {
-        let files = self.stage.world.files.clone();
+        let files = std::mem::take(&mut self.stage.world.files);
         let mut contents: BTreeMap<Option<u64>, BTreeSet<Digest>> = BTreeMap::new();
-        for row in files.iter().flatten() {
+        for row in files.iter().flat_map(|(_, file)| file) {
             contents.entry(row.bill).or_default().insert(row.content());
         }
-        for file in files {
+        for (job, file) in files {
             let known = |row: &&Row| {
                 let has_identity = row.bill.is_some() || row.occurred.is_some();
-                has_identity && contents[&row.bill].len() == 1 && !self.forgotten.contains(&row.content())
+                let is_edited = row.bill.is_some_and(|bill| self.edited.contains(&bill));
+                let is_one = contents[&row.bill].len() == 1 && !is_edited;
+                has_identity && is_one && !self.forgotten.contains(&row.content())
             };
             let lines: Vec<Row> = file.iter().filter(known).cloned().collect();
             let settings = Settings { include_refused: false, ..Settings::calm(&mut self.stage.dice) };
-            assert_eq!(self.run(fresh(&lines), settings), 0, "law 3: the same file again, and it is sent");
+            assert_eq!(self.run(job, fresh(&lines), settings), 0, "law 3: the same file again, and it is sent");
         }
     }
 
@@ -268,12 +242,4 @@ impl Story {
             assert!(!is_ours, "the gateway saw {judgement:?}");
         }
     }
-}
-
-/// The bytes of a row's last durable revision.
-fn body(run: &Run, id: u64) -> Option<Vec<u8>> {
-    run.journal.iter().rev().find_map(|record| match record {
-        Record::Intent { row, body, .. } if *row == id => Some(body.clone()),
-        _ => None,
-    })
 }

@@ -4,6 +4,7 @@
 use std::time::Duration;
 
 use passync::core::halt::ErrorLimit;
+use passync::core::limits;
 use passync::core::retry::Policy;
 use passync::model::{Digest, Digester, Tick};
 
@@ -65,6 +66,47 @@ pub struct Trouble {
     pub there_max: u64,
     /// The longest way back.
     pub back_max: u64,
+    /// Of a hundred calls, so many are answered by somebody in between with a success of another time.
+    pub stale: u64,
+    /// Somebody in between permits only so many arrivals in a window, until then.
+    pub narrow: Option<(u32, Tick)>,
+}
+
+/// Wall clocks.
+#[derive(Clone, Debug, Default)]
+pub struct Clocks {
+    /// How far a response-time may be from the expected.
+    pub max_skew_ms: Option<i64>,
+    /// Ours less the gateway's.
+    pub ours_ahead_ms: i64,
+    /// Ours is set: when, and by how much.
+    pub set: Vec<(Tick, i64)>,
+}
+
+impl Clocks {
+    /// The gateway's wall clock, milliseconds since 1970.
+    pub fn theirs_ms(now: Tick) -> i64 {
+        1_800_000_000_000 + (now.0 / 1_000_000) as i64
+    }
+
+    /// Ours.
+    pub fn ours_ms(&self, now: Tick) -> i64 {
+        let set: i64 = self.set.iter().filter(|(at, _)| *at <= now).map(|(_, by)| by).sum();
+        Clocks::theirs_ms(now) + self.ours_ahead_ms + set
+    }
+
+    fn any(dice: &mut Dice) -> Clocks {
+        const MINUTE: u64 = 60_000;
+        if dice.percent(60) {
+            return Clocks::default();
+        }
+        let off = |dice: &mut Dice| dice.of(0..=120 * MINUTE) as i64 - 60 * MINUTE as i64;
+        Clocks {
+            max_skew_ms: Some((dice.of(1..=10) * MINUTE) as i64),
+            ours_ahead_ms: if dice.percent(50) { off(dice) } else { 0 },
+            set: (0..dice.of(0..=2)).map(|_| (Tick::ZERO + dice.micros(0..=20_000_000), off(dice))).collect(),
+        }
+    }
 }
 
 impl Trouble {
@@ -90,6 +132,8 @@ pub enum Mood {
     Rush,
     /// A card with more rows than the dispatcher keeps in memory.
     Wide,
+    /// Somebody before the gateway permits a quarter of our quota for a while.
+    Narrow,
 }
 
 impl Mood {
@@ -108,8 +152,8 @@ impl Mood {
 pub struct World {
     /// What it is about.
     pub mood: Mood,
-    /// The files, in the order of their nights.
-    pub files: Vec<Vec<Row>>,
+    /// The files, in the order of their nights, each with its job.
+    pub files: Vec<(usize, Vec<Row>)>,
     /// Arrivals permitted ...
     pub quota: u32,
     /// ... in any window of this length.
@@ -122,6 +166,8 @@ pub struct World {
     pub timeout: Duration,
     /// What goes wrong.
     pub trouble: Trouble,
+    /// What the clocks show.
+    pub clocks: Clocks,
     /// How long a group commit may take, in microseconds.
     pub commit_max: u64,
 }
@@ -130,6 +176,9 @@ impl World {
     /// A world of that mood.
     pub fn of(mood: Mood, dice: &mut Dice) -> World {
         let mut world = World::usual(mood, dice);
+        if world.clocks.max_skew_ms.is_some() && dice.percent(50) {
+            world.trouble.stale = dice.of(1..=20);
+        }
         match mood {
             Mood::Any => {}
             Mood::Groups => {
@@ -137,8 +186,20 @@ impl World {
                 let faults = format!("heal={heal},refuse:PASS_STATUS_ILLEGAL={refused}%,unknown-applied={doubted}%");
                 world.trouble = Trouble { faults, disowned: Vec::new(), down: Vec::new(), ..world.trouble };
             }
+            Mood::Narrow => {
+                world.window = Duration::from_secs(1);
+                let (until, quota) = (Tick::ZERO + 40 * world.window, dice.of(20..=40) as u32);
+                let rows = world.files.iter_mut().flat_map(|(_, file)| file);
+                rows.zip(0..).for_each(|(row, at)| row.card = at % 300);
+                let narrow = Some((quota / 4, until));
+                let faults = "heal=1".to_owned();
+                world.trouble = Trouble { faults, there_max: 500, back_max: 500, narrow, ..Trouble::default() };
+                (world.timeout, world.commit_max, world.quota) = (Duration::from_secs(5), 300, quota);
+                (world.enforced, world.clocks) = (false, Clocks::default());
+            }
             Mood::Rush | Mood::Wide => {
-                let faults = "heal=1,unknown=1%".to_owned();
+                let refused = if mood == Mood::Rush { ",refuse:PASS_STATUS_ILLEGAL=4%" } else { "" };
+                let faults = format!("heal=1,unknown=1%{refused}");
                 world.trouble = Trouble { faults, there_max: 3_000, back_max: 3_000, ..Trouble::default() };
                 (world.timeout, world.commit_max) = (Duration::from_secs(5), 300);
                 world.quota = if mood == Mood::Rush { dice.of(40..=80) as u32 } else { 100_000 };
@@ -156,13 +217,22 @@ impl World {
         let back_max = if wild { dice.of(1..=1_000_000) } else { dice.of(1..=8_000) };
         World {
             mood,
-            files: files(mood, dice),
+            files: files(mood, dice).into_iter().map(|file| (usize::from(dice.percent(40)), file)).collect(),
             quota,
             window,
             strict: dice.percent(75),
             enforced: dice.percent(50),
             timeout,
-            trouble: Trouble { faults: faults(dice), down: down(dice), disowned: disowned(dice), there_max, back_max },
+            trouble: Trouble {
+                faults: faults(dice),
+                down: down(dice),
+                disowned: disowned(dice),
+                there_max,
+                back_max,
+                stale: 0,
+                narrow: None,
+            },
+            clocks: Clocks::any(dice),
             commit_max: *dice.pick(&[1, 300, 5_000, 100_000]),
         }
     }
@@ -251,6 +321,7 @@ fn files(mood: Mood, dice: &mut Dice) -> Vec<Vec<Row>> {
         Mood::Groups => return vec![file(mood, dice, 0, 40, 3, &[])],
         Mood::Rush => return vec![file(mood, dice, 0, 200, 60, &[])],
         Mood::Wide => return vec![file(mood, dice, 0, 10_000, 400, &[])],
+        Mood::Narrow => return vec![file(mood, dice, 0, 1_500, 300, &[])],
     }
     let cards = if dice.percent(15) { 1 } else { dice.of(2..=14) };
     let rows = *dice.pick(&[4, 12, 30, 60]);
@@ -330,6 +401,9 @@ pub struct Settings {
     pub coalesce: bool,
     pub coalesce_bills: bool,
     pub include_refused: bool,
+    pub allow_stale: bool,
+    /// Cards that may hold rows back.
+    pub held_max: usize,
     pub error_limit: ErrorLimit,
     /// From the start of a process.
     pub deadline: Option<Duration>,
@@ -343,6 +417,8 @@ pub struct Settings {
     pub crashes: u64,
     /// Whether it is given up after the last crash.
     pub abandon: bool,
+    /// How many cards are a canary, and whether the others follow.
+    pub canary: Option<(usize, bool)>,
 }
 
 impl Settings {
@@ -352,7 +428,14 @@ impl Settings {
         match mood {
             Mood::Any => Settings::any(calm, dice),
             Mood::Groups => Settings { coalesce: true, coalesce_bills: true, crashes: dice.of(1..=8), ..calm },
-            Mood::Rush => Settings { concurrency: 32, ..calm },
+            Mood::Rush => {
+                let error_limit = if dice.percent(25) { ErrorLimit::Percent(2.0) } else { ErrorLimit::Off };
+                Settings { concurrency: 32, error_limit, ..calm }
+            }
+            Mood::Narrow => {
+                let policy = Policy { attempts_max: 50, ..calm.policy };
+                Settings { concurrency: 32, coalesce: false, policy, ..calm }
+            }
             Mood::Wide => Settings { concurrency: 8, chunk: 512, crashes: 2, ..calm },
         }
     }
@@ -368,10 +451,13 @@ impl Settings {
             1 => ErrorLimit::Percent(dice.of(1..=30) as f64),
             _ => ErrorLimit::Off,
         };
+        settings.allow_stale = dice.percent(5);
+        settings.held_max = if dice.percent(4) { 1 } else { settings.held_max };
         settings.deadline = dice.percent(6).then(|| dice.micros(0..=2_000_000));
         settings.signal = dice.percent(6).then(|| dice.micros(0..=2_000_000));
         settings.crashes = if dice.percent(45) { dice.of(1..=4) } else { 0 };
         settings.abandon = settings.crashes > 0 && dice.percent(15);
+        settings.canary = dice.percent(15).then(|| (dice.of(1..=4) as usize, dice.percent(60)));
         settings
     }
 
@@ -390,6 +476,8 @@ impl Settings {
             coalesce: dice.percent(40),
             coalesce_bills: dice.percent(30),
             include_refused: dice.percent(10),
+            allow_stale: false,
+            held_max: limits::HELD_CARDS,
             error_limit: ErrorLimit::Off,
             deadline: None,
             signal: None,
@@ -397,6 +485,7 @@ impl Settings {
             read_max: *dice.pick(&[0, 0, 3_000]),
             crashes: 0,
             abandon: false,
+            canary: None,
         }
     }
 }

@@ -7,10 +7,12 @@ mod charset;
 mod header;
 mod split;
 mod text;
+mod trailer;
 mod window;
 
 pub use charset::{Charset, UnknownCharset};
 pub use split::Field;
+pub use trailer::Trailer;
 
 use std::mem::take;
 
@@ -43,6 +45,9 @@ pub struct CsvReader {
     /// The first bytes of a record that was passed over because of its size.
     oversized: Vec<u8>,
     rows: u64,
+    /// The first field of a trailer.
+    trailer_mark: Option<String>,
+    trailer: Option<Trailer>,
 }
 
 /// The current record in the window.
@@ -86,6 +91,8 @@ impl CsvReader {
             reject: None,
             oversized: Vec::new(),
             rows: 0,
+            trailer_mark: rules.trailer_mark.clone(),
+            trailer: None,
         })
     }
 
@@ -124,6 +131,12 @@ impl CsvReader {
         self.line
     }
 
+    /// Whether the file ends with the current record, without a line end and without a closing quote.
+    pub(super) fn is_open(&self) -> bool {
+        let ends_here = self.window.last() && self.record.end == self.window.bytes().len();
+        ends_here && self.record.is_split && !self.fields.last().is_some_and(|field| field.quoted)
+    }
+
     /// The cells of the current record, as far as it has them.
     pub(super) fn cells(&self) -> Cells<'_> {
         self.cells.cells()
@@ -151,6 +164,15 @@ impl CsvReader {
     }
 
     fn step<U: Units>(&mut self) -> Result<bool, InputError> {
+        while self.step_record::<U>()? {
+            if !self.take_trailer::<U>() {
+                return Ok(true);
+            }
+        }
+        Ok(false)
+    }
+
+    fn step_record<U: Units>(&mut self) -> Result<bool, InputError> {
         let passed = take(&mut self.record);
         self.window.consume(passed.next);
         self.line += passed.lines;

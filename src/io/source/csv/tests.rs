@@ -229,6 +229,44 @@ fn compressed_files_are_read_and_truncated_ones_are_refused() {
 }
 
 #[test]
+fn a_bom_may_be_split_across_reads() {
+    let text = "\u{feff}a,b\n1,金\n".as_bytes();
+    let each = |pack: &dyn Fn(&[u8]) -> Vec<u8>| text.chunks(1).flat_map(pack).collect::<Vec<u8>>();
+    let members = each(&|byte| gzip(byte));
+    let frames = each(&|byte| zstd::encode_all(byte, 1).unwrap());
+    for (name, bytes) in [("a.csv.gz", members), ("a.csv.zst", frames)] {
+        assert_eq!(packed(name, &bytes).unwrap(), [row(2, &["1", "金"])], "{name}: a byte for each member");
+    }
+}
+
+#[test]
+fn half_a_character_at_the_end_costs_its_row() {
+    let wide: Vec<u8> = "\u{feff}a,b\n1,金".encode_utf16().flat_map(u16::to_le_bytes).collect();
+    assert_eq!(csv(&wide).unwrap(), [row(2, &["1", "金"])]);
+    assert_eq!(csv(&wide[..wide.len() - 1]).unwrap(), [(2, Err(Rule::Encoding))]);
+    assert_eq!(csv(&b"a,b\n1,\xe9\x87"[..]).unwrap(), [(2, Err(Rule::Encoding))]);
+    assert_eq!(in_encoding("gbk", b"a,b\n1,\xbd"), [(2, Err(Rule::Encoding))]);
+}
+
+#[test]
+fn a_row_tells_whether_the_file_ends_within_it() {
+    let dir = tempfile::tempdir().unwrap();
+    let open = |text: &str| {
+        let input = put(dir.path(), "a.csv", text);
+        let mut reader = Reader::open(&input, &rules()).unwrap();
+        let mut open = Vec::new();
+        while let Some(row) = reader.next().unwrap() {
+            open.push(row.is_open);
+        }
+        open
+    };
+    assert_eq!(open("a,b\n1,2\n3,4"), [false, true]);
+    assert_eq!(open("a,b\n1,2\n3,4\r"), [false, false]);
+    assert_eq!(open("a,b\n1,2\n3,\"4\""), [false, false], "a closing quote ends the value");
+    assert_eq!(open("a,b\n1,2\n3,"), [false, true]);
+}
+
+#[test]
 fn a_bomb_is_refused() {
     let zeros = [&b"a,b\n1,"[..], &vec![b'0'; 80 * 1024 * 1024]].concat();
     for (name, bytes) in [("a.csv.gz", gzip(&zeros)), ("a.csv.zst", zstd::encode_all(&zeros[..], 1).unwrap())] {
@@ -316,14 +354,14 @@ proptest! {
 fn a_large_file_is_read_across_every_boundary_of_the_window() {
     let dir = tempfile::tempdir().unwrap();
     let cell = |at: usize| "c".repeat(at * 31 % 97) + "\"\r\n," + &at.to_string();
-    let mut text = String::from("n,cell\n");
+    let mut text = String::from("n,cell,end\n");
     for at in 0..20_000 {
-        write!(text, "{at},\"{}\"\r\n", cell(at).replace('"', "\"\"")).unwrap();
+        write!(text, "{at},\"{}\",.\r\n", cell(at).replace('"', "\"\"")).unwrap();
     }
     let rows = read(&put(Path::new(dir.path()), "a.csv", &text), &rules()).unwrap();
     assert_eq!(rows.len(), 20_000);
     for (at, (line, cells)) in rows.into_iter().enumerate() {
         assert_eq!(line, 2 + 2 * at as u64);
-        assert_eq!(cells.unwrap(), [Some(at.to_string()), Some(cell(at))]);
+        assert_eq!(cells.unwrap(), [Some(at.to_string()), Some(cell(at)), Some(".".to_owned())]);
     }
 }

@@ -128,8 +128,26 @@ fn kinds_that_cannot_be_read_or_are_no_ids_are_a_fault_where_they_are_needed() {
     let with = |kind: Kind, name: &str| {
         Layout::new(&owned(&["pass_id", name]), &[Kind::Text, kind], &settings(), dialect().as_ref())
     };
-    assert!(with(Kind::Float, "bill_no").unwrap_err().to_string().contains("digits are already lost"));
+    let float = with(Kind::Float, "bill_no").unwrap_err();
+    assert!(float.is_of_input && float.to_string().contains("digits are already lost"), "{float}");
+    let decimal = with(Kind::Decimal, "bill_no").unwrap_err();
+    assert!(decimal.is_of_input && decimal.to_string().contains("leading zeros are already lost"), "{decimal}");
+    assert!(with(Kind::Decimal, "points").is_ok());
     assert!(with(Kind::Float, "points").is_ok());
     assert!(with(nested.clone(), "points").unwrap_err().to_string().contains("it is a list"));
     assert_eq!(with(nested, "note").unwrap().kept, ["note"]);
+}
+
+#[test]
+fn a_person_may_vouch_for_a_column() {
+    let mut settings = settings();
+    settings.verbatim = owned(&["bill_no"]);
+    let with = |kind: Kind, settings: &settings::Input| {
+        Layout::new(&owned(&["pass_id", "bill_no"]), &[Kind::Text, kind], settings, dialect().as_ref())
+    };
+    assert!(with(Kind::Decimal, &settings).is_ok());
+    assert!(with(Kind::Float, &settings).is_err(), "digits that are lost are no one's to vouch for");
+    settings.verbatim = owned(&["bil_no"]);
+    let fault = with(Kind::Text, &settings).unwrap_err();
+    assert!(!fault.is_of_input && fault.to_string().contains("did you mean `bill_no`"), "{fault}");
 }

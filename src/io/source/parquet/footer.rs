@@ -12,13 +12,18 @@ use super::super::InputError;
 use super::super::limits::{COLUMNS_MAX, FIXED_LENGTH_MAX, FOOTER_MAX, ROW_GROUPS_MAX, ROWS_PER_BYTE_MAX};
 use super::fence::fenced;
 use super::pages::check_pages;
+use super::shape;
 
 const REMEDY: &str = "export it again; plain pages of about 1 MiB are what every writer makes by default";
 
 /// Reads and checks the footer, and the header of every page.
 pub(super) fn read(name: &str, file: &File, size: u64) -> Result<ArrowReaderMetadata, InputError> {
     let refused = |found: String| InputError::refused_at(name, "footer", found, REMEDY);
-    check_tail(file, size).map_err(refused)?;
+    let length = check_tail(file, size).map_err(refused)?;
+    let mut footer = vec![0; length];
+    file.read_exact_at(&mut footer, size - 8 - length as u64).map_err(|error| refused(error.to_string()))?;
+    shape::check_shape(&footer).map_err(refused)?;
+    drop(footer);
     // The schema that Arrow embeds is advice by the writer; the file's own types are what its bytes follow.
     let options = ArrowReaderOptions::new()
         .with_skip_arrow_metadata(true)
@@ -30,7 +35,8 @@ pub(super) fn read(name: &str, file: &File, size: u64) -> Result<ArrowReaderMeta
     fenced(|| ArrowReaderMetadata::try_new(Arc::clone(plain.metadata()), options.with_schema(schema))).map_err(refused)
 }
 
-fn check_tail(file: &File, size: u64) -> Result<(), String> {
+/// The length of the footer.
+fn check_tail(file: &File, size: u64) -> Result<usize, String> {
     let mut tail = [0; 8];
     let at = size.checked_sub(12).ok_or_else(|| format!("{size} bytes are no Parquet file"))? + 4;
     file.read_exact_at(&mut tail, at).map_err(|error| error.to_string())?;
@@ -46,7 +52,7 @@ fn check_tail(file: &File, size: u64) -> Result<(), String> {
     if length > FOOTER_MAX {
         return Err(format!("a footer of {length} bytes, more than {FOOTER_MAX}"));
     }
-    Ok(())
+    Ok(tail.metadata_length())
 }
 
 fn check_shape(metadata: &ParquetMetaData, size: u64) -> Result<(), String> {

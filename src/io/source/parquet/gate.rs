@@ -14,6 +14,7 @@ use parquet::file::metadata::{ParquetMetaData, RowGroupMetaData};
 use parquet::file::serialized_reader::SerializedPageReader;
 
 use super::super::limits::PAGE_LENGTHS_MAX;
+use super::rows::RowValues;
 
 /// One row group, each of whose pages passes the gate.
 pub(super) struct GatedGroup {
@@ -39,6 +40,7 @@ impl RowGroups for GatedGroup {
             pages: SerializedPageReader::new(Arc::clone(&self.file), chunk, self.num_rows(), None)?,
             max_def_level: chunk.column_descr().max_def_level(),
             max_rep_level: chunk.column_descr().max_rep_level(),
+            rows: RowValues::of(chunk.column_descr().max_rep_level()),
         };
         Ok(Box::new(Chunk(Some(Box::new(pages)))))
     }
@@ -69,10 +71,34 @@ struct GatedPages {
     pages: SerializedPageReader<File>,
     max_def_level: i16,
     max_rep_level: i16,
+    /// Of a repeated column.
+    rows: Option<RowValues>,
 }
 
 impl GatedPages {
-    fn admit(&self, page: &Page) -> Result<()> {
+    fn admit(&mut self, page: &Page) -> Result<()> {
+        self.admit_rows(page).map_err(ParquetError::General)?;
+        self.admit_lengths(page)
+    }
+
+    /// No row has more values than memory is made for.
+    fn admit_rows(&mut self, page: &Page) -> std::result::Result<(), String> {
+        let Some(rows) = &mut self.rows else { return Ok(()) };
+        let levels = match page {
+            Page::DictionaryPage { .. } => return Ok(()),
+            Page::DataPage { rep_level_encoding, .. } if *rep_level_encoding != Encoding::RLE => {
+                return Err(format!("repetition levels in {rep_level_encoding}, which no writer uses any more"));
+            }
+            Page::DataPage { buf, .. } => {
+                let length = buf.get(..4).and_then(|length| length.try_into().ok()).map(u32::from_le_bytes);
+                length.and_then(|length| buf.get(4..)?.get(..length as usize))
+            }
+            Page::DataPageV2 { buf, rep_levels_byte_len, .. } => buf.get(..*rep_levels_byte_len as usize),
+        };
+        rows.take(levels.ok_or("repetition levels that are cut off")?, u64::from(page.num_values()))
+    }
+
+    fn admit_lengths(&self, page: &Page) -> Result<()> {
         let values = page.num_values() as usize;
         let data = match page {
             Page::DataPage { buf, def_level_encoding, rep_level_encoding, .. } => {
@@ -235,7 +261,7 @@ mod tests {
         let chunk = group.row_group().column(0);
         let open = || SerializedPageReader::new(Arc::clone(&group.file), chunk, group.num_rows(), None).unwrap();
         let page = open().get_next_page().unwrap().unwrap();
-        (GatedPages { pages: open(), max_def_level: 1, max_rep_level: 0 }, page)
+        (GatedPages { pages: open(), max_def_level: 1, max_rep_level: 0, rows: None }, page)
     }
 
     #[test]

@@ -3,8 +3,12 @@
 mod fence;
 mod footer;
 mod gate;
+mod json;
 mod pages;
+mod rows;
+mod shape;
 mod text;
+mod thrift;
 
 use std::fs::File;
 use std::os::unix::fs::MetadataExt;

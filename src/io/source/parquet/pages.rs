@@ -1,13 +1,14 @@
 //! Every page's header, read before any page is decoded: the decoder allocates what a header asks for, and a header
 //! of thirty bytes can ask for 2 GiB.
 //!
-//! The header is a Thrift struct in the compact protocol; only the sizes and the counts of values are looked at
+//! Only the sizes and the counts of values are looked at
 //! (<https://github.com/apache/parquet-format/blob/master/src/main/thrift/parquet.thrift>, `PageHeader`).
 
 use std::fs::File;
 use std::os::unix::fs::FileExt;
 
 use super::super::limits::{PAGE_HEADER_MAX, PAGE_MAX};
+use super::thrift::{INTEGERS, STRUCT, Thrift};
 
 /// Walks the pages of a column chunk of `values` values in the bytes `start..end` of the file. The error is what was
 /// found.
@@ -54,126 +55,41 @@ fn read_header(file: &File, at: u64, end: u64) -> Result<(PageHeader, usize), St
         let room = usize::try_from(end - at).unwrap_or(usize::MAX);
         let mut bytes = vec![0; length.min(room)];
         file.read_exact_at(&mut bytes, at).map_err(|error| format!("no page header at offset {at}: {error}"))?;
-        let mut thrift = Thrift { bytes: &bytes, at: 0 };
-        match thrift.page_header() {
-            Some(header) => return Ok((header, thrift.at)),
+        let mut thrift = Thrift::new(&bytes);
+        match page_header(&mut thrift) {
+            Some(header) => return Ok((header, thrift.at())),
             None if length < room.min(PAGE_HEADER_MAX) => length *= 16,
             None => return Err(format!("no page header at offset {at}: the column is damaged, or encrypted")),
         }
     }
 }
 
-/// The compact protocol, as far as page headers use it. `None` is a struct that is cut off or malformed.
-struct Thrift<'a> {
-    bytes: &'a [u8],
-    at: usize,
-}
-
-const BOOL_TRUE: u8 = 1;
-const BOOL_FALSE: u8 = 2;
-const BYTE: u8 = 3;
-const I64: u8 = 6;
-const DOUBLE: u8 = 7;
-const BINARY: u8 = 8;
-const LIST: u8 = 9;
-const SET: u8 = 10;
-const STRUCT: u8 = 12;
-
-/// Page headers nest three deep.
-const DEPTH_MAX: usize = 8;
-
-impl Thrift<'_> {
-    fn page_header(&mut self) -> Option<PageHeader> {
-        let mut header = PageHeader::default();
-        let (mut has_stored, mut has_unfolded) = (false, false);
-        self.fields(|thrift, id, kind| {
-            match (id, kind) {
-                (2, 4..=I64) => (header.unfolded, has_unfolded) = (thrift.integer()?, true),
-                (3, 4..=I64) => (header.stored, has_stored) = (thrift.integer()?, true),
-                // data_page_header, dictionary_page_header, data_page_header_v2: the first field counts values.
-                (5 | 7 | 8, STRUCT) => {
-                    header.is_dictionary |= id == 7;
-                    thrift.fields(|thrift, id, kind| {
-                        if id == 1 && (4..=I64).contains(&kind) {
-                            header.values = thrift.integer()?;
-                            return Some(());
-                        }
-                        thrift.skip(kind, DEPTH_MAX)
-                    })?;
-                }
-                _ => thrift.skip(kind, DEPTH_MAX)?,
+/// A known field of another kind than the format's is refused: the decoder reads it without a look at its kind.
+fn page_header(thrift: &mut Thrift<'_>) -> Option<PageHeader> {
+    let mut header = PageHeader::default();
+    let (mut has_stored, mut has_unfolded) = (false, false);
+    thrift.fields(|thrift, id, kind| {
+        match (id, kind) {
+            (2, kind) if INTEGERS.contains(&kind) => (header.unfolded, has_unfolded) = (thrift.integer()?, true),
+            (3, kind) if INTEGERS.contains(&kind) => (header.stored, has_stored) = (thrift.integer()?, true),
+            // data_page_header, dictionary_page_header, data_page_header_v2: the first field counts values.
+            (5 | 7 | 8, STRUCT) => {
+                header.is_dictionary |= id == 7;
+                thrift.fields(|thrift, id, kind| match (id, kind) {
+                    (1, kind) if INTEGERS.contains(&kind) => {
+                        header.values = thrift.integer()?;
+                        Some(())
+                    }
+                    (1, _) => None,
+                    _ => thrift.skip(kind),
+                })?;
             }
-            Some(())
-        })?;
-        (has_stored && has_unfolded).then_some(header)
-    }
-
-    fn fields(&mut self, mut read: impl FnMut(&mut Self, i64, u8) -> Option<()>) -> Option<()> {
-        let mut id = 0_i64;
-        loop {
-            let byte = self.byte()?;
-            if byte == 0 {
-                return Some(());
-            }
-            id = match byte >> 4 {
-                0 => self.integer()?,
-                delta => id.checked_add(i64::from(delta))?,
-            };
-            read(self, id, byte & 0x0f)?;
+            (2 | 3 | 5 | 7 | 8, _) => return None,
+            _ => thrift.skip(kind)?,
         }
-    }
-
-    fn skip(&mut self, kind: u8, depth: usize) -> Option<()> {
-        let depth = depth.checked_sub(1)?;
-        match kind {
-            BOOL_TRUE | BOOL_FALSE => Some(()),
-            BYTE => self.pass(1),
-            4..=I64 => self.varint().map(|_| ()),
-            DOUBLE => self.pass(8),
-            BINARY => {
-                let length = usize::try_from(self.varint()?).ok()?;
-                self.pass(length)
-            }
-            LIST | SET => {
-                let head = self.byte()?;
-                let count = if head >> 4 == 15 { self.varint()? } else { u64::from(head >> 4) };
-                // In a list a boolean takes a byte, in a field none.
-                let item = if matches!(head & 0x0f, BOOL_TRUE | BOOL_FALSE) { BYTE } else { head & 0x0f };
-                (0..count).try_for_each(|_| self.skip(item, depth))
-            }
-            STRUCT => self.fields(|thrift, _, kind| thrift.skip(kind, depth)),
-            _ => None,
-        }
-    }
-
-    fn byte(&mut self) -> Option<u8> {
-        let byte = *self.bytes.get(self.at)?;
-        self.at += 1;
-        Some(byte)
-    }
-
-    fn pass(&mut self, count: usize) -> Option<()> {
-        self.at = self.at.checked_add(count).filter(|at| *at <= self.bytes.len())?;
         Some(())
-    }
-
-    fn varint(&mut self) -> Option<u64> {
-        let mut number = 0_u64;
-        for shift in (0..64).step_by(7) {
-            let byte = self.byte()?;
-            number |= u64::from(byte & 0x7f) << shift;
-            if byte & 0x80 == 0 {
-                return Some(number);
-            }
-        }
-        None
-    }
-
-    /// A zigzag integer.
-    fn integer(&mut self) -> Option<i64> {
-        let number = self.varint()?;
-        Some((number >> 1) as i64 ^ -((number & 1) as i64))
-    }
+    })?;
+    (has_stored && has_unfolded).then_some(header)
 }
 
 #[cfg(test)]
@@ -231,7 +147,7 @@ mod tests {
 
     #[test]
     fn deep_or_endless_structs_end() {
-        assert_eq!(Thrift { bytes: &[0x1c; 4096], at: 0 }.page_header(), None);
-        assert_eq!(Thrift { bytes: &[0xff; 64], at: 0 }.page_header(), None);
+        assert_eq!(page_header(&mut Thrift::new(&[0x1c; 4096])), None);
+        assert_eq!(page_header(&mut Thrift::new(&[0xff; 64])), None);
     }
 }

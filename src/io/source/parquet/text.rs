@@ -15,6 +15,8 @@ use parquet::basic::Type as PhysicalType;
 use parquet::schema::types::Type;
 
 use super::super::Kind;
+use super::super::limits::RECORD_MAX;
+use super::json;
 use crate::model::Rule;
 
 /// What a top-level column holds: `column` as the file describes it, `read_as` as the decoder gives it.
@@ -32,9 +34,10 @@ pub(super) fn kind_of(column: &Type, read_as: &DataType) -> Kind {
         other if other.is_integer() => Kind::Exact,
         DataType::Decimal128(..) | DataType::Decimal256(..) => Kind::Decimal,
         other if other.is_floating() => Kind::Float,
-        other if other.is_nested() => Kind::Unreadable(
-            "a nested column (list, map or struct); write it as text, JSON where it has parts".to_owned(),
-        ),
+        nested if nested.is_nested() && json::is_readable(nested) => Kind::Nested,
+        other if other.is_nested() => {
+            Kind::Unreadable("a nested column with parts that have no JSON; write it as text".to_owned())
+        }
         other => Kind::Unreadable(format!("{other}; write it as text")),
     }
 }
@@ -92,6 +95,7 @@ pub(super) fn append(column: &dyn Array, row: usize, text: &mut String) -> Resul
             };
             append_instant(nanoseconds, zone.is_some(), text)?;
         }
+        nested if nested.is_nested() => json::append(column, row, RECORD_MAX, text)?,
         _ => return Err(unreadable(column)),
     }
     Ok(())

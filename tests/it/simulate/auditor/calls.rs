@@ -2,10 +2,10 @@
 
 use std::time::Duration;
 
-use passync::core::halt::Stop;
-use passync::model::{Digest, Place, Tick, Verdict};
+use passync::core::halt::{ErrorLimit, Stop};
+use passync::model::{Outcome, Tick, Verdict};
 
-use super::{Auditor, Event, Sent, Told};
+use super::{Auditor, Event, Sent, Settings, Told, bits};
 
 impl Auditor {
     // ---- what the dispatcher asks for
@@ -22,7 +22,11 @@ impl Auditor {
         if let Some(other) = self.intended.insert(row.card, id).filter(|other| *other != id) {
             panic!("law 5: the intent of row {id} comes before the outcome of row {other} of its card");
         }
+        self.coverage.hit_if("an absorbed row in the place of its refused carrier", row.plan.row.absorbed);
+        let is_cut_down = row.plan.adopted.is_some_and(|stored| stored != drop);
+        self.coverage.hit_if("a stored revision cut down", is_cut_down);
         self.check_hold(id);
+        self.check_canary(id);
         self.take_slot(id);
         self.live.entry(id).or_default().intended = true;
     }
@@ -31,6 +35,21 @@ impl Auditor {
         if let Some(by) = self.held.get(&self.rows[&id].card) {
             panic!("row {id} goes on although row {by} of its card is unknown or unsent");
         }
+    }
+
+    /// Rows behind the canary wait until all of it ended well, and for good where they are not to follow.
+    fn check_canary(&mut self, id: u64) {
+        if self.canary.is_empty() || self.canary.contains(&self.rows[&id].card) {
+            return;
+        }
+        let (_, continues) = self.settings.as_ref().and_then(|settings| settings.canary).expect("there is a canary");
+        assert!(continues, "row {id} is sent behind a canary that nobody follows");
+        let canarys = self.rows.iter().filter(|(_, row)| self.canary.contains(&row.card));
+        for (other, row) in canarys {
+            let is_well = row.settled_durable && row.settled.is_some_and(|outcome| !outcome.is_failure());
+            assert!(is_well, "row {id} is sent, and row {other} of the canary ended {:?}", row.settled);
+        }
+        self.coverage.hit("a canary that others follow");
     }
 
     fn take_slot(&mut self, id: u64) {
@@ -44,6 +63,8 @@ impl Auditor {
     pub fn send(&mut self, now: Tick, sent: &Sent, drop: u64) {
         let id = sent.row;
         self.tell(now, id, Event::Send { carried: sent.carried });
+        self.coverage.hit("calls");
+        self.note_send(now);
         let settings = self.settings.clone().expect("a process lives");
         let row = &self.rows[&id];
         assert!(!self.stopping, "a send although the run stops");
@@ -57,11 +78,15 @@ impl Auditor {
         if let Some(other) = self.under_way.insert(sent.card, id) {
             panic!("law 4: row {id} is sent while row {other} of its card is under way");
         }
-        if self.cut_off.remove(&sent.card) {
-            let waited = now.since(self.began);
+        if let Some(restart) = self.cut_off.remove(&sent.card) {
+            let waited = now.since(restart.expect("a process lives"));
             assert!(waited >= self.timeout, "law 4: a card in doubt is called {waited:?} after the restart");
         }
-        self.check_forward(sent);
+        assert!(now >= self.quiet_until, "a send before the end of a Retry-After");
+        self.check_schedule(now, id, &settings);
+        if !settings.allow_stale {
+            self.check_forward(sent);
+        }
         self.check_walk(sent);
         let row = self.rows.get_mut(&id).expect("planned");
         let bill = self.bills.get_mut(&sent.bill).expect("planned");
@@ -81,11 +106,22 @@ impl Auditor {
         }
     }
 
+    /// A retry after doubt waits as long as a schedule says, at least.
+    fn check_schedule(&self, now: Tick, id: u64, settings: &Settings) {
+        let Some(live) = self.live.get(&id) else { return };
+        let Some((at, told)) = &live.told else { return };
+        if told.verdict == Verdict::InDoubt && !settings.policy.schedule.is_empty() {
+            let attempts = (live.recovered.0 + live.attempts) as usize;
+            let steps = &settings.policy.schedule;
+            let step = steps[(attempts - 1).min(steps.len() - 1)];
+            assert!(now.since(*at) >= step, "row {id} is sent again {:?} after attempt {attempts}", now.since(*at));
+        }
+    }
+
     /// Law 4: nothing older than what the card was given, or may have been given.
     fn check_forward(&self, sent: &Sent) {
-        let newest = (sent.card, Place { occurred_ms: i64::MAX, ..Place::default() }, Digest::default());
-        for (_, place, digest) in self.given.range((sent.card, sent.place, Digest([u8::MAX; 16]))..newest) {
-            let newer = &self.bills[digest];
+        for (place, digest) in self.newer(sent.card, sent.place, sent.bill) {
+            let newer = &self.bills[&digest];
             let given = newer.possible | newer.confirmed;
             let clash = if newer.closing { given } else { given & sent.carried };
             assert!(clash == 0, "law 4: row {} ({:?}) is older than {digest} ({place:?})", sent.row, sent.place);
@@ -107,7 +143,7 @@ impl Auditor {
     pub fn attempted(&mut self, now: Tick, id: u64) {
         self.tell(now, id, Event::Attempted);
         let live = &self.live[&id];
-        let told = live.told.as_ref().expect("an attempt has a reading");
+        let (_, told) = live.told.as_ref().expect("an attempt has a reading");
         assert!(matches!(told.verdict, Verdict::InDoubt | Verdict::Throttled), "{told:?} is retried");
         if told.verdict == Verdict::InDoubt {
             self.budget_spent += 1;
@@ -129,10 +165,17 @@ impl Auditor {
             return;
         }
         self.bills.get_mut(&sent.bill).expect("sent").applied = true;
-        for bit in (0..u64::BITS).map(|bit| 1 << bit).filter(|bit| sent.carried & bit != 0) {
+        for bit in bits(sent.carried) {
             let shown = self.shown.entry((sent.card, bit)).or_default();
-            assert!(*shown <= sent.place, "law 4: the card goes back from {shown:?} to {:?}", sent.place);
+            let is_forward = *shown <= sent.place || sent.allow_stale;
+            assert!(is_forward, "law 4: the card goes back from {shown:?} to {:?}", sent.place);
             *shown = sent.place;
+            let newest = self.newest_shown.entry((sent.card, bit)).or_default();
+            *newest = sent.place.max(*newest);
+        }
+        if self.bills[&sent.bill].closing {
+            let newest = self.newest_closed.entry(sent.card).or_default();
+            *newest = sent.place.max(*newest);
         }
     }
 
@@ -150,9 +193,16 @@ impl Auditor {
     pub fn told(&mut self, now: Tick, sent: &Sent, told: &Told) {
         self.tell(now, sent.row, Event::Told(told.clone()));
         self.coverage.verdict(told.verdict);
+        self.note_reply(now, told.verdict);
         assert_eq!(self.under_way.remove(&sent.card), Some(sent.row));
         let live = self.live.get_mut(&sent.row).expect("sent");
-        live.told = Some(told.clone());
+        live.told = Some((now, told.clone()));
+        if told.verdict == Verdict::Throttled
+            && let Some(pause) = told.retry_after
+        {
+            self.coverage.hit("a Retry-After");
+            self.quiet_until = self.quiet_until.max(now + pause);
+        }
         let bill = self.bills.get_mut(&sent.bill).expect("sent");
         match told.verdict {
             Verdict::Applied => bill.over = true,
@@ -168,10 +218,13 @@ impl Auditor {
         if told.verdict == Verdict::NotSent {
             live.attempts -= 1;
             self.rows.get_mut(&sent.row).expect("sent").sends -= 1;
-            self.not_reached_since.get_or_insert(now);
-        } else {
-            self.not_reached_since = None;
         }
+        if told.verdict == Verdict::NotSent || told.verdict.in_doubt() && !told.verified {
+            self.unheard_since.get_or_insert(now);
+        } else if self.unheard_since.take().is_some() {
+            self.coverage.hit("a gateway that is back");
+        }
+        self.check_clock(told);
         if told.verified {
             self.disowned.clear();
             self.must_stop |= told.verdict == Verdict::Misconfigured;
@@ -181,6 +234,15 @@ impl Auditor {
         }
     }
 
+    /// Replies of another time are no proof; of the others only the first may be taken for one, by a wrong clock.
+    fn check_clock(&mut self, told: &Told) {
+        self.verified += u32::from(told.verified);
+        assert!(!told.is_stale || told.skewed, "law 8: a reply of another time is believed");
+        assert!(told.is_stale || !told.skewed || self.verified <= 5, "reply {} is not believed", self.verified);
+        self.coverage.hit_if("a reply of another time", told.is_stale);
+        self.coverage.hit_if("a wrong clock", told.skewed && !told.is_stale);
+    }
+
     /// Compares what has to stop the run with what does.
     pub fn check_stop(&mut self, now: Tick, stop: Option<&Stop>) {
         let Some(stop) = stop else { return assert!(!self.must_stop, "the run goes on and must stop") };
@@ -188,22 +250,40 @@ impl Auditor {
             return;
         }
         self.stage(now, format!("stops: {stop:?}"));
-        self.coverage.stop(stop);
         self.stopping = true;
         let settings = self.settings.as_ref().expect("a process lives");
-        match stop {
-            // The ends that `Errors` counts are on their way: see `done`.
-            Stop::Signal | Stop::Errors => {}
+        let case = match stop {
+            Stop::Signal => "stop Signal",
+            // The ends that these two count are on their way: see `done`.
+            Stop::Errors if matches!(settings.error_limit, ErrorLimit::Count(_)) => "stop Errors, a number",
+            Stop::Errors => "stop Errors, a share",
+            Stop::TooMuchDoubt => "stop TooMuchDoubt",
             Stop::Deadline => {
                 let deadline = settings.deadline.expect("no deadline was set");
                 assert!(now.since(self.began) >= deadline, "the deadline is not there yet");
+                "stop Deadline"
             }
-            Stop::Misconfigured(_) => assert!(self.must_stop, "stopped without a reason: {stop:?}"),
+            Stop::Misconfigured(_) => {
+                assert!(self.must_stop, "stopped without a reason: {stop:?}");
+                if self.disowned.is_empty() { "stop Misconfigured, signed" } else { "stop Misconfigured, unsigned" }
+            }
             Stop::Unreachable => {
-                let since = self.not_reached_since.expect("the gateway was reached");
+                let since = self.unheard_since.expect("the gateway was heard");
                 assert!(now.since(since) >= Duration::from_secs(120), "given up after {:?}", now.since(since));
+                let is_outage = now.since(since) >= Duration::from_secs(900);
+                if is_outage { "stop Unreachable, an outage" } else { "stop Unreachable, never reached" }
             }
-            Stop::TooMuchDoubt => panic!("so many cards are not in this world"),
-        }
+            Stop::Canary | Stop::CanaryFailed => {
+                let (_, continues) = settings.canary.expect("there is no canary");
+                assert_eq!(continues, *stop == Stop::CanaryFailed, "{stop:?}");
+                let canarys = || self.rows.values().filter(|row| self.canary.contains(&row.card));
+                assert!(canarys().all(|row| row.settled_durable), "stopped before the canary is over");
+                assert!(self.rows.len() > canarys().count(), "stopped, and there are no others");
+                let has_failed = canarys().any(|row| row.settled.is_some_and(Outcome::is_failure));
+                assert!(has_failed || *stop == Stop::Canary, "stopped, and all of the canary ended well");
+                if continues { "stop CanaryFailed" } else { "stop Canary" }
+            }
+        };
+        self.coverage.hit(case);
     }
 }

@@ -23,7 +23,7 @@ impl Auditor {
         assert_eq!(end.in_doubt, doubts, "doubts of row {id}");
         assert_eq!(end.attempts, live.recovered.0 + live.attempts, "attempts of row {id}");
         let bill = &self.bills[&row.bill];
-        let told = live.told.as_ref().map(|told| (told.verdict, told.verified));
+        let told = live.told.as_ref().map(|(_, told)| (told.verdict, told.verified));
         match end.outcome {
             Outcome::Applied => {
                 assert_eq!(told, Some((Verdict::Applied, true)), "law 8: row {id}");
@@ -50,7 +50,8 @@ impl Auditor {
         if self.intended.get(&card) == Some(&id) {
             self.intended.remove(&card);
         }
-        if self.hold && matches!(end.outcome, Outcome::Unknown | Outcome::Unsent) && !self.stopping {
+        let is_by_stop = matches!(end.cause, Cause::Stopped(_));
+        if self.hold && matches!(end.outcome, Outcome::Unknown | Outcome::Unsent) && !is_by_stop {
             self.held.insert(card, id);
         }
     }

@@ -1,0 +1,480 @@
+//! The ids of one column of one file, together: what their common form tells of the few that lack it.
+//!
+//! Every id has a shape (its class, its length, whether it begins with a nought). Shapes are counted over all rows, and
+//! a fair sample of the distinct ids is kept. Once the file has ended, [`Ids::flaw`] tells which shapes are odd, and
+//! [`Ids::refusal`] whether the column as a whole was rounded. Memory does not grow with the rows.
+
+use std::collections::BTreeMap;
+use std::hash::{DefaultHasher, Hash, Hasher};
+
+use super::Flaw;
+use super::rounding::{ACCIDENT, Mark, is_rounded, noughts_of};
+use crate::model::Rule;
+
+/// Distinct ids that are kept in mind: those whose hashes are the smallest, which is a fair sample.
+const SAMPLE_MAX: usize = 4096;
+
+/// More shapes than these are no common form; a row has one byte for its shape.
+const SHAPES_MAX: usize = 250;
+
+/// The shape of ids beyond [`SHAPES_MAX`]: nothing is said of them.
+const OTHER: u8 = u8::MAX;
+
+/// No counter reaches so many digits: numbers this long have one length, unless noughts were lost.
+const NO_COUNTER_DIGITS: u16 = 8;
+
+/// Leading noughts that random digits lose: five are lost by one id in a hundred thousand.
+const LOST_MAX: u16 = 4;
+
+/// Random digits lose a nought in one id of ten. Where more than this share are short, that is their nature.
+const LOST_SHARE: f64 = 0.3;
+
+/// From so many distinct ids on, of such a length, with such a share of one shape, the shape is the column's form ...
+const FORM_FROM: usize = 50;
+const FORM_CHARS: u16 = 12;
+const FORM_SHARE: f64 = 0.98;
+
+/// ln(10^5): one honest column in a hundred thousand is refused by chance.
+const SURPRISE_MAX: f64 = 11.5;
+
+/// Examples of a refusal, and how long they may be.
+const EXAMPLES_MAX: usize = 3;
+const EXAMPLE_BYTES_MAX: usize = 64;
+
+/// What a shape consists of.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Class {
+    /// Digits alone.
+    Digits,
+    /// Digits that were rounded.
+    Rounded,
+    /// The same, in the first id of the column: a counter may begin with nought.
+    RoundedFirst,
+    /// `12E45`: hexadecimal, or a float.
+    BareExponent,
+    /// Anything else.
+    Text,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+struct Shape {
+    class: Class,
+    chars: u16,
+    leading_zero: bool,
+}
+
+impl Shape {
+    fn of(text: &str, is_first: bool) -> Shape {
+        let is_digits = text.bytes().all(|byte| byte.is_ascii_digit());
+        let leading_zero = is_digits && text.len() > 1 && text.starts_with('0');
+        let class = match is_digits {
+            true if !is_rounded(text) => Class::Digits,
+            true if is_first => Class::RoundedFirst,
+            true => Class::Rounded,
+            false if is_bare_exponent(text) => Class::BareExponent,
+            false => Class::Text,
+        };
+        Shape { class, chars: u16::try_from(text.chars().count()).unwrap_or(u16::MAX), leading_zero }
+    }
+
+    fn is_digits(self) -> bool {
+        matches!(self.class, Class::Digits | Class::Rounded | Class::RoundedFirst)
+    }
+}
+
+fn is_bare_exponent(text: &str) -> bool {
+    text.split_once(['e', 'E']).is_some_and(|(mantissa, exponent)| {
+        let digits = |part: &str| !part.is_empty() && part.bytes().all(|byte| byte.is_ascii_digit());
+        digits(mantissa) && digits(exponent) && exponent.len() <= 3
+    })
+}
+
+/// A distinct id of the sample.
+#[derive(Clone, Copy, Debug)]
+struct Sampled {
+    shape: Shape,
+    /// Its first character.
+    first: u8,
+    /// By [`Mark::ALL`]: whether it bears the mark, and how likely that is by nature.
+    marks: [(bool, f64); 3],
+}
+
+/// The first id of a column, where it ends in more noughts than nature makes.
+#[derive(Clone, Copy, Debug)]
+struct Opening {
+    chars: usize,
+    noughts: usize,
+    /// Whether it bears another mark than noughts behind 17 digits, which a counter's id may well end in.
+    is_grave: bool,
+    /// Later ids of that length: all, and those in which a small number stands in place of the noughts.
+    later: u64,
+    counting: u64,
+    /// How many digits the counter has, as the id of its one shows.
+    counter: usize,
+}
+
+impl Opening {
+    fn see(&mut self, text: &str) {
+        if text.len() == self.chars && text.is_ascii() {
+            self.later += 1;
+            let tail = &text[self.chars - self.noughts..];
+            let run = tail.split(|digit| digit != '0').map(str::len).max().unwrap_or_default();
+            self.counting += u64::from(run < tail.len() && run * 2 >= self.noughts);
+            if let Some(rest) = text.strip_suffix('1') {
+                self.counter = self.counter.max(text.len() - rest.trim_end_matches('0').len());
+            }
+        }
+    }
+}
+
+/// The ids of one column.
+#[derive(Clone, Debug, Default)]
+pub struct Ids {
+    /// With the rows that have each.
+    shapes: Vec<(Shape, u64)>,
+    sample: BTreeMap<u64, Sampled>,
+    opening: Option<Opening>,
+    rows: u64,
+    /// By [`Mark::ALL`]: the first ids that bear it.
+    examples: [Vec<String>; 3],
+}
+
+impl Ids {
+    /// Takes an id, and tells its shape for [`Ids::flaw`].
+    pub fn see(&mut self, text: &str) -> u8 {
+        let shape = Shape::of(text, self.rows == 0);
+        self.rows += 1;
+        match &mut self.opening {
+            Some(opening) => opening.see(text),
+            None if shape.class == Class::RoundedFirst => {
+                let noughts = noughts_of(text).filter(|noughts| *noughts > 0);
+                let is_grave = Mark::Fifteen.is_on(text) || Mark::Binary.is_on(text);
+                self.opening = noughts.map(|noughts| Opening {
+                    chars: text.len(),
+                    noughts,
+                    is_grave,
+                    later: 0,
+                    counting: 0,
+                    counter: 0,
+                });
+            }
+            None => {}
+        }
+        self.keep(text, shape);
+        let known = self.shapes.iter().position(|(known, _)| *known == shape);
+        let at = match known {
+            Some(at) => at,
+            None if self.shapes.len() == SHAPES_MAX => return OTHER,
+            None => {
+                self.shapes.push((shape, 0));
+                self.shapes.len() - 1
+            }
+        };
+        self.shapes[at].1 += 1;
+        at as u8 + 1
+    }
+
+    fn keep(&mut self, text: &str, shape: Shape) {
+        let mut hasher = DefaultHasher::new();
+        text.hash(&mut hasher);
+        let hash = hasher.finish();
+        let is_full = self.sample.len() == SAMPLE_MAX;
+        if self.sample.contains_key(&hash)
+            || is_full && self.sample.last_key_value().is_some_and(|(last, _)| *last < hash)
+        {
+            return;
+        }
+        if is_full {
+            self.sample.pop_last();
+        }
+        let is_number = shape.is_digits() && !shape.leading_zero;
+        let marks = Mark::ALL.map(|mark| match is_number {
+            true => (mark.is_on(text), mark.natural(text)),
+            false => (false, 0.0),
+        });
+        for (examples, (is_on, _)) in self.examples.iter_mut().zip(marks) {
+            if is_on && examples.len() < EXAMPLES_MAX && text.len() < EXAMPLE_BYTES_MAX {
+                examples.push(text.to_owned());
+            }
+        }
+        self.sample.insert(hash, Sampled { shape, first: text.bytes().next().unwrap_or_default(), marks });
+    }
+
+    /// What is wrong with the ids of a shape, once all were seen; 0 is no id.
+    pub fn flaw(&self, shape: u8) -> Option<Flaw> {
+        const ROUNDED: &str = "every digit; a spreadsheet or a float has rounded it: export the column as text";
+        let (shape, rows) = *self.shapes.get(usize::from(shape).checked_sub(1)?)?;
+        let chars = shape.chars;
+        match shape.class {
+            Class::Rounded => return Some(Flaw::new(Rule::IdRounded, "more noughts than chance makes", ROUNDED)),
+            Class::RoundedFirst if !self.is_counter(rows) => {
+                return Some(Flaw::new(Rule::IdRounded, "more noughts than chance makes", ROUNDED));
+            }
+            Class::BareExponent if self.has_no_letters() => {
+                const EXPECTED: &str = "every digit; export the column as text";
+                return Some(Flaw::new(Rule::IdScientific, "the other ids of the column are digits", EXPECTED));
+            }
+            _ => {}
+        }
+        let short = |usual: u16| {
+            const EXPECTED: &str = "every digit, leading zeros too; export the column as text";
+            Some(Flaw::new(Rule::IdWidth, format!("{chars} digits, in a column whose ids have {usual}"), EXPECTED))
+        };
+        if shape.is_digits() && !shape.leading_zero {
+            if let Some(usual) = self.padded_to().filter(|usual| chars < *usual) {
+                return short(usual);
+            }
+            if let Some(usual) = self.zeros_lost_from().filter(|usual| chars < *usual && chars + LOST_MAX >= *usual) {
+                return short(usual);
+            }
+        }
+        const FORM: &str =
+            "an id like the others; correct it, or list the column in input.verbatim where both are meant";
+        let (usual, is_digits) = self.form()?;
+        if shape.chars == usual && (shape.is_digits() || !is_digits) {
+            return None;
+        }
+        let what = if is_digits { "digits" } else { "characters" };
+        Some(Flaw::new(Rule::IdWidth, format!("{chars} characters, in a column whose ids have {usual} {what}"), FORM))
+    }
+
+    /// Whether the column's ids as a whole were rounded: marks of rounding that short numbers bear by accident, and
+    /// that are too many here. Tells what was found, and examples.
+    pub fn refusal(&self) -> Option<(String, &[String])> {
+        let doubtful = Mark::ALL.iter().enumerate().find_map(|(at, mark)| {
+            let marks = self.sample.values().map(|id| id.marks[at]).filter(|(_, natural)| *natural > ACCIDENT);
+            let (mut seen, mut all, mut expected) = (0_u32, 0_u32, 0.0);
+            for (is_on, natural) in marks {
+                (seen, all, expected) = (seen + u32::from(is_on), all + 1, expected + natural);
+            }
+            (seen > 1 && surprise(seen, all, expected) > SURPRISE_MAX).then_some((at, mark, seen, expected))
+        });
+        doubtful.map(|(at, mark, seen, expected)| {
+            let like = match mark {
+                Mark::Fifteen => "end in zeros behind at most 15 digits",
+                Mark::Seventeen => "end in zeros behind at most 17 digits",
+                Mark::Binary => "are just what a float of 53 bits can hold",
+            };
+            let found =
+                format!("{seen} of {} different ids {like}, chance would make {expected:.1}", self.sample.len());
+            (found, self.examples[at].as_slice())
+        })
+    }
+
+    /// Whether the first id, which ends in noughts, is the nought of a counter that goes on.
+    fn is_counter(&self, rows: u64) -> bool {
+        let comes_once = rows == 1 && !self.shapes.iter().any(|(shape, _)| shape.class == Class::Rounded);
+        comes_once
+            && self.opening.is_some_and(|opening| match opening.later {
+                0 => !opening.is_grave,
+                // The digit before the counter is a nought in one id of ten.
+                later => opening.noughts <= opening.counter + 1 && opening.counting * 2 >= later,
+            })
+    }
+
+    fn has_no_letters(&self) -> bool {
+        let has = |class| self.shapes.iter().any(|(shape, _)| shape.class == class);
+        !has(Class::Text) && has(Class::Digits)
+    }
+
+    /// The length to which digits are padded with noughts; none where several lengths have them.
+    fn padded_to(&self) -> Option<u16> {
+        let mut lengths = self.shapes.iter().filter(|(shape, _)| shape.leading_zero).map(|(shape, _)| shape.chars);
+        let first = lengths.next()?;
+        lengths.all(|length| length == first).then_some(first)
+    }
+
+    /// The length of digits that nearly all have, and of which those have lost noughts that lack a few: their first
+    /// digits are of all kinds, so that a nought is as likely.
+    fn zeros_lost_from(&self) -> Option<u16> {
+        if self.shapes.iter().any(|(shape, _)| shape.leading_zero) {
+            return None;
+        }
+        let mut lengths: BTreeMap<u16, (usize, u16)> = BTreeMap::new();
+        for id in self.sample.values().filter(|id| id.shape.is_digits()) {
+            let (count, firsts) = lengths.entry(id.shape.chars).or_default();
+            *count += 1;
+            *firsts |= 1 << (id.first - b'0');
+        }
+        let (usual, (count, firsts)) = lengths.iter().max_by_key(|(_, (count, _))| *count)?;
+        let short: usize = lengths.range(usual.saturating_sub(LOST_MAX)..*usual).map(|(_, (count, _))| count).sum();
+        let share = short as f64 / (short + count) as f64;
+        (*usual >= NO_COUNTER_DIGITS && firsts.count_ones() >= 3 && share <= LOST_SHARE).then_some(*usual)
+    }
+
+    /// The form that all ids but a few have: so many characters, and whether these are digits.
+    fn form(&self) -> Option<(u16, bool)> {
+        let is_nearly_all = |count: usize| count as f64 >= self.sample.len() as f64 * FORM_SHARE;
+        let mut lengths: BTreeMap<u16, usize> = BTreeMap::new();
+        for id in self.sample.values() {
+            *lengths.entry(id.shape.chars).or_default() += 1;
+        }
+        let (usual, count) = lengths.into_iter().max_by_key(|(_, count)| *count)?;
+        let digits = self.sample.values().filter(|id| id.shape.chars == usual && id.shape.is_digits()).count();
+        let has_form = self.sample.len() >= FORM_FROM && usual >= FORM_CHARS && is_nearly_all(count);
+        has_form.then_some((usual, is_nearly_all(digits)))
+    }
+}
+
+/// How unlikely it is that `seen` or more of `all` bear a mark of which chance makes `expected`: minus the logarithm of
+/// Chernoff's bound.
+fn surprise(seen: u32, all: u32, expected: f64) -> f64 {
+    if f64::from(seen) <= expected {
+        return 0.0;
+    }
+    let (share, natural) = (f64::from(seen) / f64::from(all), expected / f64::from(all));
+    let term = |share: f64, natural: f64| if share > 0.0 { share * f64::ln(share / natural) } else { 0.0 };
+    f64::from(all) * (term(share, natural) + term(1.0 - share, 1.0 - natural))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// The ids that are odd, and why the column is refused.
+    fn judge(ids: &[String]) -> (Vec<(String, Rule)>, Option<String>) {
+        let mut column = Ids::default();
+        let shapes: Vec<u8> = ids.iter().map(|id| column.see(id)).collect();
+        let odd = ids.iter().zip(shapes).filter_map(|(id, shape)| Some((id.clone(), column.flaw(shape)?.rule)));
+        (odd.collect(), column.refusal().map(|(found, examples)| format!("{found}: {examples:?}")))
+    }
+
+    fn odd(ids: &[String]) -> Vec<(String, Rule)> {
+        let (odd, refusal) = judge(ids);
+        assert_eq!(refusal, None);
+        odd
+    }
+
+    /// Digits that look random, the same every time.
+    fn digits(count: usize, seed: u64) -> String {
+        let mut state = seed.wrapping_mul(0x9e37_79b9_7f4a_7c15).wrapping_add(0x1234_5678);
+        let digit = |_| {
+            state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+            char::from(b'0' + ((state >> 33) % 10) as u8)
+        };
+        (0..count).map(digit).collect()
+    }
+
+    fn random(count: u64, width: usize) -> Vec<String> {
+        (0..count).map(|seed| digits(width, seed + 1)).collect()
+    }
+
+    fn stripped(id: &str) -> String {
+        id.trim_start_matches('0').to_owned()
+    }
+
+    #[test]
+    fn honest_columns_are_left_alone() {
+        let count = |format: fn(u64) -> String, range: std::ops::Range<u64>| range.map(format).collect::<Vec<_>>();
+        for ids in [
+            count(|at| at.to_string(), 0..2000),
+            count(|at| at.to_string(), 9_950..10_050),
+            count(|at| format!("b{at}"), 0..1500),
+            count(|at| format!("{at:08}"), 0..1500),
+            count(|at| format!("2026010200000000000{at:08}"), 0..500),
+            count(|at| format!("202601020000000000{at}"), 0..1500),
+            count(|at| format!("2026010231{}{at:010}", digits(7, at)), 0..1500),
+            count(|at| (2_088_100_031_000_000 + at * 7).to_string(), 0..500),
+            count(|at| (1_541_815_603_606_036_480 + (at << 22)).to_string(), 0..2000),
+            count(
+                |at| format!("{:032x}", u128::from(at).wrapping_mul(0x9e37_79b9_7f4a_7c15_f39c_c060_5ced_c834)),
+                0..3000,
+            ),
+            random(1200, 27),
+            random(1200, 16),
+            random(200, 20),
+            vec!["2160120036095020".to_owned(); 500],
+            vec!["T5228480402".to_owned(); 500],
+            vec!["202601020000000000000000001".to_owned()],
+            vec!["202601023109165510000000000".to_owned()],
+            vec!["12E45".to_owned(), "5f3a1".to_owned(), "12345".to_owned()],
+            [random(60, 27), random(30, 16)].concat(),
+        ] {
+            assert_eq!(judge(&ids), (vec![], None), "{:?}...", &ids[..ids.len().min(3)]);
+        }
+    }
+
+    #[test]
+    fn lost_zeros_show_against_those_that_were_kept() {
+        let whole: Vec<String> = (0..300).map(|at| format!("{:012}", at * 7919)).collect();
+        for every in [1, 2, 50, 299] {
+            let damaged: Vec<String> = whole
+                .iter()
+                .enumerate()
+                .map(|(at, id)| if at % every == 0 && at > 0 { stripped(id) } else { id.clone() })
+                .collect();
+            let short = damaged.iter().filter(|id| id.len() < 12).count();
+            let found = odd(&damaged);
+            assert_eq!(found.len(), short, "every {every}");
+            assert!(short > 0 && found.iter().all(|(_, rule)| *rule == Rule::IdWidth));
+        }
+    }
+
+    #[test]
+    fn lost_zeros_of_long_random_ids_show_by_their_length() {
+        for (count, width) in [(1000, 27), (200, 16), (100, 8)] {
+            let damaged: Vec<String> = random(count, width).iter().map(|id| stripped(id)).collect();
+            let short: Vec<_> = damaged.iter().filter(|id| id.len() < width).cloned().collect();
+            assert!(!short.is_empty());
+            assert_eq!(odd(&damaged).into_iter().map(|(id, _)| id).collect::<Vec<_>>(), short, "{width}");
+        }
+    }
+
+    #[test]
+    fn one_id_unlike_all_others_shows() {
+        for stranger in ["20260102000000000000000017", "2026010200000000000000000017", "Total 500", "20260102-17"] {
+            let mut ids: Vec<String> = (1..200).map(|at| format!("20260102{at:019}")).collect();
+            ids.push(stranger.to_owned());
+            assert_eq!(odd(&ids), [(stranger.to_owned(), Rule::IdWidth)]);
+        }
+    }
+
+    #[test]
+    fn rounded_ids_show_alone_and_all_together() {
+        let mut ids = random(40, 27);
+        ids[7] = format!("{}{}", &ids[7][..15], "0".repeat(12));
+        assert_eq!(odd(&ids), [(ids[7].clone(), Rule::IdRounded)]);
+        let counter: Vec<String> = (1..40).map(|at| format!("20260102{at:019}")).collect();
+        let float: f64 = counter[5].parse().unwrap();
+        for rounded in [format!("{float:.0}"), format!("20260102{}", "0".repeat(19))] {
+            let mut ids = counter.clone();
+            ids[5].clone_from(&rounded);
+            assert_eq!(odd(&ids), [(rounded, Rule::IdRounded)]);
+        }
+        let all: Vec<String> = random(40, 27).iter().map(|id| format!("1{}{}", &id[..14], "0".repeat(12))).collect();
+        assert_eq!(judge(&all).0.len(), 40);
+        assert_eq!(odd(&[all[0].clone()]).len(), 1, "alone in its file");
+        for (width, count) in [(16, 5), (16, 300), (17, 4), (18, 50), (20, 3)] {
+            let ids: Vec<String> =
+                random(count, 20).iter().map(|id| format!("2{}{}", &id[..14], "0".repeat(width - 15))).collect();
+            let (_, refusal) = judge(&ids);
+            assert!(refusal.is_some_and(|text| text.contains("behind at most 15 digits")), "{count} of {width}");
+        }
+    }
+
+    #[test]
+    fn the_nought_of_a_counter_is_no_rounding_but_two_of_it_are() {
+        let mut ids: Vec<String> = (0..40).map(|at| format!("20260102{at:019}")).collect();
+        assert_eq!(odd(&ids), []);
+        ids[9] = ids[0].clone();
+        assert_eq!(odd(&ids).len(), 2);
+        ids.swap(0, 20);
+        ids[9] = "202601020000000000000000999".to_owned();
+        assert_eq!(odd(&ids).len(), 1, "a counter does not come back to nought");
+    }
+
+    #[test]
+    fn a_bare_exponent_shows_among_digits() {
+        let ids = ["12E24", "123", "4567"].map(str::to_owned);
+        assert_eq!(odd(&ids), [("12E24".to_owned(), Rule::IdScientific)]);
+    }
+
+    #[test]
+    fn memory_does_not_grow_with_ids() {
+        let mut column = Ids::default();
+        for at in 0..6_000_u64 {
+            column.see(&format!("{at}{}", "x".repeat((at % 400) as usize)));
+        }
+        assert_eq!((column.sample.len(), column.shapes.len()), (SAMPLE_MAX, SHAPES_MAX));
+    }
+}

@@ -1,0 +1,33 @@
+//! The right to write into a ledger, and the ledger behind it: proved before anything is written.
+
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use super::Fault;
+use crate::io::ledger::Ledger;
+use crate::io::lock::Lock;
+
+/// The lease on a ledger; one process at a time has it.
+pub struct Lease {
+    lock: Lock,
+    ledger: PathBuf,
+}
+
+impl Lease {
+    /// Takes the lease, waiting as long as `wait` for another holder unless `stop` ends that, and proves the ledger that
+    /// is there. `holder` tells others who has it.
+    pub fn take(ledger: &Path, holder: &str, wait: Duration, stop: impl Fn() -> bool) -> Result<Lease, Fault> {
+        let lock = Lock::take(ledger, holder, wait, stop)?;
+        if ledger.exists() {
+            Ledger::prove(ledger)?;
+        }
+        Ok(Lease { lock, ledger: ledger.to_owned() })
+    }
+
+    /// The ledger, for writing; it is made where there is none.
+    pub fn open(&mut self) -> Result<Ledger, Fault> {
+        let ledger = Ledger::open(&self.ledger)?;
+        self.lock.hold(&self.ledger)?;
+        Ok(ledger)
+    }
+}

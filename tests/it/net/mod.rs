@@ -1,0 +1,6 @@
+//! Connections that go wrong: what the client makes of each, and that it never sends more than it says.
+
+mod exchange;
+pub mod nights;
+mod outage;
+pub mod rogue;

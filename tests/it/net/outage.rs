@@ -1,0 +1,202 @@
+//! Ten minutes without a gateway, in virtual time: the dispatcher alone, with the settings that jobs have by default.
+
+use std::collections::BTreeMap;
+use std::collections::btree_map::OccupiedEntry;
+use std::time::Duration;
+
+use passync::core::dispatcher::{Action, Config, Dispatcher, Event, PlanRow, Settlement};
+use passync::core::halt::{ErrorLimit, Stop};
+use passync::core::quota::Quota;
+use passync::core::retry::Policy;
+use passync::model::{Digest, Outcome, Tick, Verdict};
+
+/// How a gateway is gone.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Gone {
+    /// Connections are refused.
+    Refused,
+    /// Something accepts them and never answers.
+    Silent,
+    /// A balancer answers 503 in its place.
+    Fronted,
+}
+
+const ROWS: u64 = 4_000;
+const DIES: Tick = Tick(5_000_000_000);
+const OUTAGE: Duration = Duration::from_secs(600);
+const REQUEST_TIMEOUT: Duration = Duration::from_secs(15);
+
+/// What a run came to.
+struct Story {
+    settled: BTreeMap<u64, Settlement>,
+    stop: Option<Stop>,
+    /// When each request left, and whether the gateway was gone.
+    sends: Vec<(Tick, bool)>,
+    done_at: Tick,
+}
+
+impl Story {
+    /// A run with a gateway that is gone from [`DIES`] on, for so long.
+    fn of(gone: Gone, outage: Duration, deadline: Tick) -> Story {
+        let policy = Policy {
+            attempts_max: 6,
+            backoff_base: Duration::from_millis(500),
+            backoff_max: Duration::from_secs(30),
+            schedule: Vec::new(),
+        };
+        let config = Config {
+            concurrency: 32,
+            policy,
+            budget: ROWS / 5,
+            hold: true,
+            error_limit: ErrorLimit::Percent(5.0),
+            held_max: usize::MAX,
+            canary_continues: false,
+            cut_off: 0,
+            doubt_not_before: Tick::ZERO,
+            deadline,
+        };
+        let quota = Quota::new(50, Duration::from_secs(1), true, Tick::ZERO);
+        let mut dispatcher = Dispatcher::new(config, quota);
+        let mut story = Story { settled: BTreeMap::new(), stop: None, sends: Vec::new(), done_at: Tick::ZERO };
+        let (mut now, mut read) = (Tick::ZERO, 0);
+        let mut replies: BTreeMap<(Tick, u64), Verdict> = BTreeMap::new();
+        loop {
+            let wake = match dispatcher.poll(now) {
+                Action::Read(rows) => {
+                    let until = (read + rows as u64).min(ROWS);
+                    dispatcher.handle(Event::Rows((read..until).map(row).collect()), now);
+                    read = until;
+                    if read == ROWS {
+                        dispatcher.handle(Event::EndOfPlan, now);
+                    }
+                    continue;
+                }
+                Action::Intend { id, .. } => {
+                    dispatcher.handle(Event::Durable(id), now);
+                    continue;
+                }
+                Action::Send { id } => {
+                    let (after, verdict) = answer(gone, outage, now);
+                    story.sends.push((now, verdict != Verdict::Applied));
+                    replies.insert((now + after, id), verdict);
+                    continue;
+                }
+                Action::Settle(settlement) => {
+                    let id = settlement.id;
+                    assert!(story.settled.insert(id, settlement).is_none(), "row {id} is settled once");
+                    dispatcher.handle(Event::Committed(id), now);
+                    continue;
+                }
+                Action::Attempted { .. } => continue,
+                Action::Sleep(until) => Some(until),
+                Action::Park => None,
+                Action::Done => break,
+            };
+            let reply = replies.keys().next().map(|(at, _)| *at);
+            now = reply.into_iter().chain(wake).min().expect("something is awaited");
+            while let Some(((_, id), verdict)) =
+                replies.first_entry().filter(|next| next.key().0 <= now).map(OccupiedEntry::remove_entry)
+            {
+                dispatcher.handle(heard(id, verdict), now);
+            }
+        }
+        (story.stop, story.done_at) = (dispatcher.stopped().cloned(), now);
+        story
+    }
+
+    fn count(&self, outcome: Outcome) -> usize {
+        self.settled.values().filter(|settlement| settlement.outcome == outcome).count()
+    }
+
+    /// Requests that left while the gateway was gone.
+    fn in_vain(&self) -> usize {
+        self.sends.iter().filter(|(_, gone)| *gone).count()
+    }
+}
+
+fn row(id: u64) -> PlanRow {
+    let mut card = [0; 16];
+    card[..8].copy_from_slice(&id.to_le_bytes());
+    PlanRow {
+        id,
+        card: Digest(card),
+        members: 1,
+        drop: 0,
+        cover: 0,
+        absorbed: false,
+        gates: Vec::new(),
+        watched: false,
+        doubt: 0,
+        recovered: None,
+    }
+}
+
+fn answer(gone: Gone, outage: Duration, now: Tick) -> (Duration, Verdict) {
+    match gone {
+        _ if now < DIES || now >= DIES + outage => (Duration::from_millis(30), Verdict::Applied),
+        Gone::Refused => (Duration::from_millis(1), Verdict::NotSent),
+        Gone::Silent => (REQUEST_TIMEOUT, Verdict::InDoubt),
+        Gone::Fronted => (Duration::from_millis(5), Verdict::InDoubt),
+    }
+}
+
+fn heard(id: u64, verdict: Verdict) -> Event {
+    let verified = verdict == Verdict::Applied;
+    Event::Reply {
+        id,
+        verdict,
+        answered: verified,
+        retry_after: None,
+        verified,
+        configuration: None,
+        random: u64::MAX / 2,
+    }
+}
+
+#[test]
+fn ten_minutes_cost_no_row() {
+    for gone in [Gone::Refused, Gone::Silent, Gone::Fronted] {
+        let story = Story::of(gone, OUTAGE, Tick::NEVER);
+        assert_eq!((story.stop.as_ref(), story.count(Outcome::Applied)), (None, ROWS as usize), "{gone:?}");
+        let attempts = story.settled.values().map(|settlement| settlement.attempts);
+        let most = attempts.clone().max().unwrap();
+        if gone == Gone::Refused {
+            assert_eq!(most, 1, "a connection that was refused is no attempt");
+            assert!(story.in_vain() < 100, "{} probes", story.in_vain());
+        } else {
+            // What was under way when it died, and then one probe at a time.
+            assert!(most <= 4 && story.in_vain() <= 32 + 26, "{gone:?}: {most} attempts, {} in vain", story.in_vain());
+            assert_eq!(attempts.sum::<u32>() as usize, story.sends.len());
+        }
+        let back = story.sends.iter().map(|(at, _)| *at).find(|at| *at >= DIES + OUTAGE).unwrap();
+        let idle = back.since(DIES + OUTAGE);
+        assert!(idle <= Duration::from_secs(30) + REQUEST_TIMEOUT, "{gone:?}: noticed after {idle:?}");
+    }
+}
+
+#[test]
+fn finish_by_holds_while_the_gateway_is_gone() {
+    let deadline = DIES + Duration::from_secs(300);
+    for gone in [Gone::Refused, Gone::Silent, Gone::Fronted] {
+        let story = Story::of(gone, OUTAGE, deadline);
+        assert_eq!(story.stop, Some(Stop::Deadline), "{gone:?}");
+        assert!(story.sends.iter().all(|(at, _)| *at < deadline), "{gone:?}");
+        assert!(story.done_at.since(deadline) <= REQUEST_TIMEOUT, "{gone:?}");
+        // Rows that were under way are in doubt; the others were never begun, or end as never sent.
+        let (unknown, unsent) = (story.count(Outcome::Unknown), story.count(Outcome::Unsent));
+        assert_eq!(unknown > 0, gone != Gone::Refused, "{gone:?}");
+        assert!(unknown + unsent <= 32, "{gone:?}: {unknown} unknown, {unsent} unsent");
+        assert!(story.settled.values().all(|one| (one.in_doubt > 0) == (one.outcome == Outcome::Unknown)));
+    }
+}
+
+#[test]
+fn a_gateway_that_never_comes_back_is_given_up() {
+    for gone in [Gone::Refused, Gone::Silent, Gone::Fronted] {
+        let story = Story::of(gone, Duration::from_secs(1 << 30), Tick::NEVER);
+        assert_eq!(story.stop, Some(Stop::Unreachable), "{gone:?}");
+        let waited = story.done_at.since(DIES);
+        assert!(waited >= Duration::from_secs(900) && waited < Duration::from_secs(980), "{gone:?}: {waited:?}");
+    }
+}
