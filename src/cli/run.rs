@@ -20,6 +20,7 @@ Examples:
   passync run jobs/nightly.toml --canary 20                   20 cards, then look at them
   passync run jobs/nightly.toml --plan 3f1c...                what was checked and agreed, or nothing
   passync run jobs/nightly.toml --date 2026-01-01..2026-01-31 --set limits.quota=20/1s")]
+#[expect(clippy::struct_excessive_bools, reason = "each is a flag of the command line")]
 pub struct Run {
     #[command(flatten)]
     job: JobArgs,

@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 
 /// An exact decimal of at most 18 digits, without trailing fractional zeros; `-0` is 0.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
-pub struct Amount(#[serde(with = "rust_decimal::serde::str")] Decimal);
+pub struct Amount(#[serde(with = "exact")] Decimal);
 
 /// Why a text is not an [`Amount`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
@@ -91,6 +91,29 @@ impl Amount {
     /// With exactly `digits` fractional digits, as money wants them; `None` where digits would be lost.
     pub fn with_scale(&self, digits: u32) -> Option<String> {
         (self.scale() <= digits).then(|| format!("{:.1$}", self.0, digits as usize))
+    }
+}
+
+/// Text where people read it. Among our own files digits and scale: a survey writes and reads each amount twice.
+mod exact {
+    use rust_decimal::Decimal;
+    use serde::de::{Deserialize, Deserializer, Error};
+    use serde::ser::{Serialize, Serializer};
+
+    pub fn serialize<S: Serializer>(amount: &Decimal, serializer: S) -> Result<S::Ok, S::Error> {
+        if serializer.is_human_readable() {
+            return rust_decimal::serde::str::serialize(amount, serializer);
+        }
+        let units = i64::try_from(amount.mantissa()).expect("at most 18 digits fit an i64");
+        (units, amount.scale()).serialize(serializer)
+    }
+
+    pub fn deserialize<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Decimal, D::Error> {
+        if deserializer.is_human_readable() {
+            return rust_decimal::serde::str::deserialize(deserializer);
+        }
+        let (units, scale) = <(i64, u32)>::deserialize(deserializer)?;
+        Decimal::try_new(units, scale).map_err(D::Error::custom)
     }
 }
 
@@ -192,6 +215,18 @@ mod tests {
             assert!(Amount::parse(text).is_err() && hint(text).contains(word), "{text}: {}", hint(text));
         }
         assert_eq!((hint("gold"), hint("")), ("", ""));
+    }
+
+    #[test]
+    fn an_amount_is_read_as_it_was_written() {
+        for text in ["0", "-999999999999999999", "0.000000000000000001", "12.5"] {
+            let amount = Amount::parse(text).unwrap();
+            assert_eq!(postcard::from_bytes(&postcard::to_stdvec(&amount).unwrap()), Ok(amount));
+            assert_eq!(serde_json::from_str::<Amount>(&format!("\"{text}\"")).unwrap(), amount);
+            assert_eq!(serde_json::to_string(&amount).unwrap(), format!("\"{text}\""));
+        }
+        let beyond = postcard::to_stdvec(&(1_i64, 29_u32)).unwrap();
+        assert!(postcard::from_bytes::<Amount>(&beyond).is_err());
     }
 
     #[test]

@@ -1,5 +1,7 @@
 //! One input row: one change of one card.
 
+use std::borrow::Cow;
+
 use serde::{Deserialize, Serialize};
 
 use super::{Amount, Digest, Digester};
@@ -53,10 +55,15 @@ pub enum Value {
 impl Value {
     /// The value as text: what history and diffs show.
     pub fn text(&self) -> String {
+        self.as_text().into_owned()
+    }
+
+    /// The same, borrowed where it is text already.
+    pub fn as_text(&self) -> Cow<'_, str> {
         match self {
-            Value::Text(text) | Value::Json(text) => text.clone(),
-            Value::Number(amount) => amount.to_string(),
-            Value::Time(ms) => ms.to_string(),
+            Value::Text(text) | Value::Json(text) => text.into(),
+            Value::Number(amount) => amount.to_string().into(),
+            Value::Time(ms) => ms.to_string().into(),
         }
     }
 }
@@ -163,7 +170,7 @@ impl Delta {
         for fields in [self.ids.iter().collect(), own, level.iter().collect(), self.riders.iter().collect::<Vec<_>>()] {
             digester.part(&(fields.len() as u64).to_le_bytes());
             for field in fields {
-                digester.part(field.name.as_bytes()).part(field.value.text().as_bytes());
+                digester.part(field.name.as_bytes()).part(field.value.as_text().as_bytes());
             }
         }
         if let Some(change) = self.last_changed_points {

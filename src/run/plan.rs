@@ -163,7 +163,7 @@ impl Planner<'_> {
             return self.end(id, Outcome::Rejected, reject.rule.code(), reject.to_string(), None, None);
         }
         let source = &self.order.inputs[usize::from(row.seat.source)].name;
-        let timed = self.order.timed.get(&timed_key(source, row.origin.as_ref())).copied().unwrap_or_default();
+        let timed = self.order.timed.get(&*timed_key(source, row.origin.as_ref())).copied().unwrap_or_default();
         if delta.occurred_ms.is_none() && timed.is_mixed() {
             let message = format!(
                 "{}: column `occurred_at`: found no time, expected one, since other rows of the file have it: {}",

@@ -331,7 +331,11 @@ impl File<'_> {
                 found.members.learn(delta)?;
                 found.closing += u64::from(delta.status != Status::Update);
                 found.folded += u64::from(delta.folded);
-                let timed = found.timed.entry(timed_key(self.name, origin)).or_default();
+                let key = timed_key(self.name, origin);
+                if !found.timed.contains_key(&*key) {
+                    found.timed.insert(key.clone().into_owned(), Timed::default());
+                }
+                let timed = found.timed.get_mut(&*key).expect("just made");
                 match delta.occurred_ms {
                     Some(_) => timed.with += 1,
                     None => timed.without += 1,
@@ -344,6 +348,6 @@ impl File<'_> {
 }
 
 /// Which file a row is judged with, as for its times: its own, or the one that a failure file took it from.
-pub fn timed_key(name: &str, origin: Option<&Origin>) -> String {
-    origin.map_or_else(|| name.to_owned(), |origin| format!("{}\n{}", origin.run, origin.source))
+pub fn timed_key<'a>(name: &'a str, origin: Option<&Origin>) -> Cow<'a, str> {
+    origin.map_or(Cow::Borrowed(name), |origin| format!("{}\n{}", origin.run, origin.source).into())
 }

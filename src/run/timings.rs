@@ -86,7 +86,7 @@ mod tests {
         let timings = Timings::default();
         let counting = timings.count(Stage::Plan);
         let mut work = 0_u64;
-        while cpu::of_thread() - counting.since < Duration::from_millis(2) {
+        while cpu::of_thread().saturating_sub(counting.since) < Duration::from_millis(2) {
             work = work.wrapping_mul(31).wrapping_add(1);
         }
         drop(counting);

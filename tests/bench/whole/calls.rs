@@ -115,6 +115,8 @@ fn script(night: &Night, http: &str) -> Option<f64> {
             "--http",
             http,
         ],
-    )?;
+    );
+    gateway.stop();
+    let said = said?;
     Some(peers::figure(&said, "cpu_s") * 1e6 / peers::figure(&said, "calls"))
 }
