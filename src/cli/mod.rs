@@ -22,6 +22,7 @@ mod resume;
 mod run;
 mod sandbox;
 mod screen;
+mod setup;
 mod summary;
 mod timings;
 mod wire;
@@ -109,6 +110,11 @@ enum Command {
     Keys(keys::Keys),
     Wire(wire::Wire),
     Explain(explain::Explain),
+    Init(setup::Init),
+    Doctor(setup::Doctor),
+    Schema(setup::Schema),
+    Completions(setup::Completions),
+    Man(setup::Man),
 }
 
 impl Cli {
@@ -138,6 +144,11 @@ impl Cli {
             Command::Keys(command) => command.execute(screen),
             Command::Wire(command) => command.execute(screen),
             Command::Explain(command) => command.execute(screen),
+            Command::Init(command) => command.execute(screen),
+            Command::Doctor(command) => command.execute(screen),
+            Command::Schema(command) => command.execute(screen),
+            Command::Completions(command) => command.execute(screen),
+            Command::Man(command) => command.execute(screen),
         }
     }
 }

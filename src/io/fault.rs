@@ -33,7 +33,7 @@ pub const STEPS: &[(&str, &[&str])] = &[
     ("settle", &["commit"]),
     // The files of a run.
     ("folder", &["create"]),
-    ("stale", &["remove"]),
+    ("stale", &["remove", "sync-folder"]),
     ("tails", &["write", "sync", "remove"]),
     ("outcomes", &["begin", "write", "sync", "rename", "sync-folder"]),
     ("failures", &["begin", "write", "sync", "rename", "sync-folder"]),

@@ -57,7 +57,7 @@ pub fn close(order: &Order<'_>, ledger: &mut Ledger) -> Result<Manifest, Fault> 
     let began = std::time::Instant::now();
     let dir = PathBuf::from(&order.detail.dir);
     make_folder(&dir)?;
-    remove_stale(&dir)?;
+    reopen(&dir, &order.run.job, ledger)?;
     let mut writing = Writing::begin(order, &dir)?;
     let rest = Rest::Unsent(order.stop.as_ref().map(Stopped::from));
     let members = &order.detail.members;
@@ -353,25 +353,56 @@ fn make_folder(dir: &Path) -> Result<(), Fault> {
     fault::around("folder", "create", make).map_err(|error| StorageError::new("create", dir, error).into())
 }
 
-/// A run that is closed again replaces its files; none of an earlier closing may stay, the manifest first.
+/// A run that is closed again is not closed until then. Each step is durable before the next one: whenever the power
+/// fails, `latest` leads to a manifest, and a manifest to the files that it has digested.
+fn reopen(dir: &Path, job: &str, ledger: &Ledger) -> Result<(), Fault> {
+    point_elsewhere(dir, job, ledger)?;
+    let manifest = dir.join(Manifest::FILE);
+    if manifest.exists() {
+        remove(&manifest)?;
+        sync_stale(dir)?;
+    }
+    remove_stale(dir)
+}
+
+/// Points `latest` at the newest run that is closed, if it points at this one.
+fn point_elsewhere(dir: &Path, job: &str, ledger: &Ledger) -> Result<(), Fault> {
+    let latest = folder::of(dir).join("latest");
+    if std::fs::read_link(&latest).ok().as_deref().and_then(Path::file_name) != dir.file_name() {
+        return Ok(());
+    }
+    let newest = ledger.closed_runs(job, 1)?.first().map(RunDetail::of).transpose()?;
+    match newest.map(|detail| PathBuf::from(detail.dir)) {
+        Some(other) if other.parent() == dir.parent() && other.join(Manifest::FILE).exists() => point_latest(&other),
+        _ => {
+            remove(&latest)?;
+            sync_stale(folder::of(dir))
+        }
+    }
+}
+
+/// Removes what an earlier closing of a run has left.
 fn remove_stale(dir: &Path) -> Result<(), Fault> {
     let fault = |error| StorageError::new("look into", dir, error);
-    let mut stale = vec![dir.join(Manifest::FILE)];
     for entry in std::fs::read_dir(dir).map_err(fault)? {
         let path = entry.map_err(fault)?.path();
         let name = path.file_name().unwrap_or_default().to_string_lossy().into_owned();
         if ["outcomes.", "failures.", "failures-", "report.", ".passync-"].iter().any(|prefix| name.starts_with(prefix))
         {
-            stale.push(path);
-        }
-    }
-    for path in stale {
-        if path.exists() {
-            fault::around("stale", "remove", || std::fs::remove_file(&path))
-                .map_err(|error| StorageError::new("remove", &path, error))?;
+            remove(&path)?;
         }
     }
     Ok(())
+}
+
+fn remove(path: &Path) -> Result<(), Fault> {
+    fault::around("stale", "remove", || std::fs::remove_file(path))
+        .map_err(|error| StorageError::new("remove", path, error).into())
+}
+
+fn sync_stale(dir: &Path) -> Result<(), Fault> {
+    fault::around("stale", "sync-folder", || folder::sync(dir))
+        .map_err(|error| StorageError::new("sync", dir, error).into())
 }
 
 /// `latest` points at the newest closed run: a link made beside it and renamed over it.

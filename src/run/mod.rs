@@ -19,6 +19,7 @@ mod close;
 mod context;
 mod control;
 mod detail;
+pub mod doctor;
 mod endpoint;
 mod fault;
 mod figures;

@@ -1,35 +1,55 @@
 //! Whole runs under a virtual clock: the dispatcher, the sandbox's core, a small ledger, and an auditor of the laws.
 //!
 //! ```text
-//! cargo test --test it simulate                                                  some hundred seeds
-//! PASSYNC_SEEDS=100000 cargo test --release --test it simulate -- --nocapture    many
+//! cargo test --test it simulate                                                  3,000 seeds
+//! PASSYNC_SEEDS=100000 cargo test --release --test it simulate -- --nocapture    many, and what they met
 //! PASSYNC_SEED=4711 cargo test --test it simulate -- --nocapture                 one again, with its trace
 //! ```
 //!
-//! A seed throws a [`world`]: files of rows, a quota, a gateway with faults, a network with moods, settings of each
-//! run. Its [`story`] plays nights and replays through [`process`]es that may die at any record; at the end the gateway
-//! is well, and everything must be settled. The [`ledger`] is a model of the real one, with the program's own planner.
-//! The [`auditor`] sees what the dispatcher asks for, what reaches the gateway and what is durable, and shares no code
-//! with the core. The sweep fails where a case of [`coverage`] was never met.
+//! A seed throws a [`world`]: files of rows, a quota, a gateway with faults, a network with moods and middlemen, wall
+//! clocks that are wrong and are set, settings of each run. Its [`story`] plays nights and replays of two jobs over one
+//! ledger, through [`process`]es that may die at any record. Runs are cut off again while they recover, or between fold
+//! and manifest; left for another day while the other job works; planned again behind folds, answers of persons and
+//! damage; stopped and reopened; given up. At the end the gateway is well, and everything must be settled. The
+//! [`ledger`] is a model of the real one, with the program's own planner and tables. The [`auditor`] sees what the
+//! dispatcher asks for, what reaches the gateway and what is durable, and shares no code with the core. The sweep fails
+//! where a case of [`coverage`] was never met: each outcome, verdict, stop and cause, each past of a bill that comes
+//! again, each way of recovering.
 //!
-//! Planted by hand to see that it sees, each caught within the seeds of a usual run:
-//! * order: a send before its intent is durable; two rows of a card under way; a card in doubt called at once after a
-//!   restart; places ignored that are confirmed, possible, closed, or refused after doubt; gates ignored, without the
-//!   rows in between, or planned behind the row that waits; a revision with its stale members;
-//! * doubt: forgotten with a reply, at an end, over a kill, or by a new run (a doubtful bill judged afresh); an applied
-//!   bill sent again;
-//! * groups: formed anew from the oldest, or after doubt, or forgotten over a kill; absorbed rows that end as if their
-//!   carrier had been applied, or twice; groups across CLOSED, across users, of rows that are not covered;
-//! * holds forgotten; attempts and budget without an end; attempts counted that never left;
-//! * the quota's guard off, its send slots off, its permits back one window after a silence, no rest at a restart;
-//! * slots free before the outcome is durable; new rows before those that a kill cut off, and those not read first;
-//! * wake-ups lost, of a lane and of a timer; a row in its lane after its end; done with rows left, or before the last
-//!   commit;
-//! * stops: a deadline, a configuration code, five unsigned ones, an error limit that stop nothing; parked rows
-//!   forgotten;
-//! * the canary: others before its last row is durable, behind a failure, or where none are to follow.
+//! Planted to see that it sees, one at a time; what each broke within the seeds of a usual run:
 //!
-//! Out of its sight, since no law is broken: a pace that stays slow, a breaker that stays open.
+//! | planted | caught as |
+//! |---|---|
+//! | no intent is made; a send before it is durable | law 5 |
+//! | two rows of a card under way | law 5: the intent before the outcome of the other |
+//! | slots free before the outcome is durable; none kept for what a kill cut off | law 3: more rows than slots |
+//! | outcomes acknowledged and not recorded; done before the last commit | done before an outcome is durable |
+//! | ends of an earlier process forgotten | parked for ever |
+//! | doubt not counted; a cut-off row without doubt | the doubts of a row; once in doubt, always in doubt |
+//! | a card in doubt called at once after a kill; no rest at all; a killed run of another job not waited for | law 4: called too soon after the restart |
+//! | the stale guard off; gates ignored | law 4: older than what was given |
+//! | a plan that others made stale | the run falls over rows that are not in its plan |
+//! | a run folded twice | law 4: older than what was given |
+//! | the ledger ignored when a bill comes again | judged afresh, and something was given |
+//! | the body of an adopted row made anew | law 6 |
+//! | the quota's guard off; its permits back one window after a silence | law 7 |
+//! | replies of another time believed | law 8 |
+//! | Retry-After ignored | a send before its end |
+//! | throttles ignored; a pace that stays slow | the throttled run: too fast, too slow |
+//! | attempts, budget, doubtful cards without an end; calls that never left counted | their limits |
+//! | a deadline, five unsigned configuration codes that stop nothing; rows parked at a stop forgotten | their stops; law 1 |
+//! | holds forgotten | a row behind a doubtful one goes on |
+//! | absorbed rows that end as if their carrier had been applied; groups across users | their carriers |
+//!
+//! Planted before, and caught too: places ignored one kind at a time; gates without the rows in between, or planned
+//! behind the row that waits; a revision with its stale members; an applied bill sent again; groups formed anew from
+//! the oldest, after doubt, across CLOSED, of rows that are not covered, or forgotten over a kill; the quota's send
+//! slots off; new rows before those that a kill cut off; wake-ups lost, of a lane and of a timer; a row in its lane
+//! after its end; a configuration code and an error limit that stop nothing; a canary whose others come before its last
+//! row is durable, behind a failure, or where none are to follow.
+//!
+//! What it found in its time beyond that is in the history of `run::fold`, `core::quota` and `core::dispatcher`. Out of
+//! its sight, since no law is broken: a breaker that stays open (`net` has outages).
 
 mod auditor;
 mod coverage;
