@@ -8,7 +8,7 @@ use rustix::process::{Pid, Signal, kill_process};
 use serde_json::Value;
 
 use super::stops::wait_for;
-use super::{Night, as_csv, deltas, scripted};
+use super::{Night, as_csv, deltas, faulty, scripted};
 
 impl Night {
     /// The JSON that a command prints.
@@ -203,8 +203,7 @@ fn the_files_of_a_run_can_be_written_again() {
 
 #[test]
 fn every_run_has_a_page_that_shows_hostile_rows_as_text_and_no_card_whole() {
-    let night =
-        Night::new(scripted(&[("<script>alert(1)</script>", "refuse:PARAM_ILLEGAL")]), "input.rejects_max = '100%'");
+    let night = Night::new(faulty("refuse:PARAM_ILLEGAL=100%"), "input.rejects_max = '100%'");
     let header = "bill_no,pass_id,user_id,points,last_changed_points,occurred_at\n";
     let row =
         |bill: &str, points: &str| format!("{bill},CardCanary0001,2160220037090534,{points},5,2026-01-01 10:00:00\n");
@@ -213,15 +212,9 @@ fn every_run_has_a_page_that_shows_hostile_rows_as_text_and_no_card_whole() {
     night.write("in.csv", &(header.to_owned() + &rows.concat()));
     night.expect(1, &["run", "job.toml"]);
     let page = fs::read_to_string(night.path("out/night/latest/report.html")).unwrap();
-    for part in [
-        "&#60;script&#62;alert(1)",
-        "&#60;img src=x&#62;",
-        "Exit 1:",
-        "PARAM_ILLEGAL",
-        "in.csv:3",
-        "Card…",
-        "rows read",
-    ] {
+    for part in
+        ["&#60;script&#62;alert(1)", "&#60;img src=x&#62;", "Exit 1:", "PARAM_ILLEGAL", "in.csv:3", "Car…", "rows read"]
+    {
         assert!(page.contains(part), "{part}\n{page}");
     }
     for part in ["<script", "<img", "CardCanary0001", "2160220037090534", "\u{202e}"] {
