@@ -20,6 +20,29 @@ pub enum AmountFault {
     TooLong,
 }
 
+/// What makes a text a number for people alone, and what to write in its place; empty where nothing is known.
+pub fn hint(text: &str) -> &'static str {
+    let has = |marks: &[char]| text.contains(marks);
+    let is_number = |text: &str| Amount::parse(text).is_ok();
+    if has(&['(', ')']) {
+        "; write a minus in place of brackets"
+    } else if has(&['\u{2212}', '\u{2013}', '\u{2014}']) {
+        "; the minus is `-`"
+    } else if text.chars().any(|character| ('\u{ff01}'..='\u{ff5e}').contains(&character)) {
+        "; these are full-width characters, `0` to `9` are wanted"
+    } else if is_number(text.trim()) {
+        "; take the blanks around it away"
+    } else if has(&['e', 'E']) && text.parse::<f64>().is_ok_and(f64::is_finite) {
+        "; an exponent shows that a spreadsheet or a float rounded it: export the column as text"
+    } else if has(&[',', '\'', '\u{a0}', '\u{202f}']) || text.matches('.').count() > 1 {
+        "; leave out what parts thousands, and write a decimal point"
+    } else if is_number(text.trim_matches(|c: char| !c.is_ascii_digit() && !"+-.".contains(c))) {
+        "; leave out the sign of currency or unit"
+    } else {
+        ""
+    }
+}
+
 impl Amount {
     /// The most digits, before and after the point together.
     pub const DIGITS_MAX: usize = 18;
@@ -149,6 +172,26 @@ mod tests {
         }
         assert_eq!(Amount::parse("1234567890123456789"), Err(AmountFault::TooLong));
         assert_eq!(Amount::parse("1.123456789012345678"), Err(AmountFault::TooLong));
+    }
+
+    #[test]
+    fn numbers_for_people_are_refused_with_a_hint() {
+        for (text, word) in [
+            ("(5)", "brackets"),
+            ("\u{2212}5", "minus"),
+            ("５", "full-width"),
+            ("5 ", "blanks"),
+            ("1.5E3", "exponent"),
+            ("1,234", "thousands"),
+            ("1.234,50", "thousands"),
+            ("1.234.567", "thousands"),
+            ("¥5", "currency"),
+            ("5 pts", "unit"),
+            ("5%", "unit"),
+        ] {
+            assert!(Amount::parse(text).is_err() && hint(text).contains(word), "{text}: {}", hint(text));
+        }
+        assert_eq!((hint("gold"), hint("")), ("", ""));
     }
 
     #[test]

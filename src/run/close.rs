@@ -3,7 +3,7 @@
 //! written again.
 
 use std::collections::BTreeMap;
-use std::io::Read;
+use std::io::{Read, Seek};
 use std::path::{Path, PathBuf};
 
 use sha2::{Digest as _, Sha256};
@@ -24,7 +24,7 @@ use crate::io::ledger::{Ledger, RunRow};
 use crate::io::outcomes::{OutcomeLine, OutcomeWriter};
 use crate::io::source::{Input, ReadRules};
 use crate::io::{StorageError, fault, folder};
-use crate::model::{Exit, Seat, moment};
+use crate::model::{Exit, Seat, Settled, moment};
 
 /// What closing is told.
 pub struct Order<'a> {
@@ -63,15 +63,12 @@ pub fn close(order: &Order<'_>, ledger: &mut Ledger) -> Result<Manifest, Fault> 
     let members = &order.detail.members;
     let (run, watch) = (order.run.ordinal, |record: &_| writing.figures.take(record));
     let fold = Fold::watched(ledger, run, order.folder, members, rest, order.now_ms, watch)?;
-    let mut cut_off = Vec::new();
+    let mut found = Found::new(order.folder)?;
     fold::into_ledger(ledger, order.run.ordinal, order.folder, fold, order.detail.flags.allow_stale, |ended| {
-        if ended.settled.code == fold::CUT_OFF {
-            cut_off.push((ended.id, ended.settled.clone()));
-        }
+        found.take(ended)?;
         writing.take(ended)
     })?;
-    // Their intents go when the run is closed: from then on only the journal can tell that they may be applied.
-    ledger.end_rows(order.run.ordinal, &cut_off)?;
+    found.book(order.run.ordinal, ledger)?;
     let written = writing.finish(order, &dir)?;
     let exit = exit(order.stop.as_ref(), &written.tally);
     let mut manifest = manifest(order, &dir, ledger.path(), &written, exit)?;
@@ -98,6 +95,40 @@ pub fn rewrite(order: &Order<'_>, dir: &Path, ledger: &Ledger, closed: Manifest)
     written.page.write(dir, &mut manifest, &order.ground)?;
     write_manifest(dir, &manifest)?;
     Ok(manifest)
+}
+
+/// Rows whose ends only the moment of closing tells: a crash cut them off, and their intents go with the closing; or
+/// another run went on from what this one had left. From then on the journal tells them.
+struct Found {
+    rows: FrameWriter<(u64, Settled)>,
+    folder: PathBuf,
+    any: bool,
+}
+
+impl Found {
+    fn new(folder: &RunFolder) -> Result<Found, Fault> {
+        let folder = folder.path().to_owned();
+        let file =
+            tempfile::tempfile_in(&folder).map_err(|error| StorageError::new("create a file in", &folder, error))?;
+        Ok(Found { rows: FrameWriter::over(file, &folder), folder, any: false })
+    }
+
+    fn take(&mut self, ended: &Ended) -> Result<(), Fault> {
+        if ended.is_found {
+            self.any = true;
+            self.rows.push(&(ended.id, ended.settled.clone()))?;
+        }
+        Ok(())
+    }
+
+    fn book(self, run: u32, ledger: &mut Ledger) -> Result<(), Fault> {
+        if !self.any {
+            return Ok(());
+        }
+        let mut file = self.rows.into_file()?;
+        file.rewind().map_err(|error| StorageError::new("read a file in", &self.folder, error))?;
+        Ok(ledger.end_rows(run, FrameReader::over(file, &self.folder))?)
+    }
 }
 
 fn exit(stop: Option<&Stop>, tally: &Tally) -> Exit {

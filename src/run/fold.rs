@@ -30,12 +30,24 @@ pub struct Ended {
     pub facts: Option<RowFacts>,
     /// Whether the ledger has to learn of it. What was folded before is no news: others may have gone on from there.
     pub is_news: bool,
+    /// Whether only this moment tells how it ended, neither plan nor journal: a run that is closed writes it down.
+    pub is_found: bool,
 }
 
 impl Ended {
-    /// What the row leaves of its bill.
+    /// What the ledger has to learn of its bill.
     pub fn bill_change(&self) -> Option<BillChange> {
-        let facts = self.facts.as_ref().filter(|_| self.is_news)?;
+        self.bill().filter(|_| self.is_news)
+    }
+
+    /// What the ledger has to learn of its card.
+    pub fn card_change(&self, replace: bool) -> Option<CardChange> {
+        self.confirmed(replace).filter(|_| self.is_news)
+    }
+
+    /// What the row leaves of its bill.
+    pub fn bill(&self) -> Option<BillChange> {
+        let facts = self.facts.as_ref()?;
         let Content::Delta(delta) = &self.row.content else { return None };
         let past = Past::of(self.settled.outcome, self.settled.in_doubt > 0)?;
         Some(BillChange {
@@ -58,8 +70,8 @@ impl Ended {
     }
 
     /// What the row confirmed of its card.
-    pub fn card_change(&self, replace: bool) -> Option<CardChange> {
-        let facts = self.facts.as_ref().filter(|_| self.is_news && self.settled.outcome == Outcome::Applied)?;
+    pub fn confirmed(&self, replace: bool) -> Option<CardChange> {
+        let facts = self.facts.as_ref().filter(|_| self.settled.outcome == Outcome::Applied)?;
         let Content::Delta(delta) = &self.row.content else { return None };
         Some(CardChange {
             card: facts.card,
@@ -167,7 +179,7 @@ impl Fold {
         let booked = ledger.run(run)?.expect("a run that is folded was booked");
         // A connection of its own: the fold itself changes bills.
         let is_stale = booked.state == RunState::Interrupted && booked.epoch != ledger.epoch()?;
-        let others = is_stale.then(|| Ledger::open_existing(ledger.path())).transpose()?;
+        let others = is_stale.then(|| ledger.another()).transpose()?;
         let (ends, members) = (sorter.finish()?.peekable(), Members(members.to_vec()));
         Ok(Fold { ends, cut_off, members, is_folded: booked.is_folded(), others, rest, now_ms })
     }
@@ -202,35 +214,38 @@ impl Fold {
 
     fn ended(&self, id: u64, row: StoredRow, fate: Fate, learnt: Option<(Settled, bool)>) -> Result<Ended, Fault> {
         let is_new = !self.is_folded;
-        let (settled, facts, is_news) = match fate {
+        let (settled, facts, is_news, is_found) = match fate {
             Fate::End { outcome, code, message, by, facts } => {
-                let now = facts.as_ref().filter(|_| outcome.is_open()).map(|facts| self.standing(facts)).transpose()?;
-                let settled = now.flatten().unwrap_or_else(|| Settled {
+                let own = learnt.filter(|(_, planned)| !planned).map(|(settled, _)| settled); // found by an earlier closing
+                let ask = facts.as_ref().filter(|_| own.is_none() && outcome.is_open());
+                let found = ask.map(|facts| self.standing(facts)).transpose()?.flatten();
+                let is_found = found.is_some();
+                let settled = own.or(found).unwrap_or_else(|| Settled {
                     carried_by: by,
                     in_doubt: facts.as_ref().map_or(0, |facts| facts.doubt),
                     ..Settled::local(outcome, &code, message, self.now_ms)
                 });
-                (settled, facts, is_new)
+                (settled, facts, is_new, is_found)
             }
             Fate::Keep { outcome, code } => {
                 let own = learnt.map(|(settled, _)| settled).filter(|settled| !settled.outcome.is_open());
                 let message = "an earlier part of this run, or a person, settled it";
-                (own.unwrap_or_else(|| Settled::local(outcome, &code, message, self.now_ms)), None, false)
+                (own.unwrap_or_else(|| Settled::local(outcome, &code, message, self.now_ms)), None, false, false)
             }
             Fate::Send(facts) => {
-                let (settled, is_news) = match (learnt, self.cut_off.get(&id), &self.rest) {
-                    (_, Some(cut), _) => (self.cut_off(&facts, cut), is_new),
-                    (Some((settled, false)), None, _) => (settled, is_new),
-                    (earlier, None, Rest::Open) => (self.untouched(&facts, earlier, None), false),
+                let (settled, is_news, is_found) = match (learnt, self.cut_off.get(&id), &self.rest) {
+                    (_, Some(cut), _) => (self.cut_off(&facts, cut), is_new, true),
+                    (Some((settled, false)), None, _) => (settled, is_new, false),
+                    (earlier, None, Rest::Open) => (self.untouched(&facts, earlier, None), false, false),
                     (earlier, None, Rest::Unsent(stop)) => match self.standing(&facts)? {
-                        Some(settled) => (settled, false),
-                        None => (self.untouched(&facts, earlier, stop.as_ref()), true),
+                        Some(settled) => (settled, false, true),
+                        None => (self.untouched(&facts, earlier, stop.as_ref()), true, false),
                     },
                 };
-                (settled, Some(facts), is_news)
+                (settled, Some(facts), is_news, is_found)
             }
         };
-        Ok(Ended { id, row, settled, facts, is_news })
+        Ok(Ended { id, row, settled, facts, is_news, is_found })
     }
 
     /// How a row stands that this run did not come to, where others went on since its plan and did.

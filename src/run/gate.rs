@@ -16,7 +16,7 @@ use crate::core::damage::cut::LastColumn;
 use crate::core::damage::number::Numbers;
 use crate::core::damage::{Flaw, id, text};
 use crate::io::source::{Cells, Kind, Layout, Reader};
-use crate::model::{Reject, Rule};
+use crate::model::{Delta, Reject, Rule, Value};
 use crate::wire::{self, Dialect, row};
 
 /// The gate of one file.
@@ -77,8 +77,10 @@ impl Gate {
 
     /// Looks at everything else, once the row is otherwise valid: what a number or a time must be, its own reader says
     /// better.
-    pub fn check_texts(&self, cells: &Cells<'_>) -> Result<(), Reject> {
+    pub fn check_texts(&self, cells: &Cells<'_>, delta: &Delta) -> Result<(), Reject> {
+        let is_number = |name: &str| matches!(delta.member(name), Some(Value::Number(_)));
         self.check(cells, |column, text| match column.look {
+            Look::Prose if is_number(&column.canonical) => None,
             Look::Prose => text::flaw(text),
             Look::Other => text::decoding(text),
             Look::Id(_) | Look::Number(_) => None,
@@ -180,8 +182,7 @@ impl Suspects {
 
 /// A value as a reject may show it: whose it is, is nobody's business.
 fn shown(canonical: &str, text: &str) -> String {
-    let is_common = row::common_column(canonical).is_some();
-    if is_common || wire::is_prose(canonical) { text.to_owned() } else { row::masked(text) }
+    if wire::PERSONAL.contains(&canonical) { row::masked(text) } else { text.to_owned() }
 }
 
 fn reject(canonical: &str, shown: &str, flaw: Flaw) -> Reject {

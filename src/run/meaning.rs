@@ -38,7 +38,15 @@ pub fn of_rule(rule: Rule) -> &'static str {
         Rule::IdScientific | Rule::IdRounded => {
             "export the column as text and ask the source again: the digits that are lost cannot be guessed"
         }
-        Rule::IdDecimalTail | Rule::IdWidth => "export the column as text, as it stands at its source",
+        Rule::IdDecimalTail | Rule::IdWidth | Rule::IdNumber => {
+            "export the column as text, as it stands at its source; or list it in `input.verbatim`, if it is meant so"
+        }
+        Rule::IdWord => "leave the cell empty where there is no id, or name the word in `input.null_values`",
+        Rule::TextDamaged => {
+            "set `input.encoding` to what the file is written in, and clean the text at its source; or list the column in `input.verbatim`"
+        }
+        Rule::RepeatedHeader => "take the second header out: files that are joined keep one",
+        Rule::CutOff => "fetch the file again; an export that ends its last line, or a control file, would tell",
         Rule::IdCharacters => "clean the value at its source: what cannot be seen makes it another id",
         Rule::NotANumber => "write plain digits and a point: no separators, no unit, no brackets, no exponent",
         Rule::Negative => "correct the total; or set `input.negative_points = true` if it is meant",

@@ -286,7 +286,7 @@ impl File<'_> {
         self.layout.project(*cells, &mut canonical);
         self.gate.check_ids(cells)?;
         let delta = self.row_reader.read(&canonical)?;
-        self.gate.check_texts(cells)?;
+        self.gate.check_texts(cells, &delta)?;
         self.guard(&delta)?;
         Ok(delta)
     }

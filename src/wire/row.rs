@@ -6,7 +6,7 @@ use std::borrow::Cow;
 use super::{Column, ColumnFault, RowRules};
 use crate::model::moment::MomentFault;
 use crate::model::reject::veiled;
-use crate::model::{Amount, Delta, LocalTime, Moment, Reject, Rule, Status};
+use crate::model::{Amount, Delta, LocalTime, Moment, Reject, Rule, Status, amount};
 
 /// The cells of one row; `None` is an absent cell.
 pub type Cells<'c> = [Option<Cow<'c, str>>];
@@ -89,7 +89,7 @@ impl Col {
         let Some(found) = self.cell(cells) else { return Ok(None) };
         match Amount::parse(found) {
             Ok(amount) => Ok(Some(amount)),
-            Err(fault) => Err(self.reject(Rule::NotANumber, found, fault.to_string())),
+            Err(fault) => Err(self.reject(Rule::NotANumber, found, format!("{fault}{}", amount::hint(found)))),
         }
     }
 

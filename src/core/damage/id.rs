@@ -72,7 +72,8 @@ fn is_formatted_number(text: &str) -> bool {
     let bare = inner.strip_prefix(['-', '+', '\u{2212}']).unwrap_or(inner);
     let whole = bare.split_once('.').filter(|(_, rest)| !rest.contains('.')).map_or(bare, |(whole, _)| whole);
     let is_number = |text: &str| !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit());
-    let has_sign = bare.len() < text.len();
+    // With a plus it is a telephone.
+    let has_sign = bare.len() < text.len() && !text.starts_with('+');
     let fraction = bare.get(whole.len() + 1..).is_none_or(is_number);
     has_sign && is_number(whole) && fraction
         || (",' .’\u{a0}\u{202f}".chars()).any(|mark| is_grouped(whole, bare, mark))
@@ -164,6 +165,7 @@ mod tests {
             "nanjing",
             "nullary",
             "1,2",
+            "+85291234567",
             "10 20",
         ] {
             assert_eq!(rule(text), None, "{text}");

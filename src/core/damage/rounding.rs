@@ -54,22 +54,15 @@ fn bits(digits: &str) -> Option<(u128, u32)> {
     Some((number, u128::BITS - number.leading_zeros()))
 }
 
-/// How many noughts end the digits, where they are so many that nature hardly makes them.
-pub(super) fn noughts_of(digits: &str) -> Option<usize> {
-    is_rounded(digits).then(|| digits.len() - digits.trim_end_matches('0').len())
-}
-
 /// Rarer marks than this are no accident: an honest file of a million ids has one at most.
 pub(super) const ACCIDENT: f64 = 1.1e-6;
 
 /// Whether one value alone bears a mark that is no accident.
 pub(super) fn is_rounded(digits: &str) -> bool {
-    let is_nought = digits.bytes().all(|digit| digit == b'0');
-    !is_nought
-        && Mark::ALL.into_iter().any(|mark| {
-            let natural = mark.natural(digits);
-            natural > 0.0 && natural <= ACCIDENT && mark.is_on(digits)
-        })
+    // Most ids bear no mark; how likely one is, is dearer to tell.
+    let is_rare = |mark: Mark| (f64::MIN_POSITIVE..=ACCIDENT).contains(&mark.natural(digits));
+    let is_nought = || digits.bytes().all(|digit| digit == b'0');
+    Mark::ALL.into_iter().any(|mark| mark.is_on(digits) && is_rare(mark)) && !is_nought()
 }
 
 #[cfg(test)]

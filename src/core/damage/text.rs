@@ -10,7 +10,8 @@ pub fn flaw(text: &str) -> Option<Flaw> {
     if text.is_ascii() && text.bytes().all(|byte| byte.is_ascii_alphabetic()) {
         return is_word_for_nothing(text).then(|| Flaw::new(Rule::TextDamaged, "a word for nothing", EXPECTED));
     }
-    if is_scientific(text) || has_decimal_tail(text) {
+    // A price has two noughts behind its point, a float has one.
+    if is_scientific(text) || has_decimal_tail(text) && text.ends_with(".0") {
         return found("a number that was a float".to_owned());
     }
     if is_spreadsheet_error(text) || is_word_for_nothing(text) {
@@ -108,6 +109,7 @@ mod tests {
             "Level 2.0",
             "2",
             "1.5",
+            "12.00",
             "no?",
             "真的？",
             "two\nlines",

@@ -130,6 +130,11 @@ impl Ledger {
         Ok(ledger)
     }
 
+    /// Another connection of this process, for looking while this one writes.
+    pub fn another(&self) -> Result<Ledger, LedgerError> {
+        Self::connect(&self.path)
+    }
+
     /// The ledger's file.
     pub fn path(&self) -> &Path {
         &self.path

@@ -7,7 +7,8 @@ use std::time::Duration;
 
 use rusqlite::{Connection, params};
 
-use super::{Ledger, LedgerError, damaged, durable};
+use super::{FoldError, Ledger, LedgerError, damaged, durable};
+use crate::io::StorageError;
 use crate::model::{Intent, Record, Settled};
 
 /// What became durable.
@@ -126,16 +127,20 @@ fn journal(db: &Connection, run: u32, row: u64, settled: bool, data: &[u8]) -> r
 }
 
 impl Ledger {
-    /// Books the ends of rows that a run was cut off from, as if they had been learnt; all or none.
-    pub fn end_rows(&mut self, run: u32, ends: &[(u64, Settled)]) -> Result<(), LedgerError> {
-        let book = |db: &mut Connection| -> rusqlite::Result<()> {
-            let transaction = db.transaction()?;
-            for (row, settled) in ends {
-                append(&transaction, run, &Record::Settled(*row, Box::new(settled.clone())))?;
-            }
-            durable("ends", "commit", || transaction.commit())
-        };
-        book(&mut self.db).map_err(|error| self.fault("book the ends of rows", error))
+    /// Books ends of rows that were found out otherwise, as if they had been learnt; all or none.
+    pub fn end_rows(
+        &mut self,
+        run: u32,
+        ends: impl Iterator<Item = Result<(u64, Settled), StorageError>>,
+    ) -> Result<(), FoldError> {
+        let path = self.path.clone();
+        let fault = |error| LedgerError::Storage { act: "book the ends of rows", path: path.clone(), error };
+        let transaction = self.db.transaction().map_err(fault)?;
+        for end in ends {
+            let (row, settled) = end?;
+            append(&transaction, run, &Record::Settled(row, Box::new(settled))).map_err(fault)?;
+        }
+        Ok(durable("ends", "commit", || transaction.commit()).map_err(fault)?)
     }
 }
 

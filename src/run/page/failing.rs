@@ -98,7 +98,14 @@ mod tests {
             shapes: Vec::new(),
             content: Content::Reject(Box::new(reject)),
         };
-        Ended { id: line, row, settled: Settled::local(outcome, text, text, 0), facts: None, is_news: false }
+        Ended {
+            id: line,
+            row,
+            settled: Settled::local(outcome, text, text, 0),
+            facts: None,
+            is_news: false,
+            is_found: false,
+        }
     }
 
     #[test]

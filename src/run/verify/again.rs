@@ -100,10 +100,10 @@ impl Meeting<'_> {
             let row = self.row(ended);
             self.check.expect(same, || format!("{row}: its digests are not those of its plan"));
         }
-        if let Some(change) = ended.bill_change() {
+        if let Some(change) = ended.bill() {
             self.bill(ended, &change)?;
         }
-        if let Some(change) = ended.card_change(false) {
+        if let Some(change) = ended.confirmed(false) {
             self.card(ended, &change)?;
         }
         Ok(())

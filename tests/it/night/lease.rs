@@ -183,6 +183,29 @@ fn a_paused_process_that_is_killed_lets_the_second_go_on() {
 }
 
 #[test]
+fn a_run_abandoned_behind_another_that_went_on_from_it_is_proved_too() {
+    let night = night();
+    let (first, _, newest) = overlapping();
+    night.write("in.csv", &as_csv(&first));
+    let mut one = night.start(&["run", "job.toml"]);
+    wait_for(|| night.calls() > 20);
+    one.kill().unwrap();
+    one.wait().unwrap();
+    // The other job has the same bills: those in doubt and those that were still to come are settled by it.
+    night.write("other.csv", &as_csv(&newest));
+    night.expect(0, &["run", "other.toml"]);
+    night.is_sound();
+    let (code, _) = night.passync(&["resume", "job.toml", "--abandon"]);
+    assert!(matches!(code, 0 | 1));
+    night.is_well_after(&newest, 32);
+    night.expect(0, &["reconcile", "out/night/latest"]);
+    let written = || fs::read_to_string(night.path("out/night/latest/outcomes.csv")).unwrap();
+    let before = written();
+    night.expect(0, &["report", "out/night/latest"]);
+    assert_eq!(written(), before, "byte for byte");
+}
+
+#[test]
 fn another_path_to_the_ledger_leads_to_the_same_lease() {
     let night = night();
     let rows = deltas(90, 1);

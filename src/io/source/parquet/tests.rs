@@ -367,3 +367,37 @@ fn every_encoding_gives_the_values_that_were_written() {
         assert!(found.is_empty() || found == values, "{name}, column {at}: {found:?}");
     }
 }
+
+#[test]
+fn damaged_copies_of_the_official_files_are_read_or_refused_in_place() {
+    let dir = tempfile::tempdir().unwrap();
+    let mut state = 7_u64;
+    let mut next = |end: usize| {
+        state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+        (state >> 33) as usize % end
+    };
+    let (mut read, mut refused) = (0, 0);
+    for path in [parquet_files("data"), parquet_files("bad_data")].concat() {
+        let whole = fs::read(&path).unwrap();
+        for copy in 0..if whole.len() < 16 * 1024 { 8 } else { 0 } {
+            let mut bytes = whole.clone();
+            if copy % 4 == 3 {
+                bytes.truncate(next(whole.len()));
+            } else {
+                (0..=copy).for_each(|_| bytes[next(whole.len())] ^= 1 << next(8));
+            }
+            let input = put(dir.path(), "in.parquet", &bytes);
+            let input = Input { format: super::super::Format::Parquet, name: "in.parquet".to_owned(), ..input };
+            match super::super::tests::read(&input, &rules()) {
+                Ok(_) => read += 1,
+                Err(InputError::Refused { name, place, found, .. }) => {
+                    assert_eq!(name, "in.parquet");
+                    assert!(place.starts_with("footer") || place.starts_with("row group"), "{place}{found}");
+                    refused += 1;
+                }
+                Err(error) => panic!("{}: {error}", path.display()),
+            }
+        }
+    }
+    assert!(read + refused == 0 || read > 50 && refused > 50, "{read} read, {refused} refused");
+}
