@@ -22,7 +22,7 @@ use crate::core::retry::Policy;
 use crate::io::boot;
 use crate::io::job::dates;
 use crate::io::job::settings::Share;
-use crate::io::job::show_duration;
+use crate::io::job::{self, show_duration};
 use crate::io::ledger::{Ledger, QuotaStamp, RunState};
 use crate::io::source::{Input, ReadRules};
 use crate::model::Tick;
@@ -136,7 +136,10 @@ impl Job {
     ) -> Result<Manifest, Fault> {
         let _counting = self.progress.timings.count(Stage::Finish);
         self.progress.enter(Phase::Finish);
-        let limits = &self.settings.limits;
+        // An abandoned run is closed by a command whose own settings may be others.
+        let recorded = job::recorded(&begun.detail.settings, &self.settings.base).ok();
+        let settings = recorded.as_ref().unwrap_or(&self.settings);
+        let limits = &settings.limits;
         let folder = RunFolder::new(&self.settings.ledger, &begun.run.id);
         let rules = ReadRules::new(&self.settings.input).map_err(Fault::usage)?;
         let order = close::Order {
@@ -154,7 +157,7 @@ impl Job {
             },
             durations,
             warnings: done.clock_off_ms.map(words::clock_is_off).into_iter().collect(),
-            ground: Ground::of(&self.settings),
+            ground: Ground::of(settings),
             now_ms: self.clock.now_ms(),
         };
         let manifest = close::close(&order, ledger)?;

@@ -104,11 +104,8 @@ mod tests {
     fn merging_is_adding() {
         let (mut odd, mut even, mut all) = (Histogram::default(), Histogram::default(), Histogram::default());
         for us in (0..5_000).map(|n| n * n) {
-            if us % 2 == 0 {
-                even.add(us)
-            } else {
-                odd.add(us)
-            }
+            let half = if us % 2 == 0 { &mut even } else { &mut odd };
+            half.add(us);
             all.add(us);
         }
         odd.merge(&even);

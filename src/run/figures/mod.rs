@@ -205,13 +205,15 @@ mod tests {
     fn end(row: u64, outcome: Outcome, attempts: u32, settled_ms: i64, latency_us: Option<u64>) -> Record {
         let first_sent_ms = latency_us.map(|us| settled_ms - (us / 1_000).cast_signed());
         let settled =
-            Settled { attempts, latency_us, first_sent_ms, ..Settled::local(outcome, "CODE", "", settled_ms) };
+            Settled { attempts, first_sent_ms, latency_us, ..Settled::local(outcome, "CODE", "", settled_ms) };
         Record::Settled(row, Box::new(settled))
     }
 
     fn of(records: &[Record]) -> Figures {
         let mut figures = Figures::new(Duration::from_secs(1));
-        records.iter().for_each(|record| figures.take(record));
+        for record in records {
+            figures.take(record);
+        }
         figures
     }
 

@@ -76,9 +76,12 @@ pub fn calls(timeline: &Timeline, rates: Rates, zone: &TimeZone) -> Chart {
     }
 }
 
+/// A look, a name, and what is counted of a slot.
+type Kind = (&'static str, &'static str, fn(&Slot) -> u64);
+
 /// What did not go at once.
 pub fn trouble(timeline: &Timeline, zone: &TimeZone) -> Chart {
-    let kinds: [(&str, &str, fn(&Slot) -> u64); 4] = [
+    let kinds: [Kind; 4] = [
         ("line a", "retries", |slot| slot.retries),
         ("line b", "in doubt", |slot| slot.in_doubt),
         ("line c", "throttled", |slot| slot.throttled),

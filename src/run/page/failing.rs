@@ -7,7 +7,7 @@ use crate::model::reject::{shown, veiled};
 use crate::run::fold::Ended;
 
 /// So many rows are shown of each outcome: enough to see what they have in common. The failure file has them all.
-const ROWS_SHOWN: usize = 20;
+const ROWS_SHOWN: usize = 10;
 /// Characters of a number or a code.
 const WORD_MAX: usize = 60;
 /// Characters of what was said.

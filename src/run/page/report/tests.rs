@@ -149,7 +149,7 @@ fn a_bad_night_shows_what_why_and_when() {
         "12,345.5",
         "style=\"width:98.00%\"",
         "a field is not valid",
-        "And 80 rows: the failure file has them all",
+        "And 90 rows: the failure file has them all",
         "aria-label=\"Calls per second against the quota. At most 5.",
         "<dt>calls in doubt</dt>",
         "The quota is 50/1s; the fullest window had 50 calls",
