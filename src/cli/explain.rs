@@ -5,9 +5,9 @@ use std::fmt::Write as _;
 use clap::Args;
 use serde::Serialize;
 
-use super::meaning::{self, Meaning};
 use super::{CliError, Screen};
 use crate::model::{Exit, Outcome, Rule};
+use crate::run::meaning::{self, Meaning};
 use crate::wire::{Code, DIALECTS};
 
 /// Say what a rule, an outcome, an exit code or a result code means, and what to do

@@ -7,11 +7,11 @@ mod ending;
 mod error;
 mod explain;
 mod figures;
+mod history;
 mod job;
 mod keys;
 mod ledger;
 mod log;
-mod meaning;
 mod open;
 mod progress;
 mod proof;
@@ -22,6 +22,7 @@ mod resume;
 mod run;
 mod sandbox;
 mod screen;
+mod setup;
 mod summary;
 mod timings;
 mod wire;
@@ -101,6 +102,7 @@ enum Command {
     Resume(resume::Resume),
     Replay(replay::Replay),
     Open(open::Open),
+    History(history::History),
     Reconcile(reconcile::Reconcile),
     Report(report::Report),
     Ledger(ledger::Ledger),
@@ -108,6 +110,11 @@ enum Command {
     Keys(keys::Keys),
     Wire(wire::Wire),
     Explain(explain::Explain),
+    Init(setup::Init),
+    Doctor(setup::Doctor),
+    Schema(setup::Schema),
+    Completions(setup::Completions),
+    Man(setup::Man),
 }
 
 impl Cli {
@@ -129,6 +136,7 @@ impl Cli {
             Command::Resume(command) => command.execute(screen),
             Command::Replay(command) => command.execute(screen),
             Command::Open(command) => command.execute(screen),
+            Command::History(command) => command.execute(screen),
             Command::Reconcile(command) => command.execute(screen),
             Command::Report(command) => command.execute(screen),
             Command::Ledger(command) => command.execute(screen),
@@ -136,6 +144,11 @@ impl Cli {
             Command::Keys(command) => command.execute(screen),
             Command::Wire(command) => command.execute(screen),
             Command::Explain(command) => command.execute(screen),
+            Command::Init(command) => command.execute(screen),
+            Command::Doctor(command) => command.execute(screen),
+            Command::Schema(command) => command.execute(screen),
+            Command::Completions(command) => command.execute(screen),
+            Command::Man(command) => command.execute(screen),
         }
     }
 }

@@ -5,9 +5,8 @@ use std::path::Path;
 use std::time::Duration;
 
 use super::figures::{self, count, grouped};
-use super::meaning;
 use crate::model::{Exit, Outcome};
-use crate::run::{Manifest, Sum};
+use crate::run::{Manifest, Sum, meaning};
 use crate::wire::Code;
 
 /// Codes shown; the rest is in the failure file.

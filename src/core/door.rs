@@ -152,7 +152,7 @@ pub enum Cause {
     OvertakenBy(u64),
     /// This row carried it.
     CarriedBy(u64),
-    /// The run stops.
+    /// The run stops before the row is done with.
     Stopped(Stop),
 }
 

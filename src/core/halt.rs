@@ -46,6 +46,19 @@ impl Stop {
             Stop::CanaryFailed => "CANARY_FAILED",
         }
     }
+
+    /// Whether a row with this code was not sent because of a stop.
+    pub fn is_code(code: &str) -> bool {
+        let stops = [
+            Stop::Signal,
+            Stop::Deadline,
+            Stop::Misconfigured(String::new()),
+            Stop::Errors,
+            Stop::Unreachable,
+            Stop::TooMuchDoubt,
+        ];
+        stops.iter().any(|stop| stop.code() == code)
+    }
 }
 
 impl fmt::Display for Stop {

@@ -33,10 +33,11 @@ pub const STEPS: &[(&str, &[&str])] = &[
     ("settle", &["commit"]),
     // The files of a run.
     ("folder", &["create"]),
-    ("stale", &["remove"]),
+    ("stale", &["remove", "sync-folder"]),
     ("tails", &["write", "sync", "remove"]),
     ("outcomes", &["begin", "write", "sync", "rename", "sync-folder"]),
     ("failures", &["begin", "write", "sync", "rename", "sync-folder"]),
+    ("report", &["begin", "write", "sync", "rename", "sync-folder"]),
     ("manifest", &["begin", "write", "sync", "rename", "sync-folder"]),
     ("latest", &["link", "rename", "sync-folder"]),
     // Whatever else is whole or absent: standard input, kept until its run is closed.

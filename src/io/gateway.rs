@@ -34,6 +34,15 @@ pub struct Gateway {
     request_timeout: Duration,
 }
 
+/// What a look at the gateway has shown.
+#[derive(Clone, Copy, Debug)]
+pub struct Sight {
+    /// The HTTP status, whatever it is: somebody answers.
+    pub status: u16,
+    /// Its clock, milliseconds since 1970.
+    pub date_ms: Option<i64>,
+}
+
 /// Bytes of a reply that are read: the documented ones have a few hundred.
 const REPLY_MAX: usize = 64 << 10;
 
@@ -102,6 +111,14 @@ impl Gateway {
             Ok(Err(error)) => Err(fault(&error)),
             Err(_) => Err(Reading::transport(Verdict::InDoubt, "TIMEOUT", "no reply within the request timeout")),
         }
+    }
+
+    /// Whether anybody is there: a GET of the root, which is no call. The error says at which step it ended.
+    pub async fn look(&self) -> Result<Sight, String> {
+        let response = self.client.get(format!("{}/", self.url)).send().await.map_err(|error| causes(&error))?;
+        let date = response.headers().get(reqwest::header::DATE).and_then(|date| date.to_str().ok());
+        let date_ms = date.and_then(|date| jiff::fmt::rfc2822::parse(date).ok());
+        Ok(Sight { status: response.status().as_u16(), date_ms: date_ms.map(|date| date.timestamp().as_millisecond()) })
     }
 }
 

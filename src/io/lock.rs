@@ -85,6 +85,24 @@ impl Lock {
         Ok(Lock { _beside: beside, ledger: held })
     }
 
+    /// Whether the lock could be taken now. Nothing is made or written, and who comes meanwhile is not held up.
+    pub fn look(ledger: &Path) -> Result<(), LockFault> {
+        let path = lock_path(ledger);
+        let io = |error| LockFault::Io { path: path.clone(), error };
+        let mut file = match File::open(&path) {
+            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(()),
+            file => file.map_err(io)?,
+        };
+        if let Some(kind) = disk::network(folder::of(&path)).map_err(io)? {
+            return Err(LockFault::Network { path, kind });
+        }
+        match file.try_lock_shared() {
+            Ok(()) => Ok(()), // let go of when the file is closed, at once
+            Err(TryLockError::WouldBlock) => Err(LockFault::Held { by: holder_of(&mut file), path }),
+            Err(TryLockError::Error(error)) => Err(io(error)),
+        }
+    }
+
     /// Locks the ledger itself, too, where it was made behind [`Lock::take`].
     pub fn hold(&mut self, ledger: &Path) -> Result<(), LockFault> {
         if self.ledger.is_none() {

@@ -116,23 +116,26 @@ pub fn veiled(id: &str) -> String {
 
 /// A value as a person can see it: quoted, control and invisible characters escaped, at most 60 characters.
 pub fn visible(text: &str) -> String {
-    const SHOWN_MAX: usize = 60;
-    let mut shown = String::from("\"");
+    format!("\"{}\"", shown(text, 60))
+}
+
+/// The same without quotes, and with at most so many characters.
+pub fn shown(text: &str, most: usize) -> String {
+    let mut shown = String::new();
     for (at, character) in text.chars().enumerate() {
-        if at == SHOWN_MAX {
+        if at == most {
             shown.push('…');
             break;
         }
         let invisible = character.is_control()
             || (character.is_whitespace() && character != ' ')
-            || matches!(character, '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2060}'..='\u{2064}' | '\u{feff}' | '\u{ad}');
+            || matches!(character, '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2060}'..='\u{2069}' | '\u{feff}' | '\u{ad}' | '\u{61c}');
         if invisible {
             shown.extend(character.escape_unicode());
         } else {
             shown.push(character);
         }
     }
-    shown.push('"');
     shown
 }
 
@@ -157,5 +160,6 @@ mod tests {
     fn invisible_characters_are_shown() {
         assert_eq!(visible("a\u{200b}b\tc"), "\"a\\u{200b}b\\u{9}c\"");
         assert_eq!(visible(&"x".repeat(100)).chars().count(), 63);
+        assert_eq!(shown("\u{2066}\u{61c}\0ab", 4), "\\u{2066}\\u{61c}\\u{0}a…");
     }
 }

@@ -365,8 +365,8 @@ fn fold_partly(
     fold::into_ledger(ledger, run.ordinal, folder, fold, detail.flags.allow_stale, |_| Ok(()))
 }
 
-/// Plans an interrupted run again over the same inputs: others changed the ledger since, or its survey is damaged or
-/// gone. What it has learnt so far goes into the ledger first; else its applied bills would be planned as new ones.
+/// Plans an interrupted run again over the same inputs: others changed the ledger since, it was about to stop, or its
+/// survey is damaged or gone. What it has learnt so far goes into the ledger first; else its applied bills would be planned as new ones.
 pub fn book_again(
     job: &Job,
     run: &RunRow,

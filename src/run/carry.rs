@@ -7,6 +7,7 @@ use super::context::Job;
 use super::detail::RunDetail;
 use super::endpoint::Endpoint;
 use super::manifest::{Calls, Durations, Manifest};
+use super::page::Ground;
 use super::progress::Phase;
 use super::recover::Recovery;
 use super::store::RunFolder;
@@ -153,6 +154,7 @@ impl Job {
             },
             durations,
             warnings: done.clock_off_ms.map(words::clock_is_off).into_iter().collect(),
+            ground: Ground::of(&self.settings),
             now_ms: self.clock.now_ms(),
         };
         let manifest = close::close(&order, ledger)?;

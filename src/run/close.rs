@@ -10,8 +10,10 @@ use sha2::{Digest as _, Sha256};
 
 use super::Fault;
 use super::detail::{InputFact, RunDetail};
+use super::figures::Figures;
 use super::fold::{self, Ended, Fold, Rest};
 use super::manifest::{Calls, Durations, FileFact, Manifest, Sum, Tally};
+use super::page::{self, Failing, Ground, SlowCall};
 use super::store::{Rows, RunFolder};
 use super::words::Stopped;
 use crate::core::halt::Stop;
@@ -44,6 +46,8 @@ pub struct Order<'a> {
     pub durations: Durations,
     /// More that a person should know.
     pub warnings: Vec<String>,
+    /// What the job says about the page.
+    pub ground: Ground,
     /// Wall clock, milliseconds since 1970.
     pub now_ms: i64,
 }
@@ -53,11 +57,12 @@ pub fn close(order: &Order<'_>, ledger: &mut Ledger) -> Result<Manifest, Fault> 
     let began = std::time::Instant::now();
     let dir = PathBuf::from(&order.detail.dir);
     make_folder(&dir)?;
-    remove_stale(&dir)?;
+    reopen(&dir, &order.run.job, ledger)?;
     let mut writing = Writing::begin(order, &dir)?;
     let rest = Rest::Unsent(order.stop.as_ref().map(Stopped::from));
     let members = &order.detail.members;
-    let fold = Fold::new(ledger, order.run.ordinal, order.folder, members, rest, order.now_ms)?;
+    let (run, watch) = (order.run.ordinal, |record: &_| writing.figures.take(record));
+    let fold = Fold::watched(ledger, run, order.folder, members, rest, order.now_ms, watch)?;
     let mut cut_off = Vec::new();
     fold::into_ledger(ledger, order.run.ordinal, order.folder, fold, order.detail.flags.allow_stale, |ended| {
         if ended.settled.code == fold::CUT_OFF {
@@ -69,8 +74,9 @@ pub fn close(order: &Order<'_>, ledger: &mut Ledger) -> Result<Manifest, Fault> 
     ledger.end_rows(order.run.ordinal, &cut_off)?;
     let written = writing.finish(order, &dir)?;
     let exit = exit(order.stop.as_ref(), &written.tally);
-    let mut manifest = manifest(order, &dir, ledger.path(), written, exit)?;
+    let mut manifest = manifest(order, &dir, ledger.path(), &written, exit)?;
     manifest.durations_ms.finish = began.elapsed().as_millis() as u64;
+    written.page.write(&dir, &mut manifest, &order.ground)?;
     let json = write_manifest(&dir, &manifest)?;
     point_latest(&dir)?;
     // Last: a run that is not closed yet is closed again, with all of the above.
@@ -84,10 +90,12 @@ pub fn rewrite(order: &Order<'_>, dir: &Path, ledger: &Ledger, closed: Manifest)
     make_folder(dir)?;
     let mut writing = Writing::begin(order, dir)?;
     let rest = Rest::Unsent(closed.stopped.clone());
-    Fold::new(ledger, order.run.ordinal, order.folder, &order.detail.members, rest, order.now_ms)?
+    let (run, watch) = (order.run.ordinal, |record: &_| writing.figures.take(record));
+    Fold::watched(ledger, run, order.folder, &order.detail.members, rest, order.now_ms, watch)?
         .each(order.folder, |ended| writing.take(&ended))?;
     let written = writing.finish(order, dir)?;
-    let manifest = Manifest { rows: written.tally, files: facts_of(&written.files)?, ..closed };
+    let mut manifest = Manifest { rows: written.tally, files: facts_of(&written.files)?, ..closed };
+    written.page.write(dir, &mut manifest, &order.ground)?;
     write_manifest(dir, &manifest)?;
     Ok(manifest)
 }
@@ -111,6 +119,8 @@ struct Writing {
     run_id: String,
     tally: Tally,
     calls: Calls,
+    figures: Figures,
+    failing: Failing,
 }
 
 /// A [`Tail`] on its way through a file.
@@ -140,6 +150,8 @@ impl Writing {
             run_id: order.run.id.clone(),
             tally: Tally { read, passed_over, ..Tally::default() },
             calls: order.calls.clone(),
+            figures: Figures::new(order.ground.window),
+            failing: Failing::default(),
         })
     }
 
@@ -148,6 +160,7 @@ impl Writing {
         self.calls.add(ended);
         let seat = ended.row.seat;
         let source = &self.sources[usize::from(seat.source)];
+        self.failing.take(ended, source);
         let carried_by = match ended.settled.carried_by {
             Some(id) => {
                 let carrier = self.rows.get(id)?.seat;
@@ -179,7 +192,8 @@ impl Writing {
         Ok(())
     }
 
-    fn finish(self, order: &Order<'_>, dir: &Path) -> Result<Written, Fault> {
+    fn finish(mut self, order: &Order<'_>, dir: &Path) -> Result<Written, Fault> {
+        let slowest = self.slowest()?;
         let mut files = vec![self.outcomes.finish()?];
         self.tails.finish()?;
         let tails = FrameReader::<(Seat, StoredTail)>::open(&self.tails_path)?;
@@ -199,7 +213,43 @@ impl Writing {
         fault::around("tails", "remove", || std::fs::remove_file(&self.tails_path))
             .map_err(|error| StorageError::new("remove", &self.tails_path, error))?;
         self.tally.conserved().map_err(Fault::broken)?;
-        Ok(Written { tally: self.tally, calls: self.calls, files })
+        let page = Page { figures: self.figures, failing: self.failing, slowest };
+        Ok(Written { tally: self.tally, calls: self.calls, files, page })
+    }
+
+    /// The slowest calls, with what their rows are known by.
+    fn slowest(&mut self) -> Result<Vec<SlowCall>, Fault> {
+        let mut slowest = Vec::new();
+        for call in self.figures.slowest.iter() {
+            let row = self.rows.get(call.row)?;
+            slowest.push(SlowCall {
+                call: call.clone(),
+                place: page::place(&self.sources[usize::from(row.seat.source)], row.seat.line),
+                bill: page::bill(row.bill_no.as_deref()),
+                card: page::card(&row.card_no),
+            });
+        }
+        Ok(slowest)
+    }
+}
+
+/// What the page of a run shows beside its manifest.
+struct Page {
+    figures: Figures,
+    failing: Failing,
+    slowest: Vec<SlowCall>,
+}
+
+impl Page {
+    const FILE: &str = "report.html";
+
+    /// Writes it, and names it in the manifest, of which it shows all the rest.
+    fn write(&self, dir: &Path, manifest: &mut Manifest, ground: &Ground) -> Result<(), Fault> {
+        let Page { figures, failing, slowest } = self;
+        let path = dir.join(Self::FILE);
+        page::write(&path, &page::report(&page::Told { manifest, figures, failing, slowest, ground }))?;
+        manifest.files.insert(Self::FILE.to_owned(), file_fact(&path)?);
+        Ok(())
     }
 }
 
@@ -220,6 +270,7 @@ struct Written {
     tally: Tally,
     calls: Calls,
     files: Vec<PathBuf>,
+    page: Page,
 }
 
 impl From<StoredTail> for Tail {
@@ -236,7 +287,7 @@ impl From<StoredTail> for Tail {
     }
 }
 
-fn manifest(order: &Order<'_>, dir: &Path, ledger: &Path, written: Written, exit: Exit) -> Result<Manifest, Fault> {
+fn manifest(order: &Order<'_>, dir: &Path, ledger: &Path, written: &Written, exit: Exit) -> Result<Manifest, Fault> {
     let detail = order.detail;
     let absolute = |path: &Path| std::fs::canonicalize(path).unwrap_or_else(|_| path.to_owned()).display().to_string();
     Ok(Manifest {
@@ -252,8 +303,8 @@ fn manifest(order: &Order<'_>, dir: &Path, ledger: &Path, written: Written, exit
         ledger: absolute(ledger),
         inputs: detail.inputs.clone(),
         plan: detail.plan.clone(),
-        rows: written.tally,
-        calls: written.calls,
+        rows: written.tally.clone(),
+        calls: written.calls.clone(),
         durations_ms: order.durations,
         warnings: detail.warnings.iter().chain(&order.warnings).cloned().collect(),
         flags: detail.flags.clone(),
@@ -302,24 +353,56 @@ fn make_folder(dir: &Path) -> Result<(), Fault> {
     fault::around("folder", "create", make).map_err(|error| StorageError::new("create", dir, error).into())
 }
 
-/// A run that is closed again replaces its files; none of an earlier closing may stay, the manifest first.
+/// A run that is closed again is not closed until then. Each step is durable before the next one: whenever the power
+/// fails, `latest` leads to a manifest, and a manifest to the files that it has digested.
+fn reopen(dir: &Path, job: &str, ledger: &Ledger) -> Result<(), Fault> {
+    point_elsewhere(dir, job, ledger)?;
+    let manifest = dir.join(Manifest::FILE);
+    if manifest.exists() {
+        remove(&manifest)?;
+        sync_stale(dir)?;
+    }
+    remove_stale(dir)
+}
+
+/// Points `latest` at the newest run that is closed, if it points at this one.
+fn point_elsewhere(dir: &Path, job: &str, ledger: &Ledger) -> Result<(), Fault> {
+    let latest = folder::of(dir).join("latest");
+    if std::fs::read_link(&latest).ok().as_deref().and_then(Path::file_name) != dir.file_name() {
+        return Ok(());
+    }
+    let newest = ledger.closed_runs(job, 1)?.first().map(RunDetail::of).transpose()?;
+    match newest.map(|detail| PathBuf::from(detail.dir)) {
+        Some(other) if other.parent() == dir.parent() && other.join(Manifest::FILE).exists() => point_latest(&other),
+        _ => {
+            remove(&latest)?;
+            sync_stale(folder::of(dir))
+        }
+    }
+}
+
+/// Removes what an earlier closing of a run has left.
 fn remove_stale(dir: &Path) -> Result<(), Fault> {
     let fault = |error| StorageError::new("look into", dir, error);
-    let mut stale = vec![dir.join(Manifest::FILE)];
     for entry in std::fs::read_dir(dir).map_err(fault)? {
         let path = entry.map_err(fault)?.path();
         let name = path.file_name().unwrap_or_default().to_string_lossy().into_owned();
-        if ["outcomes.", "failures.", "failures-", ".passync-"].iter().any(|prefix| name.starts_with(prefix)) {
-            stale.push(path);
-        }
-    }
-    for path in stale {
-        if path.exists() {
-            fault::around("stale", "remove", || std::fs::remove_file(&path))
-                .map_err(|error| StorageError::new("remove", &path, error))?;
+        if ["outcomes.", "failures.", "failures-", "report.", ".passync-"].iter().any(|prefix| name.starts_with(prefix))
+        {
+            remove(&path)?;
         }
     }
     Ok(())
+}
+
+fn remove(path: &Path) -> Result<(), Fault> {
+    fault::around("stale", "remove", || std::fs::remove_file(path))
+        .map_err(|error| StorageError::new("remove", path, error).into())
+}
+
+fn sync_stale(dir: &Path) -> Result<(), Fault> {
+    fault::around("stale", "sync-folder", || folder::sync(dir))
+        .map_err(|error| StorageError::new("sync", dir, error).into())
 }
 
 /// `latest` points at the newest closed run: a link made beside it and renamed over it.

@@ -10,6 +10,7 @@ use super::begin::Surveyed;
 use super::store::{Content, Fate, Rows, StoredRow, rows_and_fates};
 use crate::io::ledger::{BillRow, Ledger};
 use crate::model::{Delta, Outcome, Rule};
+use crate::wire::personal::is_code;
 use crate::wire::row::masked;
 use crate::wire::{Dialect, PERSONAL};
 
@@ -203,7 +204,8 @@ fn differing_from_ledger(delta: &Delta, bill: &BillRow) -> Vec<Difference> {
 }
 
 fn seen(column: &str, value: &str) -> String {
-    if column == "card" || PERSONAL.contains(&column) { masked(value) } else { crate::model::reject::visible(value) }
+    let personal = column == "card" || is_code(column) || PERSONAL.contains(&column);
+    if personal { masked(value) } else { crate::model::reject::visible(value) }
 }
 
 /// Tells the log of rejected rows: the first of them in full, then how many broke which rule.

@@ -137,11 +137,25 @@ impl Fold {
         rest: Rest,
         now_ms: i64,
     ) -> Result<Fold, Fault> {
+        Fold::watched(ledger, run, folder, members, rest, now_ms, |_| {})
+    }
+
+    /// The same; `watch` sees each record of the journal, oldest first.
+    pub fn watched(
+        ledger: &Ledger,
+        run: u32,
+        folder: &RunFolder,
+        members: &[String],
+        rest: Rest,
+        now_ms: i64,
+        mut watch: impl FnMut(&Record),
+    ) -> Result<Fold, Fault> {
         let mut sorter = Sorter::new(folder.path());
         let mut seq = 0;
         for part in [Part::BeforePlan, Part::SincePlan] {
             ledger.journal(run, part, |record| -> Result<(), Fault> {
                 seq += 1;
+                watch(&record);
                 if let Record::Settled(row, settled) = record {
                     let planned = part == Part::BeforePlan;
                     sorter.push(EndRecord { row, seq, planned, settled: *settled })?;

@@ -15,7 +15,7 @@ use super::inputs::{self, Spool};
 use super::lease::Lease;
 use super::manifest::{Durations, Manifest};
 use super::store::RunFolder;
-use super::{Fault, guard};
+use super::{Fault, guard, recover};
 use crate::io::job::dates::Dates;
 use crate::io::job::settings::{Gateway, Settings};
 use crate::io::ledger::{Ledger, RunRow};
@@ -250,7 +250,9 @@ impl Job {
         let job = self.as_recorded(&detail)?;
         let endpoint = Endpoint::open(&job.settings, &job.dialect)?;
         let folder = RunFolder::new(&self.settings.ledger, &run.id);
-        let is_fresh = run.epoch == ledger.epoch()? && folder.is_whole(&detail.seals)?;
+        let is_fresh = run.epoch == ledger.epoch()?
+            && !recover::was_stopping(&ledger, run.ordinal)?
+            && folder.is_whole(&detail.seals)?;
         let begun = if is_fresh {
             self.progress.planned.store(detail.planned, Ordering::Relaxed);
             Begun { run, detail, took: Duration::ZERO }

@@ -7,9 +7,21 @@ use std::path::{Path, PathBuf};
 
 use super::Fault;
 use crate::core::dispatcher::Recovered;
+use crate::core::halt::Stop;
 use crate::io::StorageError;
 use crate::io::ledger::{Ledger, Part};
 use crate::model::{Outcome, Record};
+
+/// Whether a run was cut off while a stop (signal, deadline, halt) ended its rows: the journal says that they were not
+/// come to. Whoever finishes the run comes to them, as if it had been closed and reopened.
+pub fn was_stopping(ledger: &Ledger, run: u32) -> Result<bool, Fault> {
+    let mut found = false;
+    ledger.journal(run, Part::SincePlan, |record| -> Result<(), Fault> {
+        found |= matches!(record, Record::Settled(_, settled) if Stop::is_code(&settled.code));
+        Ok(())
+    })?;
+    Ok(found)
+}
 
 /// What is known of the rows of an interrupted run. Memory holds only those between intent and end, which are as
 /// many as a run has slots, times the crashes it went through.

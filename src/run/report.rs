@@ -1,4 +1,4 @@
-//! `report`: the files of a closed run, written again from its inputs and the ledger. The ledger stays as it is.
+//! `report`: the files of a closed run and its page, written again from its inputs and the ledger. The ledger stays as it is.
 
 use std::path::Path;
 
@@ -7,6 +7,7 @@ use super::close;
 use super::detail::RunDetail;
 use super::inputs;
 use super::manifest::{Calls, Durations, Manifest};
+use super::page::Ground;
 use super::store::RunFolder;
 use crate::io::job;
 use crate::io::ledger::{Ledger, RunRow, RunState};
@@ -42,6 +43,7 @@ pub fn report(ledger: &Path, dir: &Path) -> Result<Manifest, Fault> {
         calls: Calls::default(),
         durations: Durations::default(),
         warnings: Vec::new(),
+        ground: Ground::of(&settings),
         now_ms: run.closed_ms.unwrap_or_default(),
     };
     close::rewrite(&order, &dir, &ledger, closed)

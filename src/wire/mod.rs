@@ -12,6 +12,7 @@ pub mod explain;
 pub mod form;
 pub mod intl_pass;
 pub mod json;
+pub mod key;
 pub mod marketing_card;
 pub mod pass;
 pub mod personal;
@@ -25,6 +26,7 @@ use std::fmt;
 
 use crate::model::{Delta, LocalTime, Reading, Reject, Status, Verdict};
 use crypto::{Signer, Verifier};
+use key::Key;
 use setting::{Holds, Keys, Vault};
 
 /// Every dialect; a fourth is one more line here.
@@ -71,7 +73,7 @@ pub struct Entry {
     /// The word in the job file.
     pub name: &'static str,
     /// The keys of `[gateway]` that only this dialect has.
-    pub keys: &'static [&'static str],
+    pub keys: &'static [Key],
     /// How its calls and replies are signed.
     pub signing: Signing,
     /// The canonical columns.
@@ -80,12 +82,19 @@ pub struct Entry {
     pub secrets: &'static [(&'static str, Holds)],
     /// What its gateway's codes mean.
     pub codes: &'static [Code],
+    /// Its part of a new job file, with `@key@` where a person says something.
+    pub starter: &'static str,
     /// Builds the dialect from the whole `[gateway]` table. Common keys (url, keys, timeouts) are in it too and are
     /// ignored.
     pub build: fn(&Keys<'_>) -> Result<Box<dyn Dialect>, SettingFault>,
 }
 
 impl Entry {
+    /// Whether the dialect has this key of `[gateway]`.
+    pub fn has_key(&self, name: &str) -> bool {
+        self.keys.iter().any(|key| key.name == name)
+    }
+
     /// Builds the dialect; `vault` opens the secrets that the settings name.
     pub fn open(&self, table: &toml::Table, vault: &Vault<'_>) -> Result<Box<dyn Dialect>, SettingFault> {
         (self.build)(&Keys::gateway(table, vault))

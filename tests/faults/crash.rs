@@ -52,7 +52,8 @@ fn a_kill_in_the_middle_of_rows_journal_and_files_costs_nothing() {
 
 #[test]
 fn a_kill_in_the_recovery_costs_nothing() {
-    let again = ["stamp", "journal", "fold", "folder", "outcomes", "failures", "manifest", "latest", "run.close"];
+    let again =
+        ["stamp", "journal", "fold", "folder", "outcomes", "failures", "report", "manifest", "latest", "run.close"];
     kill_at_each(points_of(&again, Scene::Run).filter(is_due), 1, "journal.commit.before:5:kill");
 }
 
@@ -76,7 +77,8 @@ fn a_kill_while_another_jobs_run_is_taken_over_costs_nothing() {
 
 #[test]
 fn a_kill_while_a_run_is_abandoned_costs_nothing() {
-    let closing = ["folder", "tails", "fold", "ends", "outcomes", "failures", "manifest", "latest", "run.close"];
+    let closing =
+        ["folder", "tails", "fold", "ends", "outcomes", "failures", "report", "manifest", "latest", "run.close"];
     kill_at_each(points_of(&closing, Scene::Abandoned), 1, "");
 }
 

@@ -44,7 +44,7 @@ impl Scene {
     pub fn of(point: &str) -> &'static [Scene] {
         match point.rsplit_once('.').unwrap().0 {
             "survey.remove" => &[Scene::Reopened, Scene::Ninth],
-            "stale.remove" => &[Scene::Reopened],
+            "stale.remove" | "stale.sync-folder" => &[Scene::Reopened],
             "ends.commit" | "tails.write" => &[Scene::Abandoned],
             "settle.commit" => &[Scene::Settled],
             step if step.starts_with("file.") => &[Scene::StandardInput],

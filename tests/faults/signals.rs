@@ -78,6 +78,23 @@ fn one_signal_stops_in_every_phase_and_nothing_is_lost() {
 }
 
 #[test]
+fn a_kill_behind_a_signal_costs_nothing() {
+    let (night, rows) = night();
+    // Rows wait for the quota with their intents when the signal comes; they are `unsent` when the kill does.
+    let args = ["run", "job.toml", "--set", "limits.quota=2/500ms"];
+    let mut command = night.command(&args);
+    command.env(VARIABLE, "outcomes.begin.before:1:kill").stdout(Stdio::null()).stderr(Stdio::null());
+    let mut child = command.spawn().unwrap();
+    wait_for(|| night.calls() > 2);
+    send(&child, Signal::TERM);
+    assert_eq!(child.wait().unwrap().code(), None);
+    let (code, output) = night.passync(&args);
+    assert_eq!(code, 0, "{}", String::from_utf8_lossy(&output.stderr));
+    assert_eq!(night.counts(), [("applied".to_owned(), rows.len())].into());
+    night.is_well_after(&rows, 32);
+}
+
+#[test]
 fn a_second_signal_ends_the_process_at_once() {
     with_each(PHASES.iter().flat_map(|phase| SIGNALS.map(|signal| (phase, signal))), |(phase, signal)| {
         let (name, point, _) = phase;

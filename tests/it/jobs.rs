@@ -110,7 +110,7 @@ fn the_example_of_a_dialect_shows_all_that_it_knows_and_loads_with_all_of_it() {
         let settings =
             job::load(&path, &Overrides::default()).unwrap_or_else(|fault| panic!("{}", fault.render(false)));
         for key in entry.keys {
-            assert!(settings.gateway.table.contains_key(*key), "{name}: gateway.{key} is not shown");
+            assert!(settings.gateway.table.contains_key(key.name), "{name}: gateway.{} is not shown", key.name);
         }
         let dialect = entry.open(&load(name).gateway.table, &setting::no_vault).unwrap();
         for column in dialect.columns().iter() {

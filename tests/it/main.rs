@@ -21,6 +21,7 @@ mod net;
 mod night;
 mod sandbox;
 mod secrets;
+mod setup;
 mod simulate;
 mod tidy;
 mod usage;

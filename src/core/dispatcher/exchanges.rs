@@ -64,9 +64,15 @@ impl Dispatcher {
         }
         match retry::decide(heard.verdict, state, &self.config.policy) {
             Decision::Settle(outcome) => {
-                let had_more = !state.stopping && state.attempts < self.config.policy.attempts_max;
-                let by_budget = heard.verdict == Verdict::InDoubt && had_more;
-                self.settle(id, outcome, if by_budget { Cause::Budget } else { Cause::Reply });
+                let is_cut_short = outcome.is_open()
+                    && heard.verdict != Verdict::InDoubtFinal
+                    && state.attempts < self.config.policy.attempts_max;
+                let cause = match &self.stop {
+                    Some(stop) if is_cut_short => Cause::Stopped(stop.clone()),
+                    None if is_cut_short => Cause::Budget,
+                    _ => Cause::Reply,
+                };
+                self.settle(id, outcome, cause);
             }
             Decision::Retry { spends_budget } => self.retry(id, heard, spends_budget, now),
             Decision::Return => {

@@ -210,7 +210,7 @@ impl<'a> Layers<'a> {
     /// Whether a key that has no default exists: a column, or a key of the dialect and all below it.
     fn exists(&self, path: &str, key: &str) -> bool {
         match path {
-            "gateway" => self.dialect.is_none_or(|dialect| dialect.keys.contains(&key)),
+            "gateway" => self.dialect.is_none_or(|dialect| dialect.has_key(key)),
             _ => ["input.columns", "input.defaults", "gateway."].iter().any(|open| path.starts_with(open)),
         }
     }
@@ -218,9 +218,9 @@ impl<'a> Layers<'a> {
     fn unknown<'k>(&self, path: &str, key: &str, spot: Spot, known: impl Iterator<Item = &'k String>) -> Fault {
         let section = if path.is_empty() { "a job file".to_owned() } else { format!("[{path}]") };
         let dialect_keys = self.dialect.filter(|_| path == "gateway").map_or(&[][..], |dialect| dialect.keys);
-        let known = known.map(String::as_str).chain(dialect_keys.iter().copied()).collect::<BTreeSet<_>>();
+        let known = known.map(String::as_str).chain(dialect_keys.iter().map(|key| key.name)).collect::<BTreeSet<_>>();
         let elsewhere = self.paths().into_iter().find(|path| path.rsplit('.').next() == Some(key));
-        let other = self.dialects.iter().find(|other| path == "gateway" && other.keys.contains(&key));
+        let other = self.dialects.iter().find(|other| path == "gateway" && other.has_key(key));
         let help = if let Some(near) = nearest(key, known.iter().copied()) {
             format!("did you mean `{near}`?")
         } else if let Some(other) = other {
@@ -242,7 +242,8 @@ impl<'a> Layers<'a> {
     fn paths(&self) -> Vec<String> {
         let mut paths = Vec::new();
         self.defaults.walk("", &mut |path, _| paths.push(path.to_owned()));
-        let dialect_keys = self.dialects.iter().flat_map(|dialect| dialect.keys).collect::<BTreeSet<_>>();
+        let dialect_keys =
+            self.dialects.iter().flat_map(|dialect| dialect.keys).map(|key| key.name).collect::<BTreeSet<_>>();
         paths.extend(dialect_keys.into_iter().map(|key| join("gateway", key)));
         paths
     }

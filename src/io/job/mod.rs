@@ -7,6 +7,7 @@
 mod fault;
 mod layers;
 mod read;
+mod schema;
 mod tree;
 mod unbuilt;
 mod url;
@@ -19,6 +20,7 @@ use std::path::{Path, absolute};
 
 pub use fault::{Fault, JobFault};
 pub use layers::Overrides;
+pub use schema::schema;
 pub use settings::Settings;
 pub use values::{parse_duration, show_duration};
 

@@ -7,17 +7,19 @@ use super::settings::{FormatChoice, GatewayUrl, Secret, Settings, Share};
 use super::*;
 use crate::model::Status;
 use crate::wire::alipayhk_card;
+use crate::wire::key::{Key, Shape};
 
 /// The real dialect, and another that has a key of its own.
 const DIALECTS: &[Entry] = &[
     alipayhk_card::ENTRY,
     Entry {
         name: "other-card",
-        keys: &["field_names"],
+        keys: &[Key::new("field_names", Shape::Text, "")],
         signing: alipayhk_card::ENTRY.signing,
         columns: alipayhk_card::ENTRY.columns,
         secrets: &[],
         codes: &[],
+        starter: "",
         build: alipayhk_card::ENTRY.build,
     },
 ];

@@ -134,6 +134,17 @@ impl Ledger {
         query().map_err(|error| self.fault("look open bills up", error))
     }
 
+    /// How many bills each run left open.
+    pub fn open_by_run(&self) -> Result<Vec<(u32, u64)>, LedgerError> {
+        let query = || -> rusqlite::Result<Vec<(u32, u64)>> {
+            self.db
+                .prepare(&format!("SELECT last_run, count(*) FROM bills WHERE {OPEN} GROUP BY 1 ORDER BY 1"))?
+                .query_map([], |row| Ok((row.get(0)?, row.get(1)?)))?
+                .collect()
+        };
+        query().map_err(|error| self.fault("count open bills", error))
+    }
+
     /// The bills of a card that are open or possible.
     pub fn card_bills(&self, card: Digest) -> Result<Vec<BillRow>, LedgerError> {
         self.bills(&format!("card = ?1 AND {UNPROVED}"), params![card.0])

@@ -6,10 +6,11 @@ mod columns;
 #[cfg(test)]
 mod tests;
 
+use super::key::{Key, Shape};
 use super::pass::extra::{self, Extra};
 use super::pass::form::{Form, Pass};
 use super::pass::locale::Locales;
-use super::pass::{Endpoint, codes, data, encryption};
+use super::pass::{Endpoint, codes, data, encryption, keys};
 use super::setting::Keys;
 use super::{Call, CallFault, Column, ColumnFault, Columns, Entry, RowReader, RowRules, SettingFault, Signing};
 use crate::model::Delta;
@@ -18,25 +19,30 @@ use crate::model::Delta;
 pub const ENTRY: Entry = Entry {
     name: AlipayHkCard::NAME,
     keys: &[
-        "merchant_id",
-        "merchants",
-        "client_id",
-        "key_version",
-        "algorithm",
-        "path",
-        "locales",
-        "request_time_format",
-        "bill_fields",
-        "end_date_as",
-        "code_info",
-        "data_names_number",
-        "extra",
-        "encryption",
+        keys::MERCHANT_ID,
+        keys::MERCHANTS,
+        keys::CLIENT_ID,
+        keys::KEY_VERSION,
+        keys::ALGORITHM,
+        keys::PATH,
+        keys::LOCALES,
+        keys::REQUEST_TIME_FORMAT,
+        Key::new(
+            "bill_fields",
+            Shape::Word(&["omit", "null"]),
+            "billNo, lastChangedPoints and pointsProvider of rows that are no Alipay transaction",
+        ),
+        Key::new("end_date_as", Shape::Word(&["string", "number"]), "the JSON type of endDate"),
+        Key::new("code_info", Shape::Flag, "codeInfo may be sent: agree it with AlipayHK first"),
+        keys::DATA_NAMES_NUMBER,
+        keys::EXTRA,
+        keys::ENCRYPTION,
     ],
     signing: Signing::Head,
     columns: columns::COLUMNS,
     secrets: encryption::SECRETS,
     codes: codes::CODES,
+    starter: include_str!("starter.toml"),
     build: |keys| Ok(Box::new(Pass(AlipayHkCard::from_settings(keys)?))),
 };
 

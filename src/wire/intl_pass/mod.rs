@@ -9,10 +9,11 @@ mod tests;
 use jiff::Timestamp;
 use jiff::tz::{Offset, TimeZone};
 
+use super::key::{Key, Shape};
 use super::pass::extra::{self, Extra};
 use super::pass::form::{Form, Pass};
 use super::pass::locale::Locales;
-use super::pass::{Endpoint, codes, data, encryption};
+use super::pass::{Endpoint, codes, data, encryption, keys};
 use super::setting::Keys;
 use super::{Call, CallFault, Column, ColumnFault, Columns, Entry, RowReader, RowRules, SettingFault, Signing};
 use crate::model::Delta;
@@ -21,27 +22,36 @@ use crate::model::Delta;
 pub const ENTRY: Entry = Entry {
     name: IntlPass::NAME,
     keys: &[
-        "merchant_id",
-        "merchants",
-        "client_id",
-        "key_version",
-        "algorithm",
-        "path",
-        "locales",
-        "request_time_format",
-        "data_names_number",
-        "field_names",
-        "data_info_as",
-        "end_date_zone",
-        "allow_update",
-        "points_member",
-        "extra",
-        "encryption",
+        keys::MERCHANT_ID,
+        keys::MERCHANTS,
+        keys::CLIENT_ID,
+        keys::KEY_VERSION,
+        keys::ALGORITHM,
+        keys::PATH,
+        keys::LOCALES,
+        keys::REQUEST_TIME_FORMAT,
+        keys::DATA_NAMES_NUMBER,
+        Key::new(
+            "field_names",
+            Shape::Word(&["table", "sample"]),
+            "names of the page's table, or of its samples (templateId, verifyCode ...)",
+        ),
+        Key::new("data_info_as", Shape::Word(&["object", "string"]), "the JSON type of dataInfo"),
+        Key::new("end_date_zone", Shape::Form("^[+-][0-9]{2}:[0-9]{2}$"), "the offset in which endDate is written"),
+        Key::new(
+            "allow_update",
+            Shape::Flag,
+            "rows with status UPDATE are sent; the page says that they are not supported yet",
+        ),
+        Key::new("points_member", Shape::Text, "the member of dataInfo that shows points"),
+        keys::EXTRA,
+        keys::ENCRYPTION,
     ],
     signing: Signing::Head,
     columns: columns::COLUMNS,
     secrets: encryption::SECRETS,
     codes: codes::CODES,
+    starter: include_str!("starter.toml"),
     build: |keys| Ok(Box::new(Pass(IntlPass::from_settings(keys)?))),
 };
 

@@ -53,8 +53,11 @@ fn plain(dialect: &MarketingCard, encrypt_type: Option<&[u8]>, content: &[u8]) -
     }
 }
 
+const BAD_SIGNATURE: &str = "40002/isv.invalid-signature";
+
 /// What a call asks its answer to be.
 struct Manner {
+    params: Params,
     xml: bool,
     charset: Charset,
     sign_type: SignType,
@@ -69,14 +72,24 @@ impl Manner {
             xml: text("format").eq_ignore_ascii_case("xml"),
             charset: Charset::parse(text("charset")).unwrap_or(Charset::Utf8),
             sign_type: SignType::parse(text("sign_type")).unwrap_or(SignType::Rsa2),
+            params,
         }
+    }
+
+    /// The string that was verified, as the real gateway echoes it where a signature is wrong: for `wire explain`.
+    fn echo(&self) -> String {
+        let signed = self.params.signing_input();
+        let text = self.charset.decode(&signed).unwrap_or_else(|| String::from_utf8_lossy(&signed));
+        format!("the signature is wrong; the string that it was verified over: {}", text.replace('&', "&amp;"))
     }
 }
 
 /// The answer to a request, signed if there is a `signer`.
 pub fn write_reply(dialect: &MarketingCard, asked: &Request, answer: &Answer, signer: Option<&Signer>) -> Reply {
-    let Manner { xml, charset, sign_type } = Manner::of(asked);
-    let fields = fields(answer);
+    let manner = Manner::of(asked);
+    let Manner { xml, charset, sign_type, .. } = manner;
+    let message = if answer.code == BAD_SIGNATURE { manner.echo() } else { answer.message.clone() };
+    let fields = fields(&answer.code, &message);
     let node = if xml { xml_fields(&fields) } else { json_fields(&fields) };
     // What the charset lacks, the gateway has no way to say.
     let mut node =
@@ -94,13 +107,13 @@ pub fn write_reply(dialect: &MarketingCard, asked: &Request, answer: &Answer, si
     Reply { status: 200, headers, body }
 }
 
-fn fields(answer: &Answer) -> Vec<(&str, &str)> {
-    let (code, detail) = answer.code.split_once('/').unwrap_or((&answer.code, ""));
+fn fields<'a>(code: &'a str, message: &'a str) -> Vec<(&'static str, &'a str)> {
+    let (code, detail) = code.split_once('/').unwrap_or((code, ""));
     let mut fields = vec![("code", code), ("msg", codes::message(code))];
     match (code, detail) {
         (_, "") => {}
         (codes::SUCCESS, result) => fields.push(("result_code", result)),
-        (_, sub_code) => fields.extend([("sub_code", sub_code), ("sub_msg", answer.message.as_str())]),
+        (_, sub_code) => fields.extend([("sub_code", sub_code), ("sub_msg", message)]),
     }
     fields
 }
@@ -149,7 +162,7 @@ pub fn phrase(said: &Said) -> String {
         Said::Refused(code) if code.contains('/') => code,
         Said::Refused(code) => return format!("40004/{code}"),
         Said::NotActive | Said::AlreadyEnded => "40004/CARD_NOT_EXIT",
-        Said::BadSignature => "40002/isv.invalid-signature",
+        Said::BadSignature => BAD_SIGNATURE,
         Said::WrongClient => "40002/isv.invalid-app-id",
         Said::BadParameter => "40004/INVALID_PARAMETER",
     }

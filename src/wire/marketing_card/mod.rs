@@ -22,6 +22,7 @@ use self::params::{Params, SignType};
 use self::seal::EncryptType;
 use super::charset::Charset;
 use super::crypto::{Aes, Certificate, Signer, Verifier};
+use super::key::{Key, Shape};
 use super::row::Merchants;
 use super::setting::{Holds, Keys, Secrecy, token};
 use super::{
@@ -36,16 +37,24 @@ const NAME: &str = "marketing-card";
 pub const ENTRY: Entry = Entry {
     name: NAME,
     keys: &[
-        "path",
-        "app_id",
-        "sign_type",
-        "charset",
-        "format",
-        "app_auth_token",
-        "aes_key",
-        "encrypt_type",
-        "changed_point",
-        "certificates",
+        Key::new("path", Shape::Form("^/[^?#]*$"), "the gateway's path"),
+        Key::new("app_id", Shape::Text, "the app's id, as the console shows it"),
+        Key::new("sign_type", Shape::Word(&["RSA2", "RSA"]), "SHA-256 or SHA-1"),
+        Key::new(
+            "charset",
+            Shape::Word(&["UTF-8", "GBK", "GB2312"]),
+            "of request and reply; a character that it lacks is a rejected row",
+        ),
+        Key::new("format", Shape::Word(&["json", "xml", ""]), "of the reply; empty omits the parameter"),
+        Key::new("app_auth_token", Shape::SECRET, "when acting for another merchant"),
+        Key::new("aes_key", Shape::SECRET, "encrypts biz_content, as switched on at the console"),
+        Key::new("encrypt_type", Shape::Word(&["AES", "AES_V2"]), "how, with aes_key"),
+        Key::new(
+            "changed_point",
+            Shape::Word(&["omit", "last_changed_points"]),
+            "whether the message to the customer names the change",
+        ),
+        Key::new("certificates", Shape::Table, "certificate mode: app, root and platform"),
     ],
     signing: Signing::Params,
     columns: columns::COLUMNS,
@@ -57,6 +66,7 @@ pub const ENTRY: Entry = Entry {
         ("app_auth_token", Holds::Token),
     ],
     codes: codes::CODES,
+    starter: include_str!("starter.toml"),
     build: |keys| Ok(Box::new(MarketingCard::from_settings(keys)?)),
 };
 

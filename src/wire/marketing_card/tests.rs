@@ -4,8 +4,10 @@ use std::borrow::Cow;
 
 use jiff::tz::TimeZone;
 
+use super::envelope::Node;
 use super::*;
 use crate::model::{LocalTime, Reject, Rule, Verdict};
+use crate::wire::explain::Subject;
 
 const NOW_MS: i64 = 1_795_227_630_000; // 2026-11-21 10:20:30 in GMT+8
 
@@ -321,7 +323,8 @@ fn a_reply_makes_the_round_in_every_form() {
             assert_eq!(found, (line.verdict, Some(true), line.code, true), "{settings}: {}", reading.message);
             assert_eq!(reading.configuration, line.verdict == Verdict::Misconfigured);
             assert_eq!((reading.trace_id.as_str(), reading.http_status), ("t1", 200));
-            if line.code.contains('/') && !line.code.starts_with("10000") {
+            let echoed = line.code == "40002/isv.invalid-signature";
+            if line.code.contains('/') && !line.code.starts_with("10000") && !echoed {
                 assert_eq!(reading.message, "说明", "{settings}");
             }
         }
@@ -346,6 +349,25 @@ fn an_answer_has_the_form_that_the_call_asks_for() {
     let garbled = Request { target: "/gateway.do?%".into(), headers: vec![], body: vec![] };
     let reply = gateway.write_reply(&garbled, &answer("40001"), NOW_MS, None);
     assert!(reply.body.starts_with(b"{\"alipay_marketing_card_update_response\":{\"code\":\"40001\""));
+}
+
+#[test]
+fn a_wrong_signature_is_answered_with_the_string_that_was_verified() {
+    let signer = Signer::generate(2048).unwrap();
+    for settings in ["", "charset = 'GBK'", "charset = 'GBK'\nformat = 'xml'"] {
+        let dialect = dialect(settings);
+        let asked = dialect.request(&dialect.body(&read(&dialect, FULL).unwrap(), 0), NOW_MS, &signer);
+        let reply = dialect.write_reply(&asked, &answer("40002/isv.invalid-signature"), NOW_MS, None);
+        let Ok(Node::Plain(fields)) = parse::read(&reply.body, dialect.charset).unwrap().node else { panic!() };
+        let mut params = Params::of_request(&asked.target, &asked.body).unwrap();
+        let subject = Subject::of_params(&params, dialect.sign_type, dialect.charset);
+        assert_eq!(subject.difference(&fields.sub_msg), None, "{settings}: {}", fields.sub_msg);
+        params.push("notify_url", b"x");
+        let subject = Subject::of_params(&params, dialect.sign_type, dialect.charset);
+        assert_eq!(subject.difference(&fields.sub_msg).unwrap().part, "notify_url", "{settings}");
+        let reading = dialect.reply(&reply, &[]);
+        assert!(reading.message.contains("left out") && !reading.message.contains("000001"), "{}", reading.message);
+    }
 }
 
 #[test]

@@ -8,6 +8,7 @@ pub mod encryption;
 pub mod extra;
 pub mod form;
 pub mod head;
+pub(super) mod keys;
 pub mod locale;
 pub mod member;
 pub mod reply;

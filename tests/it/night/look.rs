@@ -202,6 +202,58 @@ fn the_files_of_a_run_can_be_written_again() {
 }
 
 #[test]
+fn every_run_has_a_page_that_shows_hostile_rows_as_text_and_no_card_whole() {
+    let night = Night::new(scripted(&[("<script>alert(1)</script>", "PARAM_ILLEGAL")]), "input.rejects_max = '100%'");
+    let header = "bill_no,pass_id,user_id,points,last_changed_points,occurred_at\n";
+    let row =
+        |bill: &str, points: &str| format!("{bill},CardCanary0001,2160220037090534,{points},5,2026-01-01 10:00:00\n");
+    let rows =
+        [row("B1", "1"), row("<script>alert(1)</script>", "2"), row("B3", "<img src=x>"), row("\u{202e}B4", "x")];
+    night.write("in.csv", &(header.to_owned() + &rows.concat()));
+    night.expect(1, &["run", "job.toml"]);
+    let page = fs::read_to_string(night.path("out/night/latest/report.html")).unwrap();
+    for part in [
+        "&#60;script&#62;alert(1)",
+        "&#60;img src=x&#62;",
+        "Exit 1:",
+        "PARAM_ILLEGAL",
+        "in.csv:3",
+        "Card…",
+        "rows read",
+    ] {
+        assert!(page.contains(part), "{part}\n{page}");
+    }
+    for part in ["<script", "<img", "CardCanary0001", "2160220037090534", "\u{202e}"] {
+        assert!(!page.contains(part), "{part}");
+    }
+    assert!(night.manifest()["files"]["report.html"]["sha256"].is_string());
+
+    night.write("in.csv", header);
+    night.expect(0, &["run", "job.toml", "--set", "input.rows_min=0"]);
+    let page = fs::read_to_string(night.path("out/night/latest/report.html")).unwrap();
+    assert!(page.contains("No calls were made.") && page.contains("every one of 0 rows"), "{page}");
+    night.expect(0, &["reconcile", "out/night/latest"]);
+}
+
+#[test]
+fn past_runs_are_told_with_what_is_open_now() {
+    let (night, bill) = night_in_doubt();
+    night.expect(0, &["replay", "job.toml", "out/night/latest", "--set", "retry.attempts_max=9"]);
+    let runs = night.json(0, &["history", "job.toml"]);
+    let told =
+        |run: &Value| (run["kind"].clone(), run["exit"].clone(), run["applied"].clone(), run["open_now"].clone());
+    assert_eq!(runs.as_array().unwrap().len(), 2, "{runs}");
+    assert_eq!(told(&runs[0]), ("replay".into(), 0.into(), 3.into(), 0.into()), "{bill} is healed: {runs}");
+    assert_eq!(told(&runs[1]), ("run".into(), 1.into(), 57.into(), 0.into()), "{runs}");
+    assert_eq!(night.json(0, &["history", "job.toml", "--limit", "1"]).as_array().unwrap().len(), 1);
+    let text = night.expect(0, &["history", "job.toml", "--html", "out/history.html"]);
+    assert!(text.contains("the page is ") && text.contains("open now"), "{text}");
+    let page = fs::read_to_string(night.path("out/history.html")).unwrap();
+    let link = format!("<a href=\"night/{}/report.html\">", runs[1]["run"].as_str().unwrap());
+    assert!(page.contains(&link), "{page}");
+}
+
+#[test]
 fn a_run_that_was_cut_short_is_proved_and_written_again_too() {
     let night = Night::new(Config::default(), "");
     night.write("in.csv", &as_csv(&deltas(100, 2)));

@@ -20,6 +20,8 @@ pub struct Night {
     /// The gateway.
     pub server: Server,
     log: Log,
+    /// Where the gateway listens, and the next one after it.
+    listener: TcpListener,
 }
 
 /// What the gateway writes of each exchange, in memory.
@@ -39,25 +41,9 @@ impl std::io::Write for Log {
 impl Night {
     /// A night with this gateway; `settings` are further lines of the job file.
     pub fn new(config: Config, settings: &str) -> Night {
-        let table = toml::from_str("merchant_id = 'M1'\nclient_id = '2110200000000044'").unwrap();
-        let dialect: Arc<dyn Dialect> =
-            Arc::from(wire::entry("alipayhk-card").unwrap().open(&table, &wire::setting::no_vault).unwrap());
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
-        let config = Config {
-            delay: Delay { min: std::time::Duration::from_millis(1), max: std::time::Duration::from_millis(8) },
-            order: Order::Rising("points".to_owned()),
-            ..config
-        };
-        let log = Log::default();
-        let setup = Setup {
-            dialects: vec![dialect],
-            client: CLIENT.public(),
-            platform: PLATFORM.clone(),
-            config,
-            log: Some(Box::new(log.clone())),
-        };
-        let server = Server::start(listener, setup).unwrap();
-        let night = Night { dir: tempfile::tempdir().unwrap(), server, log };
+        let (server, log) = open_gateway(&listener, config);
+        let night = Night { dir: tempfile::tempdir().unwrap(), server, log, listener };
         night.write("merchant.pem", &CLIENT.private_pem());
         std::fs::set_permissions(night.path("merchant.pem"), std::os::unix::fs::PermissionsExt::from_mode(0o600))
             .unwrap();
@@ -88,6 +74,17 @@ impl Night {
             ),
         );
         night
+    }
+
+    /// Another gateway in place of this one, at the same address and with the same keys: it has heard nothing yet.
+    pub fn reopen_gateway(&mut self, config: Config) {
+        (self.server, self.log) = open_gateway(&self.listener, config);
+    }
+
+    /// Keeps the folder for a person to look into.
+    pub fn keep(&mut self) -> PathBuf {
+        self.dir.disable_cleanup(true);
+        self.dir.path().to_owned()
     }
 
     pub fn path(&self, name: &str) -> PathBuf {
@@ -226,6 +223,26 @@ impl Night {
         let text = self.expect(0, &["ledger", "verify", "--state", "state"]);
         assert!(text.contains("ledger.db: sound") && !text.contains("FAULT"), "{text}");
     }
+}
+
+fn open_gateway(listener: &TcpListener, config: Config) -> (Server, Log) {
+    let table = toml::from_str("merchant_id = 'M1'\nclient_id = '2110200000000044'").unwrap();
+    let dialect: Arc<dyn Dialect> =
+        Arc::from(wire::entry("alipayhk-card").unwrap().open(&table, &wire::setting::no_vault).unwrap());
+    let config = Config {
+        delay: Delay { min: std::time::Duration::from_millis(1), max: std::time::Duration::from_millis(8) },
+        order: Order::Rising("points".to_owned()),
+        ..config
+    };
+    let log = Log::default();
+    let setup = Setup {
+        dialects: vec![dialect],
+        client: CLIENT.public(),
+        platform: PLATFORM.clone(),
+        config,
+        log: Some(Box::new(log.clone())),
+    };
+    (Server::start(listener.try_clone().unwrap(), setup).unwrap(), log)
 }
 
 /// One line of outcomes.

@@ -1,0 +1,85 @@
+//! Past runs of a job, as the ledger knows them. Nothing changes.
+
+use std::collections::HashMap;
+use std::path::Path;
+
+use jiff::tz::TimeZone;
+use serde::Serialize;
+
+use super::Fault;
+use super::detail::RunDetail;
+use super::manifest::Manifest;
+use super::page;
+use crate::io::folder;
+use crate::io::ledger::{Ledger, RunRow, RunState};
+use crate::model::moment::rfc3339_ms;
+use crate::model::{Outcome, Total};
+
+/// One past run.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct PastRun {
+    /// Its name.
+    pub run: String,
+    /// `run` or `replay`.
+    pub kind: String,
+    /// RFC 3339.
+    pub started_at: String,
+    /// RFC 3339; `None` where it is interrupted.
+    pub closed_at: Option<String>,
+    /// `closed` or `interrupted`.
+    pub state: &'static str,
+    /// Rows read, those that a replay passed over included.
+    pub rows: u64,
+    /// Their sum of `last_changed_points`.
+    pub points: Total,
+    /// Rows that it applied.
+    pub applied: Option<u64>,
+    /// Rows that did not end well.
+    pub failures: Option<u64>,
+    /// Rows that it left open and that are open still.
+    pub open_now: u64,
+    /// Its exit code.
+    pub exit: Option<u8>,
+    /// From its start to its end, interruptions included; milliseconds.
+    pub took_ms: Option<u64>,
+    /// Where its files were written.
+    pub dir: String,
+}
+
+/// The newest runs of a job, newest first.
+pub fn past_runs(ledger: &Ledger, job: &str, most: u32) -> Result<Vec<PastRun>, Fault> {
+    let open: HashMap<u32, u64> = ledger.open_by_run()?.into_iter().collect();
+    let mut runs = ledger.closed_runs(job, most)?;
+    runs.extend(ledger.interrupted(job)?);
+    runs.sort_by_key(|run| std::cmp::Reverse(run.ordinal));
+    runs.truncate(most as usize);
+    runs.iter().map(|run| past_run(run, open.get(&run.ordinal).copied().unwrap_or_default())).collect()
+}
+
+fn past_run(run: &RunRow, open_now: u64) -> Result<PastRun, Fault> {
+    let detail = RunDetail::of(run)?;
+    let manifest = run.summary.as_deref().and_then(|json| serde_json::from_str::<Manifest>(json).ok());
+    let closed_ms = run.closed_ms.filter(|_| run.state == RunState::Closed);
+    Ok(PastRun {
+        run: run.id.clone(),
+        kind: run.kind.clone(),
+        started_at: rfc3339_ms(run.started_ms),
+        closed_at: closed_ms.map(rfc3339_ms),
+        state: if run.state == RunState::Closed { "closed" } else { "interrupted" },
+        rows: detail.rows + detail.passed_over,
+        points: detail.points,
+        applied: manifest.as_ref().map(|manifest| manifest.rows.of(Outcome::Applied)),
+        failures: manifest.as_ref().map(|manifest| manifest.rows.failures()),
+        open_now,
+        exit: run.exit.filter(|_| closed_ms.is_some()),
+        took_ms: closed_ms.map(|closed_ms| (closed_ms - run.started_ms).max(0).unsigned_abs()),
+        dir: manifest.map_or(detail.dir, |manifest| manifest.dir),
+    })
+}
+
+/// Writes them as a page.
+pub fn write_page(file: &Path, job: &str, runs: &[PastRun], zone: &TimeZone) -> Result<(), Fault> {
+    let beside = folder::of(file);
+    let place = std::fs::canonicalize(beside).unwrap_or_else(|_| beside.to_owned());
+    Ok(page::write(file, &page::history(job, runs, zone, &place))?)
+}
