@@ -59,6 +59,8 @@ struct Row {
     sends: u32,
     settled: Option<Outcome>,
     settled_durable: bool,
+    /// It ended because the run stopped.
+    by_stop: bool,
     /// Its attempts in doubt when it was settled.
     in_doubt: u32,
 }
@@ -224,6 +226,7 @@ impl Auditor {
                 sends: 0,
                 settled: None,
                 settled_durable: false,
+                by_stop: false,
                 in_doubt: 0,
             };
             for gate in &plan.row.gates {
@@ -261,6 +264,10 @@ impl Auditor {
         self.open = self.rows.iter().filter(|(_, row)| row.is_open()).map(|(id, _)| *id).collect();
         self.intended.clear();
         for (id, row) in &mut self.rows {
+            assert!(
+                !row.settled_durable || !row.by_stop,
+                "law 9: row {id} is lost by a stop that never came to its end"
+            );
             if !row.settled_durable {
                 row.settled = None;
                 if row.durable.is_some() {

@@ -65,6 +65,7 @@ const CASES: &[&str] = &[
     "a kill with rows in doubt",
     "a kill of a recovering process",
     "a kill between fold and manifest",
+    "a kill while the run stops",
     "an end taken over",
     "an end taken over of an absorbed row",
     "a row taken up",

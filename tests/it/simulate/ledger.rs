@@ -117,7 +117,7 @@ pub struct Survey {
 pub enum Record {
     Intent { row: u64, drop: u64, body: Vec<u8> },
     Attempt { row: u64, doubt: bool },
-    Settled { row: u64, outcome: Outcome, doubt: u32, drop: u64 },
+    Settled { row: u64, outcome: Outcome, doubt: u32, drop: u64, by_stop: bool },
 }
 
 /// Bills and cards.
@@ -148,6 +148,11 @@ pub struct Run {
 }
 
 impl Run {
+    /// Whether a stop ended rows since its plan: it was not done with them.
+    pub fn was_stopping(&self) -> bool {
+        self.since_plan().iter().any(|record| matches!(record, Record::Settled { by_stop: true, .. }))
+    }
+
     /// What the run learnt since its plan.
     pub fn since_plan(&self) -> &[Record] {
         &self.journal[self.planned_at..]

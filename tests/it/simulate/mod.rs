@@ -26,7 +26,8 @@
 //! | outcomes acknowledged and not recorded; done before the last commit | done before an outcome is durable |
 //! | ends of an earlier process forgotten | parked for ever |
 //! | doubt not counted; a cut-off row without doubt | the doubts of a row; once in doubt, always in doubt |
-//! | a card in doubt called at once after a kill; no rest at all; a killed run of another job not waited for | law 4: called too soon after the restart |
+//! | a card in doubt called at once after a kill; no rest at all | law 4: called too soon after the restart |
+//! | a killed run of another job not waited for | the same |
 //! | the stale guard off; gates ignored | law 4: older than what was given |
 //! | a plan that others made stale | the run falls over rows that are not in its plan |
 //! | a run folded twice | law 4: older than what was given |
@@ -37,7 +38,8 @@
 //! | Retry-After ignored | a send before its end |
 //! | throttles ignored; a pace that stays slow | the throttled run: too fast, too slow |
 //! | attempts, budget, doubtful cards without an end; calls that never left counted | their limits |
-//! | a deadline, five unsigned configuration codes that stop nothing; rows parked at a stop forgotten | their stops; law 1 |
+//! | a deadline, five unsigned configuration codes that stop nothing | a send after it; a stop that is due |
+//! | rows parked at a stop forgotten | law 1 |
 //! | holds forgotten | a row behind a doubtful one goes on |
 //! | absorbed rows that end as if their carrier had been applied; groups across users | their carriers |
 //!
@@ -48,8 +50,7 @@
 //! after its end; a configuration code and an error limit that stop nothing; a canary whose others come before its last
 //! row is durable, behind a failure, or where none are to follow.
 //!
-//! What it found in its time beyond that is in the history of `run::fold`, `core::quota` and `core::dispatcher`. Out of
-//! its sight, since no law is broken: a breaker that stays open (`net` has outages).
+//! Out of its sight, since no law is broken: a breaker that stays open (`net` has outages).
 
 mod auditor;
 mod coverage;

@@ -5,7 +5,7 @@ use std::rc::Rc;
 use std::time::Duration;
 
 use passync::core::canary::{PlanEnd, Turns};
-use passync::core::dispatcher::{Action, Config, Dispatcher, Event, PlanRow, Recovered, Settlement};
+use passync::core::dispatcher::{Action, Cause, Config, Dispatcher, Event, PlanRow, Recovered, Settlement};
 use passync::core::halt::Stop;
 use passync::core::quota::{Predecessor, Quota};
 use passync::core::skew::Skew;
@@ -328,7 +328,8 @@ impl<'a> Process<'a> {
         self.stage.auditor.settle(now, end);
         self.held.remove(&end.id);
         let (row, outcome, doubt, drop) = (end.id, end.outcome, end.in_doubt, end.drop);
-        self.append(Record::Settled { row, outcome, doubt, drop });
+        let by_stop = matches!(end.cause, Cause::Stopped(_));
+        self.append(Record::Settled { row, outcome, doubt, drop, by_stop });
     }
 
     fn append(&mut self, record: Record) {

@@ -42,15 +42,15 @@ impl Auditor {
             other => panic!("the dispatcher never ends a row as {other}"),
         }
         self.check_cause(row, end);
+        let is_by_stop = matches!(end.cause, Cause::Stopped(_));
         let (card, over) = (row.card, matches!(end.outcome, Outcome::Applied | Outcome::Coalesced));
         self.count_error(end);
         self.bills.get_mut(&self.rows[&id].bill).expect("planned").over |= over;
         let row = self.rows.get_mut(&id).expect("planned");
-        (row.settled, row.in_doubt) = (Some(end.outcome), end.in_doubt);
+        (row.settled, row.in_doubt, row.by_stop) = (Some(end.outcome), end.in_doubt, is_by_stop);
         if self.intended.get(&card) == Some(&id) {
             self.intended.remove(&card);
         }
-        let is_by_stop = matches!(end.cause, Cause::Stopped(_));
         if self.hold && matches!(end.outcome, Outcome::Unknown | Outcome::Unsent) && !is_by_stop {
             self.held.insert(card, id);
         }

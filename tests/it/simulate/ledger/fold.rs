@@ -36,7 +36,7 @@ impl Run {
         for (at, record) in self.journal.iter().enumerate() {
             let is_planned = at < self.planned_at;
             match record {
-                Record::Settled { row, outcome, doubt, drop } => {
+                Record::Settled { row, outcome, doubt, drop, .. } => {
                     learnt.insert(*row, (is_planned, Ended { drop: *drop, ..plain(*outcome, *doubt, is_new) }));
                 }
                 Record::Intent { row, body, .. } if !is_planned => drop(bodies.insert(*row, body)),
@@ -99,7 +99,7 @@ impl Run {
         for (row, end) in (0..).zip(self.ends(Rest::Open, ledger)) {
             let is_cut_off = recovered.get(&row).is_some_and(|row| row.settled.is_none());
             if let Some(Ended { outcome, doubt, drop, .. }) = end.filter(|_| is_cut_off) {
-                self.journal.push(Record::Settled { row, outcome, doubt, drop });
+                self.journal.push(Record::Settled { row, outcome, doubt, drop, by_stop: false });
             }
         }
     }

@@ -68,9 +68,11 @@ impl Story {
     /// Plans an interrupted run again where its plan is stale, or its survey damaged.
     fn refresh(&mut self, run: &mut Run) {
         let is_damaged = self.stage.dice.percent(5);
-        if !is_damaged && !run.is_stale(&self.stage.ledger) {
+        let was_stopping = run.was_stopping();
+        if !is_damaged && !was_stopping && !run.is_stale(&self.stage.ledger) {
             return;
         }
+        self.stage.auditor.coverage.hit_if("a kill while the run stops", was_stopping);
         self.stage.auditor.coverage.hit("a plan made again");
         self.stage.auditor.coverage.hit_if("a damaged survey", is_damaged);
         if !run.is_folded {
