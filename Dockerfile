@@ -9,7 +9,6 @@ RUN apt-get update \
 WORKDIR /build
 COPY Cargo.toml Cargo.lock ./
 COPY src ./src
-COPY templates ./templates
 RUN cargo build --profile dist --locked --bin passync
 
 FROM debian:trixie-slim

@@ -156,7 +156,7 @@ pub const OURS: &[(&str, Meaning)] = &[
     ("REFUSED_BEFORE", told("refused by an earlier run", "`replay --include refused` asks again")),
     ("CUT_OFF", told("the run ended while it was under way: it may have been applied", REPLAY)),
     ("ABANDONED", told("the run was closed before it came to the row", "replay it")),
-    ("STOPPED_BY_SIGNAL", told("the run was stopped before it came to the row", "replay it")),
+    ("STOPPED_BY_SIGNAL", told("the run was stopped before it was done with the row", "replay it")),
     ("FINISH_BY", told("there was no time left before `run.finish_by`", "replay it")),
     ("HALTED_CONFIGURATION", told("the gateway refused our identity", "`passync keys check JOB`; then replay it")),
     ("HALTED_ERRORS", told("too many rows were refused or unknown", "find out why; then replay it")),

@@ -41,7 +41,7 @@ fn control() {
             print_of((
                 control.entries.len().min(9),
                 control.unknown.len().min(9),
-                control.entries.first().map(|one| one.is_empty()),
+                control.entries.first().map(passync::io::control::Stated::is_empty),
             ))
         }
         Err(fault) => print_of(kind_of(&fault.to_string())),

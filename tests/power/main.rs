@@ -160,6 +160,9 @@ fn fail_often(stage: &mut Stage, tape: &Tape, dice: &mut Dice, tally: &Mutex<Tal
         let mut tally = tally.lock().unwrap();
         tally.states += 1;
         tally.distinct.insert(hash(&image));
+        if tally.states.is_multiple_of(500) {
+            eprintln!("{} states, {} of them bad", tally.states, tally.bad_states);
+        }
         if tried.is_err() {
             tally.bad_states += 1;
             let kept = stage.night.keep().join(format!("bad-{}", tally.bad_states));

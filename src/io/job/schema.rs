@@ -144,6 +144,7 @@ const KEYS: &[Key] = &[
     Key::new("input.defaults_fill_empty", Shape::Flag, "a default fills an empty cell too, not only a missing column"),
     Key::new("input.negative_points", Shape::Flag, "totals below zero are valid"),
     Key::new("input.ignore", Shape::Texts, "columns that are known and not wanted"),
+    Key::new("input.verbatim", Shape::Texts, "columns whose values look damaged by design: taken as they stand"),
     Key::new("input.columns", Shape::Names, "canonical name = name in the file"),
     Key::new("input.defaults", Shape::Names, "canonical name = value, for columns that the file does not have"),
     Key::new(

@@ -1,4 +1,11 @@
 //! Files that were clean once, and what a row of them may be sent as: itself, or not at all.
+#![expect(
+    clippy::too_many_lines,
+    clippy::needless_range_loop,
+    clippy::explicit_auto_deref,
+    clippy::range_plus_one,
+    reason = "thirty ways to spoil a file, side by side"
+)]
 
 use std::collections::BTreeSet;
 use std::path::Path;

@@ -12,7 +12,7 @@ use crate::run::history::PastRun;
 use crate::run::numbers::{count, grouped, span};
 
 #[derive(Template)]
-#[template(path = "history.html")]
+#[template(path = "history.html", config = "src/run/page/askama.toml")]
 struct Page {
     job: String,
     told: String,

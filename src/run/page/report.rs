@@ -52,7 +52,7 @@ pub struct SlowCall {
 }
 
 #[derive(Template)]
-#[template(path = "report.html")]
+#[template(path = "report.html", config = "src/run/page/askama.toml")]
 struct Page<'a> {
     job: String,
     run: &'a str,

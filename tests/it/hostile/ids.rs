@@ -25,7 +25,7 @@ fn a_few_damaged_ids_cost_their_rows_and_many_the_file() {
     let (exit, said) = bench.said(&["check", "job.toml"]);
     assert_eq!(exit, 1, "{said}");
     assert!(said.contains("R012 id-scientific-notation") && said.contains("\"2.60601E+26\""), "{said}");
-    assert!(said.contains("in.csv:2:") && said.contains("column `bill_no`"), "{said}");
+    assert!(said.contains("in.csv:2:") && said.contains("column    `bill_no`"), "{said}");
 
     bench.write("in.csv", damaged(10));
     let (exit, said) = bench.said(&["run", "job.toml"]);
@@ -54,7 +54,7 @@ fn ids_that_do_not_fit_their_column_are_shown_in_place() {
     bench.write("in.csv", file((0..300).map(bills)));
     let (exit, said) = bench.said(&["check", "job.toml"]);
     assert_eq!(exit, 1, "{said}");
-    assert!(said.contains("in.csv:152: R015: bill 6060103100000320"), "{said}");
+    assert!(said.contains("in.csv:152: R015 id-width, bill 6060103100000320"), "{said}");
     assert!(said.contains("26 characters, in a column whose ids have 27 digits"), "{said}");
 }
 

@@ -3,6 +3,7 @@
 mod ids;
 mod memory;
 mod naughty;
+mod nested;
 
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};

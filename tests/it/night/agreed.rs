@@ -69,7 +69,7 @@ fn a_canary_stops_behind_its_cards_and_the_rest_follows() {
     let night = Night::new(Config::default(), "");
     // Newest first: the plan goes by time, and all rows of a canary's card are the canary's.
     let mut rows = deltas(30, 2);
-    rows.push(Delta::new("late", &rows[0].card.clone(), 5_000, 1_000));
+    rows.push(Delta::new("220230343242343442433399999", &rows[0].card.clone(), 5_000, 1_000));
     rows.reverse();
     night.write("in.csv", &as_csv(&rows));
     night.expect(5, &["run", "job.toml", "--canary", "3"]);

@@ -64,7 +64,7 @@ fn a_ledger_that_was_cut_or_is_newer_is_left_as_it_is() {
 fn a_run_refuses(night: &Night, ledger: &[u8], log: Option<&[u8]>, words: &[&str]) {
     let calls = night.calls();
     let mut rows = deltas(31, 1);
-    rows.push(super::Delta::new("newer", &rows[0].card, 5_000, 1_000));
+    rows.push(super::Delta::new("220230343242343442433399999", &rows[0].card, 5_000, 1_000));
     night.write("in.csv", &as_csv(&rows));
     std::fs::write(night.path(LEDGER), ledger).unwrap();
     log.into_iter().for_each(|log| std::fs::write(night.path("state/ledger.db-wal"), log).unwrap());

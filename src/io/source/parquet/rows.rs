@@ -47,7 +47,7 @@ impl RowValues {
                 at += bytes.len();
                 let packed = (groups as u64).checked_mul(8)?.min(left);
                 for index in 0..packed {
-                    let Some(level) = unpack(bytes, index, self.bits) else { return None };
+                    let level = unpack(bytes, index, self.bits)?;
                     if let Err(found) = self.add(level, 1) {
                         return Some(Err(found));
                     }
