@@ -102,7 +102,6 @@ pub fn rewrite(order: &Order<'_>, dir: &Path, ledger: &Ledger, closed: Manifest)
 struct Found {
     rows: FrameWriter<(u64, Settled)>,
     folder: PathBuf,
-    any: bool,
 }
 
 impl Found {
@@ -110,21 +109,17 @@ impl Found {
         let folder = folder.path().to_owned();
         let file =
             tempfile::tempfile_in(&folder).map_err(|error| StorageError::new("create a file in", &folder, error))?;
-        Ok(Found { rows: FrameWriter::over(file, &folder), folder, any: false })
+        Ok(Found { rows: FrameWriter::over(file, &folder), folder })
     }
 
     fn take(&mut self, ended: &Ended) -> Result<(), Fault> {
         if ended.is_found {
-            self.any = true;
             self.rows.push(&(ended.id, ended.settled.clone()))?;
         }
         Ok(())
     }
 
     fn book(self, run: u32, ledger: &mut Ledger) -> Result<(), Fault> {
-        if !self.any {
-            return Ok(());
-        }
         let mut file = self.rows.into_file()?;
         file.rewind().map_err(|error| StorageError::new("read a file in", &self.folder, error))?;
         Ok(ledger.end_rows(run, FrameReader::over(file, &self.folder))?)
