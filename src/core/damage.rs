@@ -16,6 +16,7 @@ pub mod cut;
 pub mod id;
 mod mojibake;
 pub mod number;
+mod order;
 mod rounding;
 pub mod text;
 

@@ -8,6 +8,7 @@ use std::collections::BTreeMap;
 use std::hash::{DefaultHasher, Hash, Hasher};
 
 use super::Flaw;
+use super::order::Order;
 use super::rounding::{ACCIDENT, Mark, is_rounded};
 use crate::model::Rule;
 
@@ -45,6 +46,10 @@ const SURPRISE_MAX: f64 = 11.5;
 /// Examples of a refusal, and how long they may be.
 const EXAMPLES_MAX: usize = 3;
 const EXAMPLE_BYTES_MAX: usize = 64;
+
+/// What a float leaves of random digits has 15 to 17 significant ones; one of a thousand has fewer than these. Ids that
+/// are made of a date and numbers padded with noughts often do.
+const SIGNIFICANT: usize = 13;
 
 /// What a shape consists of.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -161,6 +166,8 @@ pub struct Ids {
     shapes: Vec<Tally>,
     /// Rows whose ids were not looked at: they have none, or something else is wrong with them.
     missed: u64,
+    /// Of digits, by their length.
+    orders: BTreeMap<u16, Order>,
     sample: BTreeMap<u64, Sampled>,
     /// By [`Mark::ALL`]: the first ids that bear it.
     examples: [Vec<String>; 3],
@@ -174,6 +181,9 @@ impl Ids {
         text.hash(&mut hasher);
         let hash = hasher.finish();
         self.keep(text, hash, shape);
+        if shape.is_digits() && (self.orders.len() < SHAPES_MAX || self.orders.contains_key(&shape.chars)) {
+            self.orders.entry(shape.chars).or_insert_with(Order::new).see(text, shape.is_rounded());
+        }
         let known = self.shapes.iter().position(|known| known.shape == shape);
         let at = match known {
             Some(at) => at,
@@ -222,7 +232,7 @@ impl Ids {
         let shape = tally.shape;
         let chars = shape.chars;
         match shape.class {
-            Class::Rounded | Class::MaybeRounded if !self.is_counter(tally) => {
+            Class::Rounded | Class::MaybeRounded if !self.is_meant(tally) => {
                 return Some(Flaw::new(Rule::IdRounded, "more noughts than chance makes", ROUNDED));
             }
             Class::BareExponent if self.has_no_letters() => {
@@ -275,19 +285,26 @@ impl Ids {
         })
     }
 
-    /// Whether the one id that ends in noughts is the nought of a counter: the others of its length count up from one
-    /// without a gap, in as many digits. A number that was rounded leaves a gap where it stood.
-    fn is_counter(&self, nought: &Tally) -> bool {
-        let same =
-            || self.shapes.iter().filter(|tally| tally.shape.is_digits() && tally.shape.chars == nought.shape.chars);
-        let is_alone = nought.is_one && same().filter(|tally| tally.shape.is_rounded()).count() == 1;
+    /// Whether an id that ends in noughts may be meant so: the only one, and of few significant digits, where it belongs
+    /// in the order of the others; or the nought of a counter, where the others of its length count up from one without
+    /// a gap, in as many digits. A number that was rounded leaves a gap where it stood.
+    fn is_meant(&self, nought: &Tally) -> bool {
+        let chars = nought.shape.chars;
+        let same = || self.shapes.iter().filter(|tally| tally.shape.is_digits() && tally.shape.chars == chars);
+        if !nought.is_one || same().filter(|tally| tally.shape.is_rounded()).count() != 1 {
+            return false;
+        }
+        let is_short = usize::from(chars) - nought.noughts < SIGNIFICANT;
+        if is_short && self.orders.get(&chars).is_some_and(Order::has_its_place) {
+            return true;
+        }
         let others: Vec<&Tally> = same().filter(|tally| !tally.shape.is_rounded()).collect();
         match others[..] {
-            [] => is_alone && nought.rows == 1 && nought.shape.class == Class::MaybeRounded,
+            [] => nought.rows == 1 && nought.shape.class == Class::MaybeRounded,
             [others] => {
                 let at = usize::from(nought.noughts < COUNTERS[0]);
                 // The digit before the counter is a nought in one id of ten.
-                is_alone && others.counted[at] <= others.rows + self.missed && nought.noughts <= others.counter + 1
+                others.counted[at] <= others.rows + self.missed && nought.noughts <= others.counter + 1
             }
             _ => false,
         }
@@ -489,7 +506,7 @@ mod tests {
         twice[9] = twice[0].clone();
         assert_eq!(odd(&twice).len(), 2);
         // One of them was rounded to what would be the nought.
-        for lost in [1, 9, 38] {
+        for lost in [2, 9, 38] {
             let mut ids = counter[1..].to_vec();
             ids[lost - 1] = counter[0].clone();
             assert_eq!(odd(&ids).len(), 1, "{lost}");
