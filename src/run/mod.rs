@@ -11,6 +11,7 @@
 
 mod apply;
 mod arrive;
+pub mod backup;
 mod begin;
 mod carry;
 mod check;
@@ -28,8 +29,10 @@ mod fold;
 mod gate;
 mod guard;
 pub mod history;
+pub mod import;
 mod inputs;
 pub mod job;
+mod keep;
 mod lease;
 pub mod look;
 mod manifest;
@@ -43,6 +46,7 @@ mod plan_rows;
 mod pool;
 mod progress;
 pub mod proof;
+pub mod prune;
 pub mod reconcile;
 mod recover;
 pub mod report;
