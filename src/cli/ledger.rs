@@ -1,5 +1,6 @@
 //! `passync ledger`: the durable record of bills, cards and runs.
 
+mod export;
 mod import;
 mod keep;
 
@@ -75,6 +76,7 @@ Examples:
 
 A file of answers has the columns bill_no, as and reason. All of its answers are booked, or none.")]
     Settle(Settle),
+    Export(export::Export),
     Import(import::Import),
     Backup(keep::Backup),
     Prune(keep::Prune),
@@ -116,6 +118,7 @@ impl Ledger {
             Command::Stats { ledger, json } => stats(&ledger, json, screen),
             Command::Verify { ledger, json } => verify(&ledger, json, screen),
             Command::Settle(settle) => settle.execute(screen),
+            Command::Export(export) => export.execute(screen),
             Command::Import(import) => import.execute(screen),
             Command::Backup(backup) => backup.execute(screen),
             Command::Prune(prune) => prune.execute(screen),
