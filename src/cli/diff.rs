@@ -11,8 +11,9 @@ use super::job::{InputArgs, JobArgs};
 use super::{CliError, Screen};
 use crate::io::StorageError;
 use crate::io::atomic::AtomicFile;
+use crate::io::ledger::Ledger;
 use crate::model::Exit;
-use crate::run::diff::{self, Difference, Order};
+use crate::run::diff::{self, Difference, Of, Order};
 use crate::run::{Fault, dialect};
 
 /// Compare a full balance snapshot with what the ledger says each card shows, and write the deltas between them
@@ -46,6 +47,9 @@ pub struct Diff {
     /// Leave cards out that the ledger never heard of
     #[arg(long)]
     known_only: bool,
+    /// Write cards that agree, too: for cards that were changed behind the ledger's back
+    #[arg(long, conflicts_with = "known_only")]
+    all: bool,
     /// Print the counts as JSON; deltas are then written to --out or nowhere
     #[arg(long)]
     json: bool,
@@ -63,7 +67,11 @@ impl Diff {
             dialect: dialect.as_ref(),
             file: &self.snapshot,
             taken_ms,
-            known_only: self.known_only,
+            of: match (self.known_only, self.all) {
+                (true, _) => Of::Known,
+                (false, true) => Of::All,
+                (false, false) => Of::Differing,
+            },
         };
         let found = match &self.out {
             Some(out) => {
@@ -73,28 +81,13 @@ impl Diff {
                 found
             }
             None if self.json => diff::diff(&order, &ledger, io::sink())?,
-            None => self.print(&order, &ledger)?,
+            None => print(&order, &ledger)?,
         };
         if self.json {
             screen.print_json(&found)?;
         }
         screen.say(&self.said(&found));
         Ok(if found.deltas > 0 { Exit::Failures } else { Exit::Clean })
-    }
-
-    /// To stdout, once all is compared: a snapshot that is refused leaves nothing there.
-    fn print(&self, order: &Order<'_>, ledger: &crate::io::ledger::Ledger) -> Result<Difference, CliError> {
-        let unwritable = |error| Fault::from(StorageError::new("write", &std::env::temp_dir(), error));
-        let mut spool: File = tempfile::tempfile().map_err(unwritable)?;
-        let found = diff::diff(order, ledger, io::BufWriter::new(&spool))?;
-        io::Seek::rewind(&mut spool).map_err(unwritable)?;
-        let mut stdout = io::stdout().lock();
-        match io::copy(&mut spool, &mut stdout).and_then(|_| stdout.flush()) {
-            Err(error) if error.kind() != io::ErrorKind::BrokenPipe => {
-                Err(CliError::new(Exit::Storage, format!("stdout cannot be written: {error}")))
-            }
-            _ => Ok(found),
-        }
     }
 
     fn said(&self, found: &Difference) -> String {
@@ -119,5 +112,20 @@ impl Diff {
             text += &format!("\nlook at them, then: {}", self.job.command("run", &words));
         }
         text
+    }
+}
+
+/// To stdout, once all is compared: a snapshot that is refused leaves nothing there.
+fn print(order: &Order<'_>, ledger: &Ledger) -> Result<Difference, CliError> {
+    let unwritable = |error| Fault::from(StorageError::new("write", &std::env::temp_dir(), error));
+    let mut spool: File = tempfile::tempfile().map_err(unwritable)?;
+    let found = diff::diff(order, ledger, io::BufWriter::new(&spool))?;
+    io::Seek::rewind(&mut spool).map_err(unwritable)?;
+    let mut stdout = io::stdout().lock();
+    match io::copy(&mut spool, &mut stdout).and_then(|_| stdout.flush()) {
+        Err(error) if error.kind() != io::ErrorKind::BrokenPipe => {
+            Err(CliError::new(Exit::Storage, format!("stdout cannot be written: {error}")))
+        }
+        _ => Ok(found),
     }
 }

@@ -22,7 +22,7 @@ pub use compare::Why;
 
 use self::compare::Judged;
 use self::deltas::Deltas;
-use self::snapshot::Snapshot;
+use self::snapshot::{Row, Snapshot};
 use super::Fault;
 use crate::io::job::Settings;
 use crate::io::ledger::{Keys, Known, Ledger, StoredCard};
@@ -39,8 +39,30 @@ pub struct Order<'a> {
     pub file: &'a Path,
     /// When it was taken, for rows that do not say so; milliseconds since 1970.
     pub taken_ms: Option<i64>,
-    /// Leave cards out of which the ledger knows nothing.
-    pub known_only: bool,
+    /// Of which cards.
+    pub of: Of,
+}
+
+/// The cards that deltas are written of.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Of {
+    /// Those that differ, are in doubt or unknown.
+    Differing,
+    /// The same, less those that the ledger knows nothing of.
+    Known,
+    /// Those that agree, too: somebody may have changed them behind the ledger's back.
+    All,
+}
+
+impl Of {
+    fn wants(self, why: Why) -> bool {
+        match why {
+            Why::Differs | Why::InDoubt => true,
+            Why::Unknown => self != Of::Known,
+            Why::Agrees => self == Of::All,
+            Why::Newer | Why::Closed => false,
+        }
+    }
 }
 
 /// What was found.
@@ -50,7 +72,7 @@ pub struct Difference {
     pub cards: u64,
     /// The members that were compared.
     pub members: Vec<String>,
-    /// The ledger says the same.
+    /// The ledger says the same; a delta was written only where all were wanted.
     pub agree: u64,
     /// It says otherwise; a delta was written.
     pub differ: u64,
@@ -77,47 +99,49 @@ const SHOWN: usize = 20;
 pub fn diff(order: &Order<'_>, ledger: &Ledger, out: impl Write) -> Result<Difference, Fault> {
     ledger.hold_still()?;
     if let Some(run) = ledger.interrupted_all()?.first() {
-        let what = format!("run {} of job {} is on, or was cut off: the ledger does not know yet what it sent", run.id, run.job);
+        let what = format!(
+            "run {} of job {} is on, or was cut off: the ledger does not know yet what it sent",
+            run.id, run.job
+        );
         return Err(Fault::input(what).help("let it end, or finish it: `passync resume` with its job file"));
     }
     let scratch = tempfile::tempdir().map_err(|error| Fault::storage(format!("no temporary folder: {error}")))?;
-    let snapshot = Snapshot::read(order, scratch.path())?;
-    let mut found = Difference { cards: snapshot.cards, members: snapshot.members.clone(), ..Difference::default() };
-    let mut judged = Sorter::new(scratch.path());
-    let Snapshot { header, rows, .. } = snapshot;
-    let mut rows = rows.finish()?.peekable();
-    let mut unproved = Known::new(ledger, Keys::Unproved);
-    let mut possible = |card| -> Result<bool, Fault> { Ok(unproved.has(card)? && !ledger.possible(card)?.is_empty()) };
-    let mut say = |row: snapshot::Row, card: Option<&StoredCard>| -> Result<(), Fault> {
-        let is_in_doubt = possible(row.card)?;
-        let judgement = compare::judge(row, card.map(|card| &card.state), is_in_doubt);
-        Ok(judged.push(judgement)?)
-    };
-    ledger.each_card(|stored| -> Result<(), Fault> {
-        let card = stored.map_err(|damage| Fault::storage(format!("the ledger is damaged: {damage}")))?;
-        while let Some(row) = rows.next_if(|next| next.as_ref().map_or(true, |next| next.card < card.key)) {
-            say(row?, None)?;
-        }
-        match rows.next_if(|next| next.as_ref().map_or(true, |next| next.card == card.key)) {
-            Some(row) => say(row?, Some(&card)),
-            None => {
-                found.missing += u64::from(card.state.closed.is_none());
-                Ok(())
-            }
-        }
-    })?;
-    rows.try_for_each(|row| say(row?, None))?;
+    let Snapshot { header, rows, cards, members } = Snapshot::read(order, scratch.path())?;
+    let mut found = Difference { cards, members, ..Difference::default() };
     let mut deltas = Deltas::begin(order, &header, out)?;
-    for item in judged.finish()? {
-        let item: Judged = item?;
+    for item in meet(rows, ledger, scratch.path(), &mut found.missing)?.finish()? {
+        let item = item?;
         found.take(&item, order);
-        if item.why.is_written() && !(order.known_only && item.why == Why::Unknown) {
+        if order.of.wants(item.why) {
             deltas.write(&item)?;
             found.deltas += 1;
         }
     }
     deltas.finish()?;
     Ok(found)
+}
+
+/// Meets the snapshot's rows and the ledger's cards, both by card; `missing` counts the cards that have no row.
+fn meet(rows: Sorter<Row>, ledger: &Ledger, scratch: &Path, missing: &mut u64) -> Result<Sorter<Judged>, Fault> {
+    let mut rows = rows.finish()?.peekable();
+    let (mut judged, mut unproved) = (Sorter::new(scratch), Known::new(ledger, Keys::Unproved));
+    let mut say = |row: Row, card: Option<&StoredCard>| -> Result<(), Fault> {
+        let is_in_doubt = unproved.has(row.card)? && !ledger.possible(row.card)?.is_empty();
+        Ok(judged.push(compare::judge(row, card.map(|card| &card.state), is_in_doubt))?)
+    };
+    ledger.each_card(|stored| -> Result<(), Fault> {
+        let card = stored.map_err(|damage| Fault::storage(format!("the ledger is damaged: {damage}")))?;
+        while let Some(row) = rows.next_if(|next| next.as_ref().map_or(true, |next| next.card < card.key)) {
+            say(row?, None)?;
+        }
+        if let Some(row) = rows.next_if(|next| next.as_ref().map_or(true, |next| next.card == card.key)) {
+            return say(row?, Some(&card));
+        }
+        *missing += u64::from(card.state.closed.is_none());
+        Ok(())
+    })?;
+    rows.try_for_each(|row| say(row?, None))?;
+    Ok(judged)
 }
 
 impl Difference {

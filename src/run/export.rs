@@ -167,6 +167,7 @@ fn cards(ledger: &Ledger, path: &Path, as_parquet: bool, veil: &dyn Fn(&mut Stri
     Ok(Exported { file: table.finish()?, rows })
 }
 
+#[expect(clippy::needless_pass_by_value, reason = "errors are handed over, not lent")]
 fn damaged(damage: String) -> Fault {
     Fault::storage(format!("the ledger is damaged: {damage}")).help("`passync ledger verify` tells all that is wrong")
 }

@@ -129,6 +129,9 @@ fn has_times(surveyed: &Surveyed, occurred_at_ms: Option<i64>) -> Result<(), Fau
 fn nothing_is_interrupted(ledger: &Ledger) -> Result<(), Fault> {
     let Some(run) = ledger.interrupted_all()?.into_iter().next() else { return Ok(()) };
     let dir = RunDetail::parse(&run.detail).map(|detail| detail.dir).unwrap_or_default();
-    Err(Fault::input(format!("run {} of job {} was cut off, and may have sent what is to be imported", run.id, run.job))
-        .help(format!("finish it first: `passync resume` with its job file (its files go to {dir})")))
+    Err(Fault::input(format!(
+        "run {} of job {} was cut off, and may have sent what is to be imported",
+        run.id, run.job
+    ))
+    .help(format!("finish it first: `passync resume` with its job file (its files go to {dir})")))
 }

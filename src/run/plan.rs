@@ -12,13 +12,13 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
+use self::origins::Origins;
 use super::Fault;
 use super::detail::InputFact;
 use super::gate::Suspects;
 use super::plan_digest::{Own, PlanDigester};
 use super::store::{Content, Fate, Origin, PlanRecord, RowFacts, RunFolder, Seals, StoredRow, name_of};
 use super::survey::{Members, Timed, timed_key};
-use self::origins::Origins;
 use crate::core::card::{self, Candidate, CardPast, CardRules, Doubt, Planned};
 use crate::core::history::{self, Again, IMPORTED, Past};
 use crate::io::frames::{FrameReader, FrameWriter};

@@ -39,9 +39,14 @@ impl Backup {
         if self.json {
             screen.print_json(&made)?;
         } else {
-            let (bytes, bills, cards) = (count(made.bytes, "byte"), count(made.bills, "bill"), count(made.cards, "card"));
+            let (bytes, bills, cards) =
+                (count(made.bytes, "byte"), count(made.bills, "bill"), count(made.cards, "card"));
             let open = count(made.open_rows, "open row");
-            screen.print(&format!("{}: sound\n  {bytes}, {bills}, {cards}, {open}\n  sha256 {}\n", path(&made.file), made.sha256))?;
+            screen.print(&format!(
+                "{}: sound\n  {bytes}, {bills}, {cards}, {open}\n  sha256 {}\n",
+                path(&made.file),
+                made.sha256
+            ))?;
         }
         Ok(Exit::Clean)
     }

@@ -38,7 +38,10 @@ impl Ledger {
     /// Gives a copy its place; the file that was there before goes only now.
     pub fn place(copy: &Path, at: &Path) -> Result<(), LedgerError> {
         let place = || std::fs::rename(copy, at).and_then(|()| folder::sync(folder::of(at)));
-        fault::around("backup", "rename", place)
-            .map_err(|error| LedgerError::Io { act: "rename", path: at.to_owned(), error })
+        fault::around("backup", "rename", place).map_err(|error| LedgerError::Io {
+            act: "rename",
+            path: at.to_owned(),
+            error,
+        })
     }
 }

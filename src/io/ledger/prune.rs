@@ -31,11 +31,9 @@ impl Ledger {
     /// Records of a run in the journal, and their bytes.
     pub fn journal_size(&self, run: u32) -> Result<(u64, u64), LedgerError> {
         self.db
-            .query_row(
-                "SELECT count(*), coalesce(sum(length(data)), 0) FROM journal WHERE run = ?1",
-                [run],
-                |row| Ok((row.get(0)?, row.get(1)?)),
-            )
+            .query_row("SELECT count(*), coalesce(sum(length(data)), 0) FROM journal WHERE run = ?1", [run], |row| {
+                Ok((row.get(0)?, row.get(1)?))
+            })
             .map_err(|error| self.fault("read the journal", error))
     }
 
@@ -44,7 +42,9 @@ impl Ledger {
         let count = || -> rusqlite::Result<u64> {
             mark(&self.db, runs)?;
             let found =
-                self.db.query_row(&format!("SELECT count(*) FROM bills WHERE {FORGETTABLE}"), [horizon_ms], |row| row.get(0))?;
+                self.db.query_row(&format!("SELECT count(*) FROM bills WHERE {FORGETTABLE}"), [horizon_ms], |row| {
+                    row.get(0)
+                })?;
             self.db.execute_batch(UNMARK)?;
             Ok(found)
         };
@@ -53,7 +53,12 @@ impl Ledger {
 
     /// Forgets the records of these runs and, with a horizon, the settled bills from before it whose runs are among
     /// `forgotten`; all or nothing. Returns how many bills went.
-    pub fn prune(&mut self, runs: &[PrunedRun], horizon_ms: Option<i64>, forgotten: &[u32]) -> Result<u64, LedgerError> {
+    pub fn prune(
+        &mut self,
+        runs: &[PrunedRun],
+        horizon_ms: Option<i64>,
+        forgotten: &[u32],
+    ) -> Result<u64, LedgerError> {
         let prune = |db: &mut Connection| -> rusqlite::Result<u64> {
             let transaction = db.transaction()?;
             for run in runs {

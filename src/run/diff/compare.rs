@@ -24,11 +24,6 @@ pub enum Why {
 }
 
 impl Why {
-    /// Whether a delta is wanted.
-    pub fn is_written(self) -> bool {
-        matches!(self, Why::Differs | Why::InDoubt | Why::Unknown)
-    }
-
     /// The word in the column `_why`.
     pub fn as_str(self) -> &'static str {
         match self {

@@ -4,8 +4,8 @@ use std::io::Write;
 
 use super::Order;
 use super::compare::Judged;
-use crate::model::moment::{format_in, rfc3339_ms};
 use crate::model::Digest;
+use crate::model::moment::{format_in, rfc3339_ms};
 use crate::run::Fault;
 
 /// Columns of our own, for a person; `run` does not read them.
@@ -38,7 +38,9 @@ impl<W: Write> Deltas<W> {
             })
         };
         let (bill_no, occurred_at, change) = (place("bill_no"), place("occurred_at"), place("last_changed_points"));
-        input.columns.iter().for_each(|(canonical, _)| drop(place(canonical)));
+        for (canonical, _) in &input.columns {
+            place(canonical);
+        }
         let mut writer = csv::WriterBuilder::new().delimiter(input.delimiter.unwrap_or(b',')).from_writer(out);
         writer.write_record(columns.iter().map(String::as_str).chain(OWN)).map_err(|error| unwritable(error.into()))?;
         Ok(Deltas { writer, width: columns.len(), bill_no, occurred_at, change })
@@ -70,6 +72,7 @@ fn bill_no(taken_ms: i64, name: Digest) -> String {
     format!("diff-{taken}-{}", letters.collect::<String>())
 }
 
+#[expect(clippy::needless_pass_by_value, reason = "errors are handed over, not lent")]
 fn unwritable(error: std::io::Error) -> Fault {
     Fault::storage(format!("the deltas cannot be written: {error}")).help("make room, or name another file with --out")
 }

@@ -154,7 +154,9 @@ fn each_card_once(name: &str, cards: Sorter<(Digest, u64)>) -> Result<(), Fault>
     for card in cards.finish()? {
         let (card, line) = card?;
         if let Some((_, first)) = last.filter(|(known, _)| *known == card) {
-            return Err(Fault::input(format!("{name}:{line}: the card stands on line {first}, too: a snapshot has it once")));
+            return Err(Fault::input(format!(
+                "{name}:{line}: the card stands on line {first}, too: a snapshot has it once"
+            )));
         }
         last = Some((card, line));
     }

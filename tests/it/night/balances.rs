@@ -6,7 +6,7 @@ use std::fs;
 use passync::sandbox::Config;
 use serde_json::Value;
 
-use super::{Night, as_csv, deltas, faulty, scripted};
+use super::{Delta, Night, as_csv, deltas, faulty, scripted};
 
 /// Of rows that `stage::deltas` makes: points 1000 and on.
 const TAKEN: &str = "2026-01-31T00:00:00Z";
@@ -29,12 +29,14 @@ fn the_deltas_make_the_cards_what_the_snapshot_says() {
     night.write("in.csv", &as_csv(&deltas(5, 1)));
     night.expect(1, &["run", "job.toml"]);
     // 0 agrees, 1 and 2 differ, 3 is missing, 4 is in doubt, 9 was never heard of.
-    let cards = [("0029000000", 1000), ("0029000009", 7), ("0029000001", 1500), ("0029000002", 900), ("0029000004", 1000)];
+    let cards =
+        [("0029000000", 1000), ("0029000009", 7), ("0029000001", 1500), ("0029000002", 900), ("0029000004", 1000)];
     night.write("balances.csv", &snapshot(&cards));
     let diff = ["diff", "job.toml", "balances.csv", "--occurred-at", TAKEN];
 
     let counts = night.json(1, &diff);
-    let expected = [("agree", 1), ("differ", 2), ("in_doubt", 1), ("unknown", 1), ("missing", 1), ("newer", 0), ("deltas", 4)];
+    let expected =
+        [("agree", 1), ("differ", 2), ("in_doubt", 1), ("unknown", 1), ("missing", 1), ("newer", 0), ("deltas", 4)];
     for (what, number) in expected {
         assert_eq!(counts[what], number, "{what}: {counts}");
     }
@@ -49,15 +51,22 @@ fn the_deltas_make_the_cards_what_the_snapshot_says() {
     let of = |column: &str| written.iter().map(|line| line[column].as_str()).collect::<Vec<_>>();
     assert_eq!(of("pass_id"), ["0029000009", "0029000001", "0029000002", "0029000004"], "in the snapshot's order");
     assert_eq!(of("_why"), ["unknown", "differs", "differs", "in_doubt"]);
-    assert_eq!(of("_ledger"), ["", "points=1000", "points=1000", "points="]);
+    assert_eq!(of("_ledger"), ["", "points=1000", "points=1000", ""]);
     assert_eq!(of("last_changed_points"), ["", "500", "-100", ""]);
     assert!(of("occurred_at").iter().all(|at| *at == "2026-01-31T00:00:00.000Z"));
 
     let text = night.expect(1, &[&diff[..], &["--out", "deltas.csv"]].concat());
     assert!(text.contains("passync run job.toml --input deltas.csv"), "{text}");
-    assert_eq!(fs::read_to_string(night.path("deltas.csv")).unwrap(), printed, "the same correction has the same bills");
+    assert_eq!(
+        fs::read_to_string(night.path("deltas.csv")).unwrap(),
+        printed,
+        "the same correction has the same bills"
+    );
     let known = night.json(1, &[&diff[..], &["--known-only"]].concat());
     assert_eq!((&known["unknown"], &known["deltas"]), (&1.into(), &3.into()));
+
+    let all = night.json(1, &[&diff[..], &["--all"]].concat());
+    assert_eq!((&all["agree"], &all["deltas"]), (&1.into(), &5.into()));
 
     night.reopen_gateway(Config::default());
     night.expect(0, &["run", "job.toml", "--input", "deltas.csv"]);
@@ -80,7 +89,7 @@ fn what_happened_since_the_snapshot_is_not_rolled_back() {
     let counts = night.json(1, &diff);
     assert_eq!((&counts["differ"], &counts["newer"]), (&1.into(), &1.into()));
     // A delta that comes too late is superseded, by its place.
-    night.write("in.csv", &as_csv(&deltas(2, 2)[1..]));
+    night.write("in.csv", &as_csv(&[Delta::new("b9", "0029000000", 2_000, 5)]));
     night.expect(0, &["run", "job.toml"]);
     night.expect(0, &["run", "job.toml", "--input", "deltas.csv"]);
     assert_eq!(night.counts()["superseded"], 1);
@@ -99,7 +108,10 @@ fn a_snapshot_may_say_itself_when_it_was_taken_and_columns_of_deltas_are_not_mis
     assert!(text.contains("compared: points"), "{text}");
     let written = fs::read_to_string(night.path("deltas.csv")).unwrap();
     assert!(written.starts_with("CARD,user_id,POINTS,AT,BILL,CHANGE,_why,_ledger\n"), "{written}");
-    assert!(written.contains("0029000000,2160220037090534,77,2026-01-31T02:00:00.000Z,diff-20260131T020000Z-"), "{written}");
+    assert!(
+        written.contains("0029000000,2160220037090534,77,2026-01-31T02:00:00.000Z,diff-20260131T020000Z-"),
+        "{written}"
+    );
     night.expect(0, &["run", "job.toml", "--input", "deltas.csv", "--set", "input.require_bill_no=true"]);
     assert_eq!(night.points("0029000000").as_deref(), Some("77"));
     night.expect(0, &["diff", "job.toml", "balances.csv"]);
@@ -116,7 +128,8 @@ fn half_a_truth_is_none() {
         ("user_id,points\n2160220037090534,5\n".to_owned(), 3, "`pass_id` is missing"),
     ] {
         night.write("balances.csv", &text);
-        let said = night.expect(exit, &["diff", "job.toml", "balances.csv", "--occurred-at", TAKEN, "--out", "deltas.csv"]);
+        let said =
+            night.expect(exit, &["diff", "job.toml", "balances.csv", "--occurred-at", TAKEN, "--out", "deltas.csv"]);
         assert!(said.contains(why), "{why}: {said}");
         assert!(!night.path("deltas.csv").exists());
     }
@@ -154,7 +167,8 @@ fn tables_have_every_bill_and_every_value_and_no_whole_card_number() {
     let keys: std::collections::BTreeSet<_> = cards.iter().map(|card| &card["card_key"]).collect();
     assert!(bills.iter().all(|bill| keys.contains(&bill["card_key"])));
 
-    let json = night.json(0, &["ledger", "export", "cards.parquet", "--only", "cards", "--state", "state", "--log-pii"]);
+    let json =
+        night.json(0, &["ledger", "export", "cards.parquet", "--only", "cards", "--state", "state", "--log-pii"]);
     assert_eq!(json[0]["rows"], Value::from(4));
     let found = fs::read(night.path("cards.parquet")).unwrap();
     assert!(found.starts_with(b"PAR1"));

@@ -81,7 +81,8 @@ fn rows_without_a_time_need_to_be_told_one_and_bad_ones_are_refused() {
     night.write("sent.csv", "pass_id,user_id,points\n0029000001,2160220037090534,5\n");
     let text = night.expect(3, &["ledger", "import", "sent.csv", "--job", "job.toml", "--apply"]);
     assert!(text.contains("--occurred-at"), "{text}");
-    let import = ["ledger", "import", "sent.csv", "--job", "job.toml", "--apply", "--occurred-at", "2025-12-31 10:00:00"];
+    let import =
+        ["ledger", "import", "sent.csv", "--job", "job.toml", "--apply", "--occurred-at", "2025-12-31 10:00:00"];
     night.expect(0, &import);
     let card = night.json(0, &["ledger", "show", "0029000001", "--state", "state"]);
     assert_eq!(card["cards"][0]["members"]["points"]["place"]["occurred_at"], "2025-12-31T02:00:00.000Z");

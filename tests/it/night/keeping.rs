@@ -59,10 +59,10 @@ fn old_runs_go_and_what_is_still_needed_stays() {
 
 #[test]
 fn a_backup_is_taken_while_a_run_writes_and_can_be_restored() {
-    let night = Night::new(Config::default(), "limits.quota = \"50/1s\"");
+    let night = Night::new(Config::default(), "");
     let rows = deltas(150, 1);
     night.write("in.csv", &as_csv(&rows));
-    let mut run = night.start(&["run", "job.toml"]);
+    let mut run = night.start(&["run", "job.toml", "--set", "limits.quota=50/1s"]);
     wait_for(|| night.calls() > 20);
     let backup = ["ledger", "backup", "safe/ledger.db", "--state", "state"];
     fs::create_dir(night.path("safe")).unwrap();
@@ -97,7 +97,8 @@ fn a_backup_replaces_nothing_but_a_backup_and_is_no_copy_of_damage() {
     night.run_over(30, 0, &[]);
     night.write("notes.txt", "not a ledger");
     let backup = |to| ["ledger", "backup", to, "--state", "state"];
-    for (to, why) in [("notes.txt", "not a ledger"), ("state/ledger.db", "in use"), ("nowhere/../..", "names no file")] {
+    for (to, why) in [("notes.txt", "not a ledger"), ("state/ledger.db", "in use"), ("nowhere/../..", "names no file")]
+    {
         let text = night.expect(2, &backup(to));
         assert!(text.contains(why), "{to}: {text}");
     }
@@ -110,7 +111,9 @@ fn a_backup_replaces_nothing_but_a_backup_and_is_no_copy_of_damage() {
 
     let before = fs::read(&newer).unwrap();
     let ledger = Connection::open(night.path("state/ledger.db")).unwrap();
-    ledger.execute("UPDATE cards SET state = '{\"members\":{},\"closed\":null}' WHERE card_no = '0029000003'", []).unwrap();
+    ledger
+        .execute("UPDATE cards SET state = '{\"members\":{},\"closed\":null}' WHERE card_no = '0029000003'", [])
+        .unwrap();
     drop(ledger);
     let text = night.expect(6, &backup("newer.db"));
     assert!(text.contains("not sound") && text.contains("0029000003"), "{text}");
@@ -120,7 +123,8 @@ fn a_backup_replaces_nothing_but_a_backup_and_is_no_copy_of_damage() {
 #[test]
 fn pruning_forgets_how_and_keeps_what() {
     let rows = deltas(6, 1);
-    let mut night = Night::new(scripted(&[(&rows[5].bill, "unknown")]), "retry.attempts_max = 1\nrun.on_in_doubt = 'continue'");
+    let mut night =
+        Night::new(scripted(&[(&rows[5].bill, "unknown")]), "retry.attempts_max = 1\nrun.on_in_doubt = 'continue'");
     night.run_over(4, 0, &[]);
     night.run_over(6, 1, &[]);
     night.age();
@@ -135,7 +139,10 @@ fn pruning_forgets_how_and_keeps_what() {
     let again = night.json(0, &prune);
     assert_eq!((again["runs"].as_array().unwrap().len(), &again["records"]), (0, &0.into()));
     let shown = night.json(0, &["ledger", "show", &rows[0].bill, "--state", "state"]);
-    assert_eq!((&shown["bills"][0]["state"], &shown["bills"][0]["attempts"]), (&"applied".into(), &serde_json::json!([])));
+    assert_eq!(
+        (&shown["bills"][0]["state"], &shown["bills"][0]["attempts"]),
+        (&"applied".into(), &serde_json::json!([]))
+    );
     night.expect(0, &["history", "job.toml"]);
 
     // What was forgotten is how bills came to be applied, not that they were.
@@ -148,7 +155,8 @@ fn pruning_forgets_how_and_keeps_what() {
 #[test]
 fn behind_the_horizon_nothing_is_sent_again() {
     let rows = deltas(6, 2);
-    let mut night = Night::new(scripted(&[(&rows[3].bill, "unknown")]), "retry.attempts_max = 1\ninput.rejects_max = '100%'");
+    let mut night =
+        Night::new(scripted(&[(&rows[3].bill, "unknown")]), "retry.attempts_max = 1\ninput.rejects_max = '100%'");
     let (old, new) = rows.split_at(8);
     night.write("in.csv", &as_csv(&old[..4]));
     night.expect(1, &["run", "job.toml"]);
