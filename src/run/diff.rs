@@ -19,6 +19,7 @@ use std::path::Path;
 use serde::Serialize;
 
 pub use compare::Why;
+pub(super) use snapshot::{as_snapshot, has_bills};
 
 use self::compare::Judged;
 use self::deltas::Deltas;
@@ -126,8 +127,8 @@ fn meet(rows: Sorter<Row>, ledger: &Ledger, scratch: &Path, missing: &mut u64) -
     let mut rows = rows.finish()?.peekable();
     let (mut judged, mut unproved) = (Sorter::new(scratch), Known::new(ledger, Keys::Unproved));
     let mut say = |row: Row, card: Option<&StoredCard>| -> Result<(), Fault> {
-        let is_in_doubt = unproved.has(row.card)? && !ledger.possible(row.card)?.is_empty();
-        Ok(judged.push(compare::judge(row, card.map(|card| &card.state), is_in_doubt))?)
+        let doubts = if unproved.has(row.card)? { ledger.possible(row.card)? } else { Vec::new() };
+        Ok(judged.push(compare::judge(row, card.map(|card| &card.state), &doubts))?)
     };
     ledger.each_card(|stored| -> Result<(), Fault> {
         let card = stored.map_err(|damage| Fault::storage(format!("the ledger is damaged: {damage}")))?;

@@ -13,10 +13,10 @@ use super::findings::{Clash, Finder, Finding};
 use super::manifest::{Durations, Sum};
 use super::plan::Counts;
 use super::store::{Fate, rows_and_fates};
-use super::{Fault, apply, guard};
-use crate::io::job::settings::FormatChoice;
+use super::{Fault, apply, diff, guard};
+use crate::io::job::settings::{FormatChoice, Settings};
 use crate::io::ledger::Ledger;
-use crate::io::source::Input;
+use crate::io::source::{Input, ReadRules, Reader};
 use crate::model::Outcome;
 
 /// What an import booked, or would book.
@@ -42,11 +42,32 @@ impl Job {
     /// Books the rows of `files` as applied by another program, all or none; without `apply` only says what it would do.
     /// `occurred_at_ms`: when rows without a time happened.
     pub fn import(&self, files: &[PathBuf], occurred_at_ms: Option<i64>, apply: bool) -> Result<Imported, Fault> {
-        let mut lease = apply.then(|| self.lease(std::time::Duration::ZERO)).transpose()?;
         let inputs = self.inputs_of_import(files)?;
+        match self.for_snapshots(&inputs, occurred_at_ms)? {
+            Some(job) => job.import_as_it_is(&inputs, occurred_at_ms, apply),
+            None => self.import_as_it_is(&inputs, occurred_at_ms, apply),
+        }
+    }
+
+    /// The job as it reads balances, where none of the files has bills. Where they have, each row must be whole: what a bill
+    /// says is compared when it comes again.
+    fn for_snapshots(&self, inputs: &[Input], occurred_at_ms: Option<i64>) -> Result<Option<Job>, Fault> {
+        let rules = ReadRules::new(&self.settings.input).map_err(Fault::usage)?;
+        let mut header: Vec<String> = Vec::new();
+        for input in inputs {
+            header.extend_from_slice(Reader::open(input, &rules)?.header());
+        }
+        if diff::has_bills(&self.settings.input, &header) {
+            return Ok(None);
+        }
+        let input = diff::as_snapshot(self.settings.input.clone(), &header, occurred_at_ms);
+        Ok(Some(self.with(Settings { input, ..self.settings.clone() })))
+    }
+
+    fn import_as_it_is(&self, inputs: &[Input], occurred_at_ms: Option<i64>, apply: bool) -> Result<Imported, Fault> {
+        let mut lease = apply.then(|| self.lease(std::time::Duration::ZERO)).transpose()?;
         let started_ms = self.clock.now_ms();
-        let reading =
-            Reading { inputs: &inputs, include: None, occurred_at_ms, started_ms, controls: &[], agreed: true };
+        let reading = Reading { inputs, include: None, occurred_at_ms, started_ms, controls: &[], agreed: true };
         let surveyed = begin::read(self, &reading)?;
         guard::inputs(self, surveyed.found(), true).into_iter().next().map_or(Ok(()), Err)?;
         has_times(&surveyed, occurred_at_ms)?;
@@ -55,7 +76,7 @@ impl Job {
         let mut ledger = lease.open()?;
         nothing_is_interrupted(&ledger)?;
         let begun = begin::book(self, surveyed, flags, None, &mut ledger)?;
-        self.book_import(&begun, &inputs, &mut ledger)
+        self.book_import(&begun, inputs, &mut ledger)
     }
 
     fn inputs_of_import(&self, files: &[PathBuf]) -> Result<Vec<Input>, Fault> {

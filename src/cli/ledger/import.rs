@@ -19,8 +19,8 @@ Examples:
   passync ledger import sent-2025.csv --job jobs/nightly.toml --apply
   passync ledger import balances.parquet --job jobs/nightly.toml --occurred-at 2025-12-31T23:59:59+08:00 --apply
 
-The files have the rows that were applied, as the job reads them: canonical columns, or those of [input.columns]. Each bill
-is booked as applied, so that it is never sent; each card's values are booked as confirmed at the row's `occurred_at`, so
+The files have the rows that were applied, as the job reads them: canonical columns, or those of [input.columns]. Files
+without bills are balance snapshots: of the columns that the job maps they have those that they have. Each bill is booked as applied, so that it is never sent; each card's values are booked as confirmed at the row's `occurred_at`, so
 that nothing older is sent. All rows are booked, or none: what is not valid, or contradicts what the ledger knows, is
 refused. Nothing is booked without --apply. Exit 0: it can be, or was, booked; 3: it is refused.")]
 pub struct Import {

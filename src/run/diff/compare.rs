@@ -3,7 +3,7 @@
 use serde::{Deserialize, Serialize};
 
 use super::snapshot::Row;
-use crate::io::ledger::CardState;
+use crate::io::ledger::{CardState, Confirmed, Unproved};
 use crate::model::{Amount, Digest};
 
 /// How a card of the snapshot stands in the ledger.
@@ -56,8 +56,8 @@ pub struct Judged {
     pub cells: Vec<String>,
 }
 
-/// Compares a row of the snapshot with what was confirmed of its card.
-pub fn judge(row: Row, state: Option<&CardState>, is_in_doubt: bool) -> Judged {
+/// Compares a row of the snapshot with what was confirmed of its card; `doubts`: what may stand on it without proof.
+pub fn judge(row: Row, state: Option<&CardState>, doubts: &[Unproved]) -> Judged {
     let mut differences = Vec::new();
     let (mut is_newer, mut change) = (false, None);
     for (name, value) in &row.members {
@@ -75,7 +75,7 @@ pub fn judge(row: Row, state: Option<&CardState>, is_in_doubt: bool) -> Judged {
     }
     let is_closed = state.is_some_and(|state| state.closed.is_some());
     let why = match state {
-        _ if is_in_doubt => Why::InDoubt,
+        _ if doubts.iter().any(|doubt| !is_covered(doubt, state)) => Why::InDoubt,
         None => Why::Unknown,
         Some(_) if row.closing && is_closed => Why::Agrees,
         Some(_) if row.closing => Why::Differs,
@@ -89,6 +89,16 @@ pub fn judge(row: Row, state: Option<&CardState>, is_in_doubt: bool) -> Judged {
     Judged { line: row.line, why, taken_ms: row.taken_ms, ledger, change, name, cells: row.cells }
 }
 
+/// Whether newer values were confirmed of all that an update in doubt may have changed.
+fn is_covered(doubt: &Unproved, state: Option<&CardState>) -> bool {
+    let Some(state) = state else { return false };
+    let is_newer = |confirmed: &Confirmed| confirmed.place >= doubt.place;
+    if doubt.closing {
+        return state.members.values().any(is_newer);
+    }
+    doubt.members.iter().all(|member| state.members.get(member).is_some_and(is_newer))
+}
+
 fn difference(now: &str, before: &str) -> Option<String> {
     let (now, before) = (Amount::parse(now).ok()?, Amount::parse(before).ok()?);
     now.minus(before).map(|change| change.to_string())
@@ -97,7 +107,7 @@ fn difference(now: &str, before: &str) -> Option<String> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::io::ledger::Confirmed;
+    use crate::core::history::Past;
     use crate::model::Place;
 
     fn row(members: &[(&str, &str)], taken_ms: i64) -> Row {
@@ -115,21 +125,30 @@ mod tests {
         state
     }
 
+    fn doubt(occurred_ms: i64, closing: bool) -> Unproved {
+        let place = Place { occurred_ms, ..Place::default() };
+        let bill = Digest::of("bill", &["b"]);
+        Unproved { bill, past: Past::Doubtful, place, closing, members: vec!["points".to_owned()] }
+    }
+
     #[test]
     fn each_card_is_one_of_six() {
         let shows = state(&[("points", "100", 10), ("level.en", "Gold", 30)], false);
+        let (older, newer, closing) = (doubt(9, false), doubt(11, false), doubt(31, true));
         for (members, known, doubt, why, ledger) in [
-            (&[("points", "100")][..], Some(&shows), false, Why::Agrees, ""),
-            (&[("points", "90")], Some(&shows), false, Why::Differs, "points=100"),
-            (&[("points", "100"), ("level.en", "Silver")], Some(&shows), false, Why::Newer, ""),
-            (&[("points", "90"), ("level.en", "Silver")], Some(&shows), false, Why::Differs, "points=100"),
-            (&[("balance", "1")], Some(&shows), false, Why::Differs, "balance="),
-            (&[("points", "100")], Some(&shows), true, Why::InDoubt, ""),
-            (&[("points", "100")], None, true, Why::InDoubt, ""),
-            (&[("points", "100")], None, false, Why::Unknown, ""),
-            (&[("points", "90")], Some(&state(&[], true)), false, Why::Closed, "points="),
+            (&[("points", "100")][..], Some(&shows), None, Why::Agrees, ""),
+            (&[("points", "90")], Some(&shows), None, Why::Differs, "points=100"),
+            (&[("points", "100"), ("level.en", "Silver")], Some(&shows), None, Why::Newer, ""),
+            (&[("points", "90"), ("level.en", "Silver")], Some(&shows), None, Why::Differs, "points=100"),
+            (&[("balance", "1")], Some(&shows), None, Why::Differs, "balance="),
+            (&[("points", "100")], Some(&shows), Some(&newer), Why::InDoubt, ""),
+            (&[("points", "100")], Some(&shows), Some(&older), Why::Agrees, ""),
+            (&[("points", "100")], Some(&shows), Some(&closing), Why::InDoubt, ""),
+            (&[("points", "100")], None, Some(&older), Why::InDoubt, ""),
+            (&[("points", "100")], None, None, Why::Unknown, ""),
+            (&[("points", "90")], Some(&state(&[], true)), None, Why::Closed, "points="),
         ] {
-            let judged = judge(row(members, 20), known, doubt);
+            let judged = judge(row(members, 20), known, doubt.map_or(&[], std::slice::from_ref));
             assert_eq!((judged.why, judged.ledger.as_str()), (why, ledger), "{members:?}");
         }
     }
@@ -137,13 +156,13 @@ mod tests {
     #[test]
     fn points_change_by_the_difference() {
         let shows = state(&[("points", "100.5", 10)], false);
-        assert_eq!(judge(row(&[("points", "90")], 20), Some(&shows), false).change.as_deref(), Some("-10.5"));
-        assert_eq!(judge(row(&[("points", "90")], 20), None, false).change, None);
+        assert_eq!(judge(row(&[("points", "90")], 20), Some(&shows), &[]).change.as_deref(), Some("-10.5"));
+        assert_eq!(judge(row(&[("points", "90")], 20), None, &[]).change, None);
     }
 
     #[test]
     fn the_same_correction_has_the_same_name() {
-        let name = |taken_ms| judge(row(&[("points", "90")], taken_ms), None, false).name;
+        let name = |taken_ms| judge(row(&[("points", "90")], taken_ms), None, &[]).name;
         assert_eq!(name(20), name(20));
         assert_ne!(name(20), name(21));
     }

@@ -55,7 +55,10 @@ impl Snapshot {
         let input = Input::new(name.clone(), order.file.to_owned(), FormatChoice::Auto, None)?;
         let own = settings::Input { trailer: None, ..order.settings.input.clone() };
         let mut reader = Reader::open(&input, &ReadRules::new(&own).map_err(Fault::usage)?)?;
-        let own = without_delta_columns(own, reader.header(), order.taken_ms);
+        let own = as_snapshot(own, reader.header(), order.taken_ms);
+        // What a row of a transaction must have, and only a delta has.
+        let own = with_stand_in(own, reader.header(), "bill_no", "snapshot".to_owned());
+        let own = with_stand_in(own, reader.header(), "last_changed_points", "0".to_owned());
         let layout = Layout::new(reader.header(), &reader.kinds(), &own, order.dialect)
             .map_err(|fault| Fault::input(format!("{name}: {fault}")))?;
         let rules = RowRules {
@@ -125,22 +128,32 @@ fn read_row(cells: Cells<'_>, layout: &Layout, reader: &dyn RowReader) -> Result
     Ok((delta, cells.iter().map(|cell| cell.unwrap_or_default().to_owned()).collect()))
 }
 
-/// A snapshot has no bills: columns that the job maps and the file does not have are not wanted, and what a delta must
-/// have stands in for itself.
-fn without_delta_columns(own: settings::Input, header: &[String], taken_ms: Option<i64>) -> settings::Input {
+/// How a balance snapshot is read: of the columns that the job maps it has those that it has, none of its rows needs a
+/// bill, and `taken_ms` is when all of them happened, unless they say so.
+pub fn as_snapshot(own: settings::Input, header: &[String], taken_ms: Option<i64>) -> settings::Input {
     let mut columns = own.columns;
     columns.retain(|(_, column)| header.contains(column));
-    let has = |canonical: &str| {
-        columns.iter().any(|(known, _)| known == canonical)
-            || own.defaults.iter().any(|(known, _)| known == canonical)
-            || header.iter().any(|column| column == canonical)
-    };
-    let taken = taken_ms.map(|ms| ("occurred_at", rfc3339_ms(ms)));
-    let stand_ins = [("bill_no", "snapshot".to_owned()), ("last_changed_points", "0".to_owned())];
-    let missing = stand_ins.into_iter().chain(taken).filter(|(canonical, _)| !has(canonical));
-    let missing: Vec<_> = missing.map(|(canonical, value)| (canonical.to_owned(), value)).collect();
-    let defaults = own.defaults.into_iter().chain(missing).collect();
-    settings::Input { columns, defaults, ..own }
+    let own = settings::Input { columns, require_bill_no: false, trailer: None, ..own };
+    match taken_ms {
+        Some(ms) => with_stand_in(own, header, "occurred_at", rfc3339_ms(ms)),
+        None => own,
+    }
+}
+
+/// Whether a file tells bills apart: a snapshot does not.
+pub fn has_bills(own: &settings::Input, header: &[String]) -> bool {
+    let mapped = own.columns.iter().find(|(canonical, _)| canonical == "bill_no").map(|(_, column)| column.as_str());
+    header.iter().any(|column| column == mapped.unwrap_or("bill_no"))
+}
+
+/// A value for rows that lack the column.
+fn with_stand_in(mut own: settings::Input, header: &[String], canonical: &str, value: String) -> settings::Input {
+    let is_there = own.columns.iter().chain(&own.defaults).any(|(known, _)| known == canonical)
+        || header.iter().any(|column| column == canonical);
+    if !is_there {
+        own.defaults.push((canonical.to_owned(), value));
+    }
+    own
 }
 
 fn untimed(name: &str) -> Fault {

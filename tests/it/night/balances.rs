@@ -74,8 +74,10 @@ fn the_deltas_make_the_cards_what_the_snapshot_says() {
         assert_eq!(night.points(card), Some(points.to_string()), "{card}");
     }
     night.is_sound();
-    night.expect(1, &["replay", "job.toml", "deltas.csv"]); // nothing is sent twice
-    assert_eq!(night.calls(), 4);
+    let agrees = night.json(0, &diff);
+    assert_eq!((&agrees["agree"], &agrees["deltas"]), (&5.into(), &0.into()), "a newer value covers what was in doubt");
+    night.expect(0, &["replay", "job.toml", "deltas.csv"]);
+    assert_eq!(night.calls(), 4, "nothing is sent twice");
 }
 
 #[test]
