@@ -8,8 +8,8 @@ use std::time::Duration;
 use super::Fault;
 use super::detail::RunDetail;
 use super::manifest::Manifest;
+use crate::io::StorageError;
 use crate::io::ledger::{Ledger, RunRow};
-use crate::io::{StorageError, fault};
 
 /// Removes the files of the job's runs that were closed longer than `keep` ago; returns how many runs that were.
 pub fn remove_old(ledger: &Ledger, job: &str, keep: Duration, now_ms: i64) -> Result<u64, Fault> {
@@ -65,7 +65,7 @@ fn own(run: &RunRow, dir: &Path) -> Option<Manifest> {
 fn remove(dir: &Path, manifest: &Manifest) -> Result<(), Fault> {
     for name in manifest.files.keys().map(String::as_str).chain([Manifest::FILE]) {
         let path = dir.join(name);
-        match fault::around("old", "remove", || std::fs::remove_file(&path)) {
+        match std::fs::remove_file(&path) {
             Err(error) if error.kind() != std::io::ErrorKind::NotFound => {
                 return Err(StorageError::new("remove", &path, error).into());
             }

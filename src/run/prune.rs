@@ -73,11 +73,8 @@ pub fn prune(ledger: &Path, order: Order) -> Result<Pruned, Fault> {
         kept_for_open_rows: kept,
         ..Pruned::default()
     };
-    for run in &fresh {
-        let (records, bytes) = ledger.journal_size(run.ordinal)?;
-        pruned.records += records;
-        pruned.bytes += bytes;
-    }
+    let ordinals: Vec<u32> = fresh.iter().map(|run| run.ordinal).collect();
+    (pruned.records, pruned.bytes) = ledger.journal_size(&ordinals)?;
     if order.apply {
         let runs = fresh.iter().map(forget).collect::<Result<Vec<_>, Fault>>()?;
         pruned.bills = ledger.prune(&runs, order.bills_before_ms, &all)?;

@@ -38,7 +38,7 @@ impl Backup {
         let made = backup::backup(&self.ledger.open()?, &self.file)?;
         if self.json {
             screen.print_json(&made)?;
-        } else {
+        } else if !screen.quiet {
             let (bytes, bills, cards) =
                 (count(made.bytes, "byte"), count(made.bills, "bill"), count(made.cards, "card"));
             let open = count(made.open_rows, "open row");

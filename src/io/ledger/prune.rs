@@ -3,7 +3,7 @@
 use rusqlite::{Connection, OptionalExtension, params};
 
 use super::rows::raise_epoch;
-use super::{Ledger, LedgerError, durable};
+use super::{Ledger, LedgerError};
 
 /// In `meta`: bills from before it were forgotten; milliseconds since 1970.
 const HORIZON: &str = "horizon_ms";
@@ -28,13 +28,16 @@ impl Ledger {
             .map_err(|error| self.fault("read the horizon", error))
     }
 
-    /// Records of a run in the journal, and their bytes.
-    pub fn journal_size(&self, run: u32) -> Result<(u64, u64), LedgerError> {
-        self.db
-            .query_row("SELECT count(*), coalesce(sum(length(data)), 0) FROM journal WHERE run = ?1", [run], |row| {
-                Ok((row.get(0)?, row.get(1)?))
-            })
-            .map_err(|error| self.fault("read the journal", error))
+    /// Records of these runs in the journal, and their bytes; in one pass.
+    pub fn journal_size(&self, runs: &[u32]) -> Result<(u64, u64), LedgerError> {
+        let count = || -> rusqlite::Result<(u64, u64)> {
+            mark(&self.db, runs)?;
+            let query = format!("SELECT count(*), coalesce(sum(length(data)), 0) FROM journal WHERE run IN {MARKED}");
+            let found = self.db.query_row(&query, [], |row| Ok((row.get(0)?, row.get(1)?)))?;
+            self.db.execute_batch(UNMARK)?;
+            Ok(found)
+        };
+        count().map_err(|error| self.fault("read the journal", error))
     }
 
     /// Settled bills from before `horizon_ms` that one of these runs settled.
@@ -61,11 +64,14 @@ impl Ledger {
     ) -> Result<u64, LedgerError> {
         let prune = |db: &mut Connection| -> rusqlite::Result<u64> {
             let transaction = db.transaction()?;
+            let ordinals: Vec<u32> = runs.iter().map(|run| run.ordinal).collect();
+            mark(&transaction, &ordinals)?;
+            // The newest record stays: runs know their records by numbers, which must go on rising.
+            transaction.execute_batch(&format!(
+                "DELETE FROM journal WHERE run IN {MARKED} AND seq < (SELECT max(seq) FROM journal); \
+                 DELETE FROM intents WHERE run IN {MARKED}; {UNMARK}"
+            ))?;
             for run in runs {
-                // The newest record stays: runs know their records by numbers, which must go on rising.
-                let journal = "DELETE FROM journal WHERE run = ?1 AND seq < (SELECT max(seq) FROM journal)";
-                transaction.execute(journal, [run.ordinal])?;
-                transaction.execute("DELETE FROM intents WHERE run = ?1", [run.ordinal])?;
                 let facts = "UPDATE runs SET detail = ?2, summary = ?3 WHERE ordinal = ?1";
                 transaction.execute(facts, params![run.ordinal, run.detail, run.summary])?;
             }
@@ -82,13 +88,15 @@ impl Ledger {
             transaction.commit()?;
             Ok(bills)
         };
-        durable("prune", "commit", || prune(&mut self.db)).map_err(|error| self.fault("prune", error))
+        prune(&mut self.db).map_err(|error| self.fault("prune", error))
     }
 }
 
 /// Neither open nor possibly applied.
 const FORGETTABLE: &str =
     "occurred_ms < ?1 AND past NOT IN (1, 2, 4) AND last_run IN (SELECT ordinal FROM temp.pruned)";
+/// The runs that are meant.
+const MARKED: &str = "(SELECT ordinal FROM temp.pruned)";
 const UNMARK: &str = "DROP TABLE temp.pruned";
 
 fn mark(db: &Connection, runs: &[u32]) -> rusqlite::Result<()> {
