@@ -178,6 +178,12 @@ impl Ledger {
                 transaction.execute("DELETE FROM intents", [])?; // without WHERE: pages are freed, not rows
             } else {
                 transaction.execute("DELETE FROM intents WHERE run = ?1", [ordinal])?;
+                // Numbers that are free now are given again: whoever counts from behind them would not see its own.
+                transaction.execute(
+                    "UPDATE runs SET intents_from = min(intents_from, (SELECT coalesce(max(seq), 0) + 1 FROM intents)) \
+                     WHERE state <> 'closed'",
+                    [],
+                )?;
             }
             durable("run", "close", || transaction.commit())
         };
