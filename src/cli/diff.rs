@@ -20,16 +20,16 @@ use crate::run::{Fault, dialect};
 #[derive(Debug, Args)]
 #[command(after_help = "\
 Examples:
-  passync diff jobs/nightly.toml balances.csv --occurred-at 2026-01-31T23:59:59+08:00 --out deltas.csv
-  passync diff jobs/nightly.toml balances.parquet --occurred-at '2026-01-31 23:59:59' --json       only counts
-  passync run jobs/nightly.toml --input deltas.csv                                                 sends them
+  passync diff jobs/nightly.toml balances.csv --occurred-at 2026-01-31T23:59:59+08:00 > deltas.csv
+  passync diff jobs/nightly.toml balances.csv --occurred-at 1769875199000 --json         only counts
+  passync run jobs/nightly.toml --input deltas.csv                                       sends them
 
-The snapshot is the truth: a row for each card with its ids and what it should show, in the columns of the job (points,
-level ...; no bill, no change of points). It is compared with what the gateway confirmed. Each delta is a row of the
-snapshot with a bill of its own (the same correction has the same bill) and the moment when the snapshot was taken, in
-`occurred_at` or by --occurred-at: what the card was given since is not rolled back. The column `_why` of a delta says
-`differs` (`_ledger`: what the ledger has), `unknown` (the ledger never heard of the card) or `in_doubt` (an update of it has
-no proof: what it shows is not known). Nothing is written of cards that agree, that were told otherwise since (newer), that
+The snapshot is the truth: a row for each card with its ids and what it should show, in the columns of the job (points, \
+level ...; no bill, no change of points). It is compared with what the gateway confirmed. Each delta is a row of the \
+snapshot with a bill of its own (the same correction has the same bill) and the moment when the snapshot was taken, in \
+`occurred_at` or by --occurred-at: what the card was given since is not rolled back. The column `_why` of a delta says \
+`differs` (`_ledger`: what the ledger has), `unknown` (the ledger never heard of the card) or `in_doubt` (an update of it has \
+no proof: what it shows is not known). Nothing is written of cards that agree, that were told otherwise since (newer), that \
 are closed, or that the snapshot does not have (missing).
 
 Exit 0: there is nothing to send; 1: there are deltas; 3: the snapshot is refused, or a run is not finished.")]

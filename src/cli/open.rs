@@ -21,7 +21,7 @@ Examples:
   passync open jobs/nightly.toml
   passync open jobs/nightly.toml --max-age 2d --json      exit 1 where a row is older: for a monitor
 
-The age of a row is the time since the run that first read it began. Exit 0: no row is open, or none is older than --max-age;
+The age of a row is the time since the run that first read it began. Exit 0: no row is open, or none is older than --max-age; \
 1: one is. Without --max-age open rows are no fault: exit 0. Exit 6: there is no ledger yet.")]
 pub struct Open {
     #[command(flatten)]

@@ -16,11 +16,11 @@ use crate::run::export::{self, Table};
 #[derive(Debug, Args)]
 #[command(after_help = "\
 Examples:
-  passync ledger export export --job jobs/nightly.toml                  export/bills.csv and export/cards.csv
+  passync ledger export export --job jobs/nightly.toml         export/bills.csv, export/cards.csv
   passync ledger export export --format parquet --state /var/lib/passync
   passync ledger export cards.parquet --only cards --state /var/lib/passync --log-pii
 
-Both tables are of one moment; a run may be on meanwhile. Card numbers and codes are shortened unless --log-pii is given;
+Both tables are of one moment; a run may be on meanwhile. Card numbers and codes are shortened unless --log-pii is given; \
 card_key is the same for the same card, and joins the two.")]
 pub struct Export {
     /// A folder; with --only a file that ends in .csv or .parquet

@@ -15,13 +15,13 @@ use crate::run::import::Imported;
 #[derive(Debug, Args)]
 #[command(after_help = "\
 Examples:
-  passync ledger import sent-2025.csv --job jobs/nightly.toml                                      what would it book?
+  passync ledger import sent-2025.csv --job jobs/nightly.toml              what would it book?
   passync ledger import sent-2025.csv --job jobs/nightly.toml --apply
-  passync ledger import balances.parquet --job jobs/nightly.toml --occurred-at 2025-12-31T23:59:59+08:00 --apply
+  passync ledger import balances.csv --job jobs/nightly.toml --occurred-at '2025-12-31 23:59:59'
 
-The files have the rows that were applied, as the job reads them: canonical columns, or those of [input.columns]. Files
-without bills are balance snapshots: of the columns that the job maps they have those that they have. Each bill is booked as applied, so that it is never sent; each card's values are booked as confirmed at the row's `occurred_at`, so
-that nothing older is sent. All rows are booked, or none: what is not valid, or contradicts what the ledger knows, is
+The files have the rows that were applied, as the job reads them: canonical columns, or those of [input.columns]. Files \
+without bills are balance snapshots: of the columns that the job maps they have those that they have. Each bill is booked as applied, so that it is never sent; each card's values are booked as confirmed at the row's `occurred_at`, so \
+that nothing older is sent. All rows are booked, or none: what is not valid, or contradicts what the ledger knows, is \
 refused. Nothing is booked without --apply. Exit 0: it can be, or was, booked; 3: it is refused.")]
 pub struct Import {
     /// CSV or Parquet files of rows that were applied

@@ -21,7 +21,7 @@ Examples:
   passync ledger backup /backup/passync/ledger.db --job jobs/nightly.toml
   passync ledger backup /backup/passync/ledger.db --state /var/lib/passync --json
 
-The copy is the ledger of one moment. It is made beside FILE, proved as `ledger verify` does, and renamed: an older backup
+The copy is the ledger of one moment. It is made beside FILE, proved as `ledger verify` does, and renamed: an older backup \
 of the same ledger stays until then, and any other file is refused. Exit 6: it could not be written, or is not sound.")]
 pub struct Backup {
     /// Where the copy is to stand; an older one of the same ledger is replaced
@@ -56,12 +56,12 @@ impl Backup {
 #[derive(Debug, Args)]
 #[command(after_help = "\
 Examples:
-  passync ledger prune --older-than 400d --job jobs/nightly.toml                what would it forget?
+  passync ledger prune --older-than 400d --job jobs/nightly.toml           what would it forget?
   passync ledger prune --older-than 400d --job jobs/nightly.toml --apply
-  passync ledger prune --older-than 400d --bills-before 2024-01-01 --job jobs/nightly.toml --apply
+  passync ledger prune --older-than 400d --bills-before 2024-01-01 --state /var/lib/passync --apply
 
-Runs with open rows stay as they are. Without --bills-before every bill stays known. With it, settled bills of the old runs
-that happened before DATE are forgotten, and from then on rows from before DATE are rejected (R044) unless the ledger knows
+Runs with open rows stay as they are. Without --bills-before every bill stays known. With it, settled bills of the old runs \
+that happened before DATE are forgotten, and from then on rows from before DATE are rejected (R044) unless the ledger knows \
 their bills: nobody could tell whether they were sent. What cards show stays known. Nothing is forgotten without --apply.")]
 pub struct Prune {
     /// Runs that were closed longer ago
