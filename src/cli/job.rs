@@ -29,6 +29,11 @@ pub struct JobArgs {
 }
 
 impl JobArgs {
+    /// The same, for commands that name the job by a flag.
+    pub fn named(job: PathBuf, state: Option<String>, set: Vec<String>) -> JobArgs {
+        JobArgs { job, state, set }
+    }
+
     /// The job's settings; `inputs` and `out` stand in for those of the job file.
     pub fn load(&self, inputs: &[String], out: Option<&String>) -> Result<Settings, CliError> {
         let overrides = Overrides {
@@ -194,14 +199,17 @@ impl LedgerArgs {
 
     /// The ledger's path.
     pub fn path(&self) -> Result<PathBuf, CliError> {
-        match (&self.job, &self.state) {
-            (Some(job), _) => {
-                let overrides = Overrides { environment: environment(), ..Overrides::default() };
-                Ok(job::load(job, &overrides)?.ledger)
-            }
+        match (self.settings()?, &self.state) {
+            (Some(settings), _) => Ok(settings.ledger),
             (None, Some(state)) => Ok(folder::behind_link(state.join("ledger.db"))),
             (None, None) => unreachable!("clap requires one of the group"),
         }
+    }
+
+    /// The settings of the job, where it is one that is named.
+    pub fn settings(&self) -> Result<Option<Settings>, CliError> {
+        let overrides = Overrides { environment: environment(), ..Overrides::default() };
+        Ok(self.job.as_ref().map(|job| job::load(job, &overrides)).transpose()?)
     }
 }
 

@@ -1,5 +1,9 @@
 //! `passync ledger`: the durable record of bills, cards and runs.
 
+mod export;
+mod import;
+mod keep;
+
 use std::fmt::Write as _;
 use std::path::{Path, PathBuf};
 
@@ -16,7 +20,7 @@ use crate::run::settle::{self, Given};
 use crate::run::verify;
 use crate::wire::personal::is_code;
 
-/// Look into the ledger, or book a person's answer
+/// Look into the ledger, keep it, or book a person's answer
 #[derive(Debug, Args)]
 pub struct Ledger {
     #[command(subcommand)]
@@ -72,6 +76,10 @@ Examples:
 
 A file of answers has the columns bill_no, as and reason. All of its answers are booked, or none.")]
     Settle(Settle),
+    Export(export::Export),
+    Import(import::Import),
+    Backup(keep::Backup),
+    Prune(keep::Prune),
 }
 
 #[derive(Debug, Args)]
@@ -110,6 +118,10 @@ impl Ledger {
             Command::Stats { ledger, json } => stats(&ledger, json, screen),
             Command::Verify { ledger, json } => verify(&ledger, json, screen),
             Command::Settle(settle) => settle.execute(screen),
+            Command::Export(export) => export.execute(screen),
+            Command::Import(import) => import.execute(screen),
+            Command::Backup(backup) => backup.execute(screen),
+            Command::Prune(prune) => prune.execute(screen),
         }
     }
 }

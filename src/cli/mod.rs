@@ -3,6 +3,7 @@
 #![expect(clippy::disallowed_methods, reason = "the command line hands the environment to the floors below")]
 
 mod check;
+mod diff;
 mod ending;
 mod error;
 mod explain;
@@ -102,6 +103,7 @@ enum Command {
     Resume(resume::Resume),
     Replay(replay::Replay),
     Open(open::Open),
+    Diff(diff::Diff),
     History(history::History),
     Reconcile(reconcile::Reconcile),
     Report(report::Report),
@@ -136,6 +138,7 @@ impl Cli {
             Command::Resume(command) => command.execute(screen),
             Command::Replay(command) => command.execute(screen),
             Command::Open(command) => command.execute(screen),
+            Command::Diff(command) => command.execute(screen),
             Command::History(command) => command.execute(screen),
             Command::Reconcile(command) => command.execute(screen),
             Command::Report(command) => command.execute(screen),

@@ -19,7 +19,10 @@ use crate::run::{Fault, wall_ms};
 #[command(after_help = "\
 Examples:
   passync open jobs/nightly.toml
-  passync open jobs/nightly.toml --max-age 2d --json      exit 1 where a row is older: for a monitor")]
+  passync open jobs/nightly.toml --max-age 2d --json      exit 1 where a row is older: for a monitor
+
+The age of a row is the time since the run that first read it began. Exit 0: no row is open, or none is older than --max-age; \
+1: one is. Without --max-age open rows are no fault: exit 0. Exit 6: there is no ledger yet.")]
 pub struct Open {
     #[command(flatten)]
     job: JobArgs,
@@ -45,8 +48,16 @@ struct Line<'a> {
 struct Met {
     rows: u64,
     oldest_ms: u64,
-    /// By run: its job, its folder, its open rows.
-    runs: BTreeMap<String, (String, String, u64)>,
+    /// By its name.
+    runs: BTreeMap<String, MetRun>,
+}
+
+/// A run that left rows open.
+struct MetRun {
+    job: String,
+    dir: String,
+    rows: u64,
+    oldest_ms: u64,
 }
 
 impl Open {
@@ -90,8 +101,8 @@ impl Open {
         let oldest = span(Duration::from_millis(met.oldest_ms));
         let mut text =
             format!("\n{}, the oldest for {oldest}. To close them, oldest run first:\n", count(met.rows, "open row"));
-        for (run, (job, dir, rows)) in &met.runs {
-            let rows = count(*rows, "row");
+        for (run, MetRun { job, dir, rows, oldest_ms }) in &met.runs {
+            let rows = format!("{}, the oldest for {}", count(*rows, "row"), span(Duration::from_millis(*oldest_ms)));
             if *job == settings.name {
                 text += &format!("  {}   # {rows}\n", self.job.replay(dir, &[], settings));
             } else {
@@ -112,7 +123,9 @@ impl Met {
     fn take(&mut self, row: OpenRow) {
         self.rows += 1;
         self.oldest_ms = self.oldest_ms.max(row.age_ms);
-        self.runs.entry(row.run).or_insert((row.job, row.dir, 0)).2 += 1;
+        let run = self.runs.entry(row.run).or_insert(MetRun { job: row.job, dir: row.dir, rows: 0, oldest_ms: 0 });
+        run.rows += 1;
+        run.oldest_ms = run.oldest_ms.max(row.age_ms);
     }
 }
 

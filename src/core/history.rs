@@ -85,6 +85,17 @@ pub fn again(past: Past, same_content: bool, include_refused: bool) -> Again {
     }
 }
 
+/// The code of bills that another program applied, before this one took over.
+pub const IMPORTED: &str = "IMPORTED";
+
+/// The table of an import, whose rows are said to be applied: whatever the ledger has otherwise, it contradicts.
+pub fn imported(past: Past, same_content: bool) -> Again {
+    match (past, same_content) {
+        (Past::Applied | Past::Superseded | Past::Coalesced, true) => again(past, true, false),
+        _ => Again::End(Outcome::Conflict, "CONFLICT_LEDGER"),
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -108,6 +119,16 @@ mod tests {
         }
         assert_eq!(again(Past::Refused, true, true), Afresh);
         assert_eq!(again(Past::RefusedAfterDoubt, true, true), Adopt, "its doubt is carried");
+    }
+
+    #[test]
+    fn an_import_agrees_with_the_ledger_or_contradicts_it() {
+        for past in Past::ALL {
+            let conflict = Again::End(Outcome::Conflict, "CONFLICT_LEDGER");
+            assert_eq!(imported(past, false), conflict, "{past:?}, different content");
+            let is_final = matches!(past, Past::Applied | Past::Superseded | Past::Coalesced);
+            assert_eq!(imported(past, true) == conflict, !is_final, "{past:?}, same content");
+        }
     }
 
     #[test]

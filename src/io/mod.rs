@@ -20,6 +20,7 @@ pub mod memory;
 pub mod outcomes;
 pub mod sort;
 pub mod source;
+pub mod table;
 
 use std::io;
 use std::path::{Path, PathBuf};

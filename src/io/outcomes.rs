@@ -134,7 +134,8 @@ pub(super) fn from_parquet(path: &Path, error: ParquetError) -> OutputError {
     OutputError::new("write", path, source)
 }
 
-fn from_csv(path: &Path, error: csv::Error) -> OutputError {
+/// The error of a CSV writer.
+pub(super) fn from_csv(path: &Path, error: csv::Error) -> OutputError {
     OutputError::new("write", path, error.into())
 }
 

@@ -83,6 +83,11 @@ impl Amount {
         Amount(self.0.abs())
     }
 
+    /// What is left of it without `other`; `None` where that has more than 18 digits.
+    pub fn minus(self, other: Amount) -> Option<Amount> {
+        Amount::parse(&self.0.checked_sub(other.0)?.normalize().to_string()).ok()
+    }
+
     /// Digits after the point.
     pub fn scale(&self) -> u32 {
         self.0.scale()

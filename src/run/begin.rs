@@ -200,7 +200,7 @@ pub fn book(
     fold_others(job, ledger)?;
     ledger.agree("bill_key", &job.dialect.scope(), &job.settings.input.bill_key.join(",")).map_err(Fault::usage)?;
     ledger.agree("content_form", "all", Delta::CONTENT_FORM).map_err(Fault::usage)?;
-    let kind = if flags.include.is_empty() { "run" } else { "replay" };
+    let kind = flags.kind();
     let name = Name::of(&surveyed, again, ledger)?;
     let folder = RunFolder::new(&job.settings.ledger, &name.id);
     let plan = make_plan(job, &surveyed, &flags, &name, ledger, &surveyed.folder())?;
@@ -209,6 +209,9 @@ pub fn book(
     }
     if kind == "run" && again.is_none() {
         guard::rejects(job, &surveyed, &plan.counts)?;
+    }
+    if flags.import {
+        guard::import(&plan.counts)?;
     }
     // What was agreed to was agreed to when the run began: a resume carries out what is left of it.
     if again.is_none_or(|run| run.state == RunState::Closed) {
@@ -272,6 +275,7 @@ fn make_plan(
         coalesce: job.settings.run.coalesce,
         coalesce_bills: job.settings.run.coalesce_bills,
         allow_stale: flags.allow_stale,
+        import: flags.import,
         include_refused: flags.include.iter().any(|class| class == Outcome::Refused.as_str()),
     };
     plan::make(&order, ledger, folder)
@@ -302,6 +306,7 @@ fn detail(job: &Job, surveyed: &Surveyed, flags: Flags, plan: &Plan, id: &str, a
         dir,
         settings: job.settings.in_force.clone(),
         warnings,
+        pruned: false,
     }
 }
 
@@ -381,7 +386,7 @@ pub fn book_again(
         occurred_at_ms: detail.flags.occurred_at_ms,
         started_ms: run.started_ms,
         controls: &[], // they agreed when the run began, and may be gone
-        agreed: detail.flags.plan.is_some(),
+        agreed: detail.flags.plan.is_some() || detail.flags.import,
     };
     let mut surveyed = survey(job, &reading)?;
     surveyed.facts.clone_from(&detail.inputs); // the places in time that were given first are kept

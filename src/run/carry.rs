@@ -13,7 +13,7 @@ use super::recover::Recovery;
 use super::store::RunFolder;
 use super::survey::Members;
 use super::timings::Stage;
-use super::{Fault, apply, close, inputs, words};
+use super::{Fault, apply, close, inputs, keep, words};
 use crate::core::dispatcher::Config;
 use crate::core::halt::ErrorLimit;
 use crate::core::limits;
@@ -163,7 +163,16 @@ impl Job {
         let manifest = close::close(&order, ledger)?;
         self.forget_old_surveys(ledger)?;
         files.map_or(Ok(()), |files| inputs::forget_standard_input(files, ledger))?;
+        self.forget_old_files(ledger);
         Ok(manifest)
+    }
+
+    /// `[output] keep`. What cannot be removed tonight is no fault of tonight's run.
+    fn forget_old_files(&self, ledger: &Ledger) {
+        let Some(keep) = self.settings.output.keep else { return };
+        if let Err(fault) = keep::remove_old(ledger, &self.settings.name, keep, self.clock.now_ms()) {
+            tracing::warn!("[output] keep: {fault}");
+        }
     }
 
     /// The surveys of the newest closed runs are kept, so that `report` can rebuild their files. Older ones go, and

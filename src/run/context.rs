@@ -41,6 +41,18 @@ impl Job {
         })
     }
 
+    /// The same job with other settings, of the same dialect and client.
+    pub(super) fn with(&self, settings: Settings) -> Job {
+        Job {
+            settings,
+            file: self.file.clone(),
+            dialect: Arc::clone(&self.dialect),
+            progress: Arc::clone(&self.progress),
+            signals: self.signals.clone(),
+            clock: self.clock,
+        }
+    }
+
     /// The lease on the ledger: one run at a time.
     pub(super) fn lease(&self, wait: Duration) -> Result<Lease, Fault> {
         let holder = format!("job {}", self.settings.name);

@@ -41,6 +41,9 @@ pub struct RunDetail {
     pub settings: serde_json::Value,
     /// What the survey warned of.
     pub warnings: Vec<String>,
+    /// `ledger prune` has forgotten its attempts and its settings.
+    #[serde(default)]
+    pub pruned: bool,
 }
 
 /// One input file.
@@ -73,6 +76,9 @@ pub struct Flags {
     pub include: Vec<String>,
     /// `--occurred-at`, milliseconds since 1970.
     pub occurred_at_ms: Option<i64>,
+    /// `ledger import`: the rows were applied by another program, and nothing is sent.
+    #[serde(default)]
+    pub import: bool,
     /// `--canary`.
     #[serde(default)]
     pub canary: Option<Canary>,
@@ -91,6 +97,15 @@ pub struct Canary {
 }
 
 impl Flags {
+    /// What the ledger calls such a run.
+    pub fn kind(&self) -> &'static str {
+        match (self.import, self.include.is_empty()) {
+            (true, _) => "import",
+            (false, true) => "run",
+            (false, false) => "replay",
+        }
+    }
+
     /// The classes of a replay; `None` for a run.
     pub fn classes(&self) -> Option<Vec<Outcome>> {
         (!self.include.is_empty()).then(|| self.include.iter().filter_map(|class| class.parse().ok()).collect())

@@ -131,6 +131,19 @@ pub fn rejects(job: &Job, surveyed: &Surveyed, counts: &Counts) -> Result<(), Fa
     .help("`passync check` shows them all; mend the export or the mapping, or raise input.rejects_max"))
 }
 
+/// Whether an import says nothing but what the ledger does not know yet, or knows likewise: all of it is booked, or nothing.
+pub fn import(counts: &Counts) -> Result<(), Fault> {
+    let of = |outcome| counts.ended.get(&outcome).copied().unwrap_or(0);
+    let (rejected, conflicts) = (of(Outcome::Rejected), of(Outcome::Conflict));
+    if rejected + conflicts == 0 {
+        return Ok(());
+    }
+    Err(Fault::input(format!(
+        "{rejected} rows are not valid, and {conflicts} contradict the ledger or each other; expected none: nothing was booked"
+    ))
+    .help("without --apply the import shows the first of them: take them out, or settle what is in doubt: `passync ledger settle`"))
+}
+
 /// Whether the plan is the one that was agreed to.
 pub fn plan(job: &Job, plan: &Plan, agreed: Option<&str>) -> Result<(), Fault> {
     let found = plan.digest.to_string();

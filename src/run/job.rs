@@ -17,7 +17,7 @@ use super::manifest::{Durations, Manifest};
 use super::store::RunFolder;
 use super::{Fault, guard, recover};
 use crate::io::job::dates::Dates;
-use crate::io::job::settings::{Gateway, Settings};
+use crate::io::job::settings::{Gateway, GatewayUrl, Settings};
 use crate::io::ledger::{Ledger, RunRow};
 use crate::io::source::{Input, STANDARD_INPUT};
 use crate::model::{Exit, Outcome};
@@ -49,6 +49,7 @@ impl Request {
             again: self.again,
             include: Vec::new(),
             occurred_at_ms: self.occurred_at_ms,
+            import: false,
             canary: self.canary,
             plan: self.plan.clone(),
         }
@@ -140,6 +141,7 @@ impl Job {
             if self.settings.run.replay_open && request.plan.is_none() {
                 finished.replayed = self.replay_open(endpoint, &mut ledger)?;
             }
+            self.tell_of_import(&ledger)?;
             self.tell_open_rows(&ledger)?;
             let begun = begin::book(self, surveyed, request.flags(), reopened.as_ref(), &mut ledger);
             if begun.as_ref().map_or_else(|fault| fault.exit() == Exit::Storage, |_| true) {
@@ -291,6 +293,8 @@ impl Job {
         let Some(run) = ledger.closed_with_inputs(&self.settings.name, &surveyed.digest)? else { return Ok(None) };
         match run.exit.and_then(Exit::of_code) {
             _ if again => Ok(None),
+            // Its records are gone: what is left of it makes a run of its own, in which the ledger decides.
+            Some(Exit::Halted | Exit::Stopped) if RunDetail::of(&run)?.pruned => Ok(None),
             Some(Exit::Halted | Exit::Stopped) => {
                 tracing::info!(run = run.id, "the same inputs: reopening that run");
                 Ok(Some(run))
@@ -298,6 +302,19 @@ impl Job {
             _ => Err(Fault::input(format!("run {} has read the same inputs and is closed (exit {})", run.id, run.exit.unwrap_or(0)))
                 .help("--again makes a new run of them, in which the ledger decides row by row; failed rows are replayed with `passync replay`")),
         }
+    }
+
+    /// Whoever takes over from another program has bills that were applied before.
+    fn tell_of_import(&self, ledger: &Ledger) -> Result<(), Fault> {
+        let is_new = ledger.next_ordinal()? == 1 && self.settings.gateway.url != GatewayUrl::Sandbox;
+        if is_new {
+            let job = self.file.display();
+            tracing::info!(
+                "the ledger is empty: every bill is a new one; those that another program has applied are made known with \
+                 `passync ledger import FILE --job {job}`"
+            );
+        }
+        Ok(())
     }
 
     fn tell_open_rows(&self, ledger: &Ledger) -> Result<(), Fault> {

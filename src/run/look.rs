@@ -194,7 +194,7 @@ pub fn each_open(
     now_ms: i64,
     mut each: impl FnMut(OpenRow) -> Result<(), Fault>,
 ) -> Result<(), Fault> {
-    let mut runs = Runs { ledger, known: HashMap::new() };
+    let mut runs = Runs::new(ledger);
     ledger.each_open(|bill| {
         let (first, last) = (runs.get(bill.place.run)?, runs.get(bill.last_run)?);
         let since_ms = if first.started_ms > 0 { first.started_ms } else { bill.settled_ms };
@@ -214,7 +214,7 @@ pub fn each_open(
 
 /// All that is known of the bills and cards of this number.
 pub fn show(ledger: &Ledger, number: &str) -> Result<Shown, Fault> {
-    let mut runs = Runs { ledger, known: HashMap::new() };
+    let mut runs = Runs::new(ledger);
     let bills = ledger.bills_numbered(number)?;
     let bills = bills.into_iter().map(|bill| runs.bill(bill, true)).collect::<Result<_, Fault>>()?;
     let mut cards = Vec::new();
@@ -249,7 +249,7 @@ pub fn stats(ledger: &Ledger) -> Result<Stats, Fault> {
 }
 
 /// What is shown of runs, each read once.
-struct Runs<'a> {
+pub(super) struct Runs<'a> {
     ledger: &'a Ledger,
     known: HashMap<u32, Rc<RunName>>,
 }
@@ -263,6 +263,15 @@ struct RunName {
 }
 
 impl Runs<'_> {
+    pub(super) fn new(ledger: &Ledger) -> Runs<'_> {
+        Runs { ledger, known: HashMap::new() }
+    }
+
+    /// The name of a run.
+    pub(super) fn name(&mut self, ordinal: u32) -> Result<String, Fault> {
+        Ok(self.get(ordinal)?.id.clone())
+    }
+
     fn get(&mut self, ordinal: u32) -> Result<Rc<RunName>, Fault> {
         if let Some(known) = self.known.get(&ordinal) {
             return Ok(Rc::clone(known));
@@ -281,7 +290,7 @@ impl Runs<'_> {
         Ok(name)
     }
 
-    fn place(&mut self, place: Place) -> Result<ShownPlace, Fault> {
+    pub(super) fn place(&mut self, place: Place) -> Result<ShownPlace, Fault> {
         let run = self.get(place.run)?;
         let source = run.sources.get(usize::from(place.seat.source)).map_or("?", String::as_str);
         Ok(ShownPlace {

@@ -154,6 +154,8 @@ pub const OURS: &[(&str, Meaning)] = &[
     ("CONFLICT_IN_RUN", told("one bill with different contents: none was sent", "ask whose number it is")),
     ("CONFLICT_LEDGER", told("the ledger knows the bill with another content", "`passync ledger show BILL` has it")),
     ("REFUSED_BEFORE", told("refused by an earlier run", "`replay --include refused` asks again")),
+    ("IMPORTED", told("another program applied it; `ledger import` booked it without a call", NOTHING)),
+    ("SETTLED_BY_PERSON", told("a person found out that it was applied, and said so", NOTHING)),
     ("CUT_OFF", told("the run ended while it was under way: it may have been applied", REPLAY)),
     ("ABANDONED", told("the run was closed before it came to the row", "replay it")),
     ("STOPPED_BY_SIGNAL", told("the run was stopped before it was done with the row", "replay it")),

@@ -6,21 +6,25 @@
 //!      -> fates in input order, plan in the order of sending
 //! ```
 
-use std::collections::{BTreeMap, HashMap};
+mod origins;
+
+use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
+use self::origins::Origins;
 use super::Fault;
-use super::detail::{InputFact, RunDetail};
+use super::detail::InputFact;
 use super::gate::Suspects;
 use super::plan_digest::{Own, PlanDigester};
 use super::store::{Content, Fate, Origin, PlanRecord, RowFacts, RunFolder, Seals, StoredRow, name_of};
 use super::survey::{Members, Timed, timed_key};
 use crate::core::card::{self, Candidate, CardPast, CardRules, Doubt, Planned};
-use crate::core::history::{self, Again};
+use crate::core::history::{self, Again, IMPORTED, Past};
 use crate::io::frames::{FrameReader, FrameWriter};
 use crate::io::ledger::{Keys, Known, Ledger};
 use crate::io::sort::Sorter;
+use crate::model::moment::rfc3339_ms;
 use crate::model::{Delta, Digest, Digester, Outcome, Place, Rule, Seat, Status};
 use crate::wire::Dialect;
 
@@ -53,6 +57,8 @@ pub struct Order<'a> {
     pub coalesce_bills: bool,
     /// `--allow-stale`.
     pub allow_stale: bool,
+    /// `ledger import`: the rows were applied by another program; whatever their cards show since, they are booked so.
+    pub import: bool,
     /// `replay --include refused`.
     pub include_refused: bool,
 }
@@ -106,6 +112,7 @@ pub fn make(order: &Order<'_>, ledger: &Ledger, folder: &RunFolder) -> Result<Pl
         order,
         ledger,
         origins: Origins::default(),
+        horizon_ms: ledger.horizon()?,
         bills: Known::new(ledger, Keys::Bills),
         cards: Known::new(ledger, Keys::Cards),
         unproved: Known::new(ledger, Keys::Unproved),
@@ -127,6 +134,8 @@ struct Planner<'a> {
     order: &'a Order<'a>,
     ledger: &'a Ledger,
     origins: Origins,
+    /// Bills from before it were forgotten.
+    horizon_ms: Option<i64>,
     bills: Known<'a>,
     cards: Known<'a>,
     unproved: Known<'a>,
@@ -263,8 +272,7 @@ impl Planner<'_> {
         let past = if self.bills.has(first.key)? { self.ledger.bill(first.key)? } else { None };
         let id = first.id;
         let same = past.as_ref().is_some_and(|bill| bill.content == content);
-        let again =
-            past.as_ref().map_or(Again::Afresh, |bill| history::again(bill.past, same, self.order.include_refused));
+        let again = past.as_ref().map_or(Again::Afresh, |bill| self.again(bill.past, same));
         let CardRecord { mut candidate, messages } = first.bound;
         if let Some(bill) = &past
             && (same || first.replayed)
@@ -295,9 +303,26 @@ impl Planner<'_> {
                 candidate.absorbable = false;
                 cards.push(CardRecord { candidate, messages })?;
             }
+            (_, None) if self.horizon_ms.is_some_and(|horizon| candidate.place.occurred_ms < horizon) => {
+                let message = format!(
+                    "{}: it happened at {}, and the ledger has forgotten what was before {}: nobody can tell whether it was sent",
+                    Rule::Horizon.slug(),
+                    rfc3339_ms(candidate.place.occurred_ms),
+                    rfc3339_ms(self.horizon_ms.unwrap_or_default())
+                );
+                self.end(id, Outcome::Rejected, Rule::Horizon.code(), message, None, None)?;
+            }
             (Again::Afresh, _) | (_, None) => cards.push(CardRecord { candidate, messages })?,
         }
         others.iter().try_for_each(|other| self.duplicate(other, id))
+    }
+
+    fn again(&self, past: Past, same_content: bool) -> Again {
+        if self.order.import {
+            history::imported(past, same_content)
+        } else {
+            history::again(past, same_content, self.order.include_refused)
+        }
     }
 
     fn conflict_in_run(&mut self, first: &BillRecord, clash: u64, others: &[BillRecord]) -> Result<(), Fault> {
@@ -329,7 +354,9 @@ impl Planner<'_> {
     fn meet_card(&mut self, rows: &[Candidate], messages: &[Vec<u64>]) -> Result<(), Fault> {
         let Some(first) = rows.first() else { return Ok(()) };
         let past = self.card_past(first.card)?;
-        let rules = CardRules { allow_stale: self.order.allow_stale, coalesce: self.order.coalesce };
+        let import = self.order.import; // its rows have ended, in whichever order
+        let rules =
+            CardRules { allow_stale: self.order.allow_stale || import, coalesce: self.order.coalesce && !import };
         let planned = self.counts.planned;
         for ((row, messages), verdict) in rows.iter().zip(messages).zip(card::plan(rows, &past, rules)) {
             let doubt = row.adopted.map_or(0, |(_, doubt)| doubt);
@@ -340,6 +367,9 @@ impl Planner<'_> {
                     let outcome = if outcome == Outcome::Held && doubt > 0 { Outcome::Unknown } else { outcome };
                     let facts = (outcome != Outcome::Duplicate).then_some(facts);
                     self.end(row.id, outcome, code, reason(code).to_owned(), by, facts)?;
+                }
+                Planned::Send { .. } if import => {
+                    self.end(row.id, Outcome::Applied, IMPORTED, reason(IMPORTED).to_owned(), None, Some(facts))?;
                 }
                 Planned::Send { lead, rank, drop, cover, absorbed, gates, watched } => {
                     self.counts.planned += 1;
@@ -437,33 +467,9 @@ fn reason(code: &str) -> &'static str {
     match code {
         "SUPERSEDED" => "the card was given newer values of every member that the row carries",
         "SUPERSEDED_CLOSED" => "the card was closed after the row happened",
+        IMPORTED => "another program applied it, and a person vouched for that: booked without a call",
         "NEWER_IN_DOUBT" => "a newer row of the card may have been applied: sending this one could roll it back",
         _ => "the row directly before it on its card says the same",
-    }
-}
-
-/// Which seats other runs gave to the rows of a failure file.
-#[derive(Default)]
-struct Origins(HashMap<(String, String), Option<FirstSeen>>);
-
-/// The ordinal of the run that first read a file, the file's ordinal there, and its place in time.
-type FirstSeen = (u32, u16, i64);
-
-impl Origins {
-    fn find(&mut self, ledger: &Ledger, origin: &Origin) -> Result<Option<(u32, Seat, i64)>, Fault> {
-        let key = (origin.run.clone(), origin.source.clone());
-        let found = if let Some(found) = self.0.get(&key) {
-            *found
-        } else {
-            let found = ledger.run_by_id(&origin.run)?.and_then(|run| {
-                let inputs = RunDetail::parse(&run.detail)?.inputs;
-                let source = inputs.iter().position(|input| input.name == origin.source)?;
-                Some((run.ordinal, source as u16, inputs[source].occurred_default_ms))
-            });
-            self.0.insert(key, found);
-            found
-        };
-        Ok(found.map(|(run, source, default_ms)| (run, Seat { source, line: origin.line }, default_ms)))
     }
 }
 

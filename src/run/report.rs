@@ -25,6 +25,9 @@ pub fn report(ledger: &Path, dir: &Path) -> Result<Manifest, Fault> {
     })?;
     let closed = manifest_of(&run)?;
     let detail = RunDetail::parse(&run.detail).ok_or_else(|| unreadable(&run))?;
+    if detail.pruned {
+        return Err(Fault::input(format!("run {id} was pruned: what its files are made from is forgotten")));
+    }
     let settings = job::recorded(&detail.settings, Path::new("/")).map_err(Fault::usage)?;
     let rules = ReadRules::new(&settings.input).map_err(Fault::usage)?;
     let files = inputs::recorded(&detail.inputs, &[], &run.job)

@@ -19,6 +19,7 @@ mod jobs;
 mod keys;
 mod net;
 mod night;
+mod runbook;
 mod sandbox;
 mod secrets;
 mod setup;

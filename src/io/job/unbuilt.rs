@@ -6,7 +6,6 @@ use super::layers::Layers;
 
 /// Path, and what would not happen.
 const UNBUILT: &[(&str, &str)] = &[
-    ("output.keep", "no old run would be removed"),
     ("metrics.textfile", "no metrics would be written"),
     ("metrics.otlp", "no metrics would be sent"),
     ("notify.url", "nobody would be told"),

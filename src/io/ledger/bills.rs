@@ -134,6 +134,17 @@ impl Ledger {
         query().map_err(|error| self.fault("look open bills up", error))
     }
 
+    /// Where open bills come from: the runs that first read them, and those that left them open last.
+    pub fn open_spans(&self) -> Result<Vec<(u32, u32)>, LedgerError> {
+        let query = || -> rusqlite::Result<Vec<(u32, u32)>> {
+            self.db
+                .prepare(&format!("SELECT DISTINCT run, last_run FROM bills WHERE {OPEN}"))?
+                .query_map([], |row| Ok((row.get(0)?, row.get(1)?)))?
+                .collect()
+        };
+        query().map_err(|error| self.fault("look open bills up", error))
+    }
+
     /// How many bills each run left open.
     pub fn open_by_run(&self) -> Result<Vec<(u32, u64)>, LedgerError> {
         let query = || -> rusqlite::Result<Vec<(u32, u64)>> {

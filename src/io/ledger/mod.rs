@@ -3,10 +3,12 @@
 //! SQLite in WAL mode with `synchronous=FULL`: after a power loss every acknowledged record is there. With
 //! `NORMAL` more than half of the replayed crash states had lost one.
 
+mod backup;
 mod bills;
 mod cards;
 mod known;
 mod look;
+mod prune;
 mod quota;
 mod rows;
 mod runs;
@@ -27,6 +29,7 @@ pub use bills::{BillRow, Unproved};
 pub use cards::{CardState, Confirmed};
 pub use known::{Keys, Known};
 pub use look::BookedAnswer;
+pub use prune::PrunedRun;
 pub use quota::QuotaStamp;
 pub use rows::{BillChange, CardChange, FoldError};
 pub use runs::{AgreeError, NewRun, RunRow, RunState};

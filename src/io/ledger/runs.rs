@@ -23,7 +23,7 @@ pub struct NewRun<'a> {
     pub id: &'a str,
     /// The job's name.
     pub job: &'a str,
-    /// `run` or `replay`.
+    /// `run`, `replay` or `import`.
     pub kind: &'a str,
     /// Milliseconds since 1970.
     pub started_ms: i64,
@@ -42,7 +42,7 @@ pub struct RunRow {
     pub id: String,
     /// The job's name.
     pub job: String,
-    /// `run` or `replay`.
+    /// `run`, `replay` or `import`.
     pub kind: String,
     /// Whether it is finished.
     pub state: RunState,
@@ -178,6 +178,12 @@ impl Ledger {
                 transaction.execute("DELETE FROM intents", [])?; // without WHERE: pages are freed, not rows
             } else {
                 transaction.execute("DELETE FROM intents WHERE run = ?1", [ordinal])?;
+                // Numbers that are free now are given again: whoever counts from behind them would not see its own.
+                transaction.execute(
+                    "UPDATE runs SET intents_from = min(intents_from, (SELECT coalesce(max(seq), 0) + 1 FROM intents)) \
+                     WHERE state <> 'closed'",
+                    [],
+                )?;
             }
             durable("run", "close", || transaction.commit())
         };
@@ -215,6 +221,20 @@ impl Ledger {
             "job = ?1 AND inputs = ?2 AND kind = 'run' AND state = 'closed' ORDER BY ordinal DESC LIMIT 1",
             params![job, inputs],
         )
+    }
+
+    /// The runs of a job, or of all, that were closed before an instant (milliseconds since 1970); oldest first.
+    pub fn closed_before(&self, job: Option<&str>, before_ms: i64) -> Result<Vec<u32>, LedgerError> {
+        let query = || -> rusqlite::Result<Vec<u32>> {
+            self.db
+                .prepare(
+                    "SELECT ordinal FROM runs WHERE (?1 IS NULL OR job = ?1) AND state = 'closed' AND closed_ms < ?2 \
+                     ORDER BY ordinal",
+                )?
+                .query_map(params![job, before_ms], |row| row.get(0))?
+                .collect()
+        };
+        query().map_err(|error| self.fault("read the runs", error))
     }
 
     /// The job's newest closed runs, newest first.

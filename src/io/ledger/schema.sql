@@ -8,7 +8,7 @@ CREATE TABLE runs (
     ordinal INTEGER PRIMARY KEY,      -- a part of every place: it never changes
     id TEXT NOT NULL UNIQUE,
     job TEXT NOT NULL,
-    kind TEXT NOT NULL,               -- run | replay
+    kind TEXT NOT NULL,               -- run | replay | import
     state TEXT NOT NULL,              -- interrupted (no manifest yet) | closed
     started_ms INTEGER NOT NULL,
     closed_ms INTEGER,

@@ -1,4 +1,4 @@
-use std::collections::HashSet;
+use std::collections::{HashMap, HashSet};
 use std::time::Duration;
 
 use proptest::prelude::*;
@@ -145,6 +145,7 @@ impl Desk {
             coalesce,
             coalesce_bills: true,
             allow_stale: false,
+            import: false,
             include_refused: false,
         };
         make(&order, &self.ledger, &folder).unwrap();

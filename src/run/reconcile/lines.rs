@@ -2,6 +2,7 @@
 
 use std::path::Path;
 
+use crate::core::history::IMPORTED;
 use crate::io::job::settings::FormatChoice;
 use crate::io::source::{Cells, Input, ReadRules, Reader, TailColumn};
 use crate::model::Outcome;
@@ -40,10 +41,12 @@ pub struct End {
 }
 
 impl End {
-    /// What it lacks, for its outcome.
-    pub fn lack(&self) -> Option<&'static str> {
+    /// What it lacks, for its outcome; `is_import`: its run was an import, which makes no calls.
+    pub fn lack(&self, is_import: bool) -> Option<&'static str> {
         let called = self.attempts > 0;
         match self.outcome {
+            _ if is_import && called => Some("but an import makes no attempt"),
+            Outcome::Applied if is_import => (self.code != IMPORTED).then_some("but was not imported"),
             Outcome::Applied if !called => Some("but no attempt was made"),
             Outcome::Applied if self.code.is_empty() => Some("but has no code"),
             Outcome::Applied if self.http_status.is_none() => Some("but no reply was read"),

@@ -214,7 +214,7 @@ impl<'a> Walk<'a> {
                 format!("{}: bill {}, the input has {}", line.place, text(&line.bill_no), text(&told.bill_no))
             });
         }
-        if let Some(fault) = line.lack() {
+        if let Some(fault) = line.lack(self.order.manifest.flags.import) {
             self.ends.fault(format!("{}: {}:{} is {}, {fault}", line.place, line.source, line.line, line.outcome));
         }
         if line.outcome.is_failure() {

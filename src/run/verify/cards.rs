@@ -27,6 +27,7 @@ pub fn check(ledger: &Ledger, runs: &Runs, scratch: &Path) -> Result<Check, Faul
     let mut check = Check::new("cards", what);
     // Whoever sends old rows on purpose replaces newer places.
     let replaces = runs.values().any(|run| run.detail.flags.allow_stale);
+    let horizon_ms = ledger.horizon()?.unwrap_or(i64::MIN); // bills from before it are forgotten
     let Some(applied) = gather(ledger, scratch)? else {
         check.skipped = Some("not all bills can be read".to_owned());
         return Ok(check);
@@ -34,7 +35,7 @@ pub fn check(ledger: &Ledger, runs: &Runs, scratch: &Path) -> Result<Check, Faul
     let mut applied = applied.finish()?.peekable();
     check.look(|check| {
         ledger.each_card(|stored| match check.read(stored) {
-            Some(card) => meet(&card, &mut applied, replaces, check),
+            Some(card) => meet(&card, &mut applied, replaces, horizon_ms, check),
             None => Ok(()),
         })?;
         for bill in applied {
@@ -71,6 +72,7 @@ fn meet(
     card: &StoredCard,
     applied: &mut Peekable<Sorted<Applied>>,
     replaces: bool,
+    horizon_ms: i64,
     check: &mut Check,
 ) -> Result<(), Broken> {
     while let Some(bill) = applied.next_if(|next| next.as_ref().map_or(true, |next| next.card < card.key)) {
@@ -90,10 +92,11 @@ fn meet(
         }
     }
     let name = &card.card_no;
-    for (member, place) in unfound {
+    for (member, place) in unfound.into_iter().filter(|(_, place)| place.occurred_ms >= horizon_ms) {
         check.fault(format!("card {name}: {member} was confirmed at {}, where no bill of it is applied", text(place)));
     }
-    check.expect(state.closed == closed, || {
+    let is_forgotten = closed.is_none() && state.closed.is_some_and(|place| place.occurred_ms < horizon_ms);
+    check.expect(state.closed == closed || is_forgotten, || {
         let text = |place: Option<Place>| place.map_or_else(|| "never".to_owned(), text);
         format!(
             "card {name}: it was closed {}, its newest applied bill that closes it {}",

@@ -179,7 +179,7 @@ impl Walk<'_> {
     fn alone(&mut self, owner: &Owner) {
         let Owner { name, row, .. } = owner;
         let Some(run) = self.runs.get(&owner.run) else { return };
-        let is_shown = owner.past != Past::Applied || is_by_person(&owner.code);
+        let is_shown = owner.past != Past::Applied || is_by_person(&owner.code) || run.detail.pruned;
         self.bills.expect(is_shown, || {
             format!("bill {name}: it is applied, but the journal has no answer to row {row} of run {}", run.id())
         });
@@ -192,6 +192,9 @@ impl Walk<'_> {
             self.journal.fault(format!("record {}: its run {} is not in the ledger", first.seq, first.run));
             return Ok(());
         };
+        if run.detail.pruned {
+            return Ok(()); // its last record, kept for its number
+        }
         let place = format!("row {} of run {}", first.row, run.id());
         self.one_behind_the_other(group, run, &place);
         let last = group.iter().rev().find_map(|entry| match &entry.what {

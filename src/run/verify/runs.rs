@@ -67,8 +67,8 @@ fn read(stored: StoredRun, epoch: Option<i64>, check: &mut Check) -> Option<Know
     let name = run_id(run.started_ms, run.ordinal);
     expect(run.id == name, format!("its start and its ordinal make it {name}"));
     expect(
-        ["run", "replay"].contains(&run.kind.as_str()),
-        format!("found kind {:?}, expected run or replay", run.kind),
+        ["run", "replay", "import"].contains(&run.kind.as_str()),
+        format!("found kind {:?}, expected run, replay or import", run.kind),
     );
     expect(stored.first_seq <= stored.journal_from, "its plan is older than its first record".to_owned());
     expect(

@@ -4,9 +4,12 @@
 
 mod agreed;
 mod arrival;
+mod balances;
 mod crash;
+mod cutover;
 mod damage;
 mod history;
+mod keeping;
 mod laws;
 mod lease;
 mod look;

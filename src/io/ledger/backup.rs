@@ -1,0 +1,41 @@
+//! A copy of the ledger while others write into it.
+
+use std::fs::File;
+use std::path::Path;
+
+use super::{Ledger, LedgerError, beside, create_private};
+use crate::io::folder;
+
+impl Ledger {
+    /// Writes the ledger as it is at this moment into a new file, for the owner alone; its pages are packed, and it is
+    /// durable. What runs write meanwhile is not in it.
+    pub fn copy_to(&self, path: &Path) -> Result<(), LedgerError> {
+        let io = |act| move |error| LedgerError::Io { act, path: path.to_owned(), error };
+        create_private(path).map_err(io("create"))?;
+        let text = path.to_str().ok_or_else(|| io("name")(std::io::Error::other("its name is not UTF-8")))?;
+        self.db.execute("VACUUM INTO ?1", [text]).map_err(|error| self.fault("copy", error))?;
+        // A copy has no write-ahead log yet, and without that it is no ledger.
+        let copied = Ledger::connect(path)?;
+        copied.db.pragma_update(None, "journal_mode", "wal").map_err(|error| copied.fault("set up", error))?;
+        drop(copied);
+        File::open(path).and_then(|file| file.sync_all()).map_err(io("sync"))
+    }
+
+    /// What tells this ledger from every other; a copy has the same.
+    pub fn identity(&self) -> Result<String, LedgerError> {
+        self.db
+            .query_row("SELECT value FROM meta WHERE key = 'id'", [], |row| row.get(0))
+            .map_err(|error| self.fault("read", error))
+    }
+
+    /// Whether some process may have the file open: its log lies beside it.
+    pub fn is_in_use(path: &Path) -> bool {
+        beside(path, "-wal").exists()
+    }
+
+    /// Gives a copy its place; the file that was there before goes only now.
+    pub fn place(copy: &Path, at: &Path) -> Result<(), LedgerError> {
+        let placed = std::fs::rename(copy, at).and_then(|()| folder::sync(folder::of(at)));
+        placed.map_err(|error| LedgerError::Io { act: "rename", path: at.to_owned(), error })
+    }
+}

@@ -1,0 +1,79 @@
+//! `[output] keep`: the files of old closed runs are removed. What may still be asked for stays: the newest run, runs
+//! whose failure files have rows that are open in the ledger, files that an interrupted replay reads, and whatever in a
+//! run's folder the run has not written.
+
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use super::Fault;
+use super::detail::RunDetail;
+use super::manifest::Manifest;
+use crate::io::StorageError;
+use crate::io::ledger::{Ledger, RunRow};
+
+/// Removes the files of the job's runs that were closed longer than `keep` ago; returns how many runs that were.
+pub fn remove_old(ledger: &Ledger, job: &str, keep: Duration, now_ms: i64) -> Result<u64, Fault> {
+    let Some(newest) = ledger.closed_runs(job, 1)?.pop() else { return Ok(0) };
+    let before_ms = now_ms.saturating_sub(keep.as_millis() as i64);
+    let needed = Needed::of(ledger)?;
+    let mut removed = 0;
+    for ordinal in ledger.closed_before(Some(job), before_ms)? {
+        let Some(run) = ledger.run(ordinal)?.filter(|run| run.ordinal != newest.ordinal) else { continue };
+        let Some(dir) = RunDetail::parse(&run.detail).map(|detail| PathBuf::from(detail.dir)) else { continue };
+        if !needed.has(&run, &dir)
+            && let Some(manifest) = own(&run, &dir)
+        {
+            remove(&dir, &manifest)?;
+            tracing::info!(run = run.id, "removed, as [output] keep says");
+            removed += 1;
+        }
+    }
+    Ok(removed)
+}
+
+/// What open rows and interrupted runs still need.
+struct Needed {
+    /// First and last run of open rows: any between may have them in its failure file.
+    spans: Vec<(u32, u32)>,
+    inputs: Vec<PathBuf>,
+}
+
+impl Needed {
+    fn of(ledger: &Ledger) -> Result<Needed, Fault> {
+        let interrupted = ledger.interrupted_all()?;
+        let details = interrupted.iter().filter_map(|run| RunDetail::parse(&run.detail));
+        let inputs = details.flat_map(|detail| detail.inputs).map(|input| PathBuf::from(input.path)).collect();
+        Ok(Needed { spans: ledger.open_spans()?, inputs })
+    }
+
+    fn has(&self, run: &RunRow, dir: &Path) -> bool {
+        let dir = std::fs::canonicalize(dir).unwrap_or_else(|_| dir.to_owned());
+        self.spans.iter().any(|(first, last)| (*first..=*last).contains(&run.ordinal))
+            || self.inputs.iter().any(|input| input.starts_with(&dir))
+    }
+}
+
+/// The manifest in a folder, if both are the run's own.
+fn own(run: &RunRow, dir: &Path) -> Option<Manifest> {
+    let is_folder = std::fs::symlink_metadata(dir).is_ok_and(|found| found.is_dir());
+    let bears_its_name = dir.file_name().is_some_and(|name| name.to_string_lossy() == run.id);
+    let manifest = (is_folder && bears_its_name).then(|| Manifest::read(dir).ok()).flatten()?;
+    (manifest.run == run.id && manifest.job == run.job).then_some(manifest)
+}
+
+/// The manifest goes last: a removal that was cut off is taken up the next time.
+fn remove(dir: &Path, manifest: &Manifest) -> Result<(), Fault> {
+    for name in manifest.files.keys().map(String::as_str).chain([Manifest::FILE]) {
+        let path = dir.join(name);
+        match std::fs::remove_file(&path) {
+            Err(error) if error.kind() != std::io::ErrorKind::NotFound => {
+                return Err(StorageError::new("remove", &path, error).into());
+            }
+            _ => {}
+        }
+    }
+    if let Err(error) = std::fs::remove_dir(dir) {
+        tracing::info!("{}: left as it is: {error}", dir.display()); // it has files of somebody else
+    }
+    Ok(())
+}
