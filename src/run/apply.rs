@@ -328,6 +328,7 @@ impl Driver<'_> {
         }
         let now_ms = self.clock.now_ms();
         self.sends.note(self.now());
+        self.progress.quota_peak.store(self.sends.peak(), Ordering::Relaxed);
         self.progress.calls.fetch_add(1, Ordering::Relaxed);
         let held = self.held.get_mut(&id).expect("just held");
         if held.last.is_some() {
@@ -447,9 +448,7 @@ impl Driver<'_> {
         if !reading.listed {
             *self.done.unlisted.entry(reading.code.clone()).or_default() += 1;
         }
-        if reading.verdict == Verdict::Throttled {
-            self.progress.throttled.fetch_add(1, Ordering::Relaxed);
-        }
+        self.count(reading.verdict, self.held[&id].latency);
         tracing::debug!(row = id, verdict = reading.verdict.as_str(), code = reading.code, trace_id = reading.trace_id);
         let event = Event::Reply {
             id,
@@ -463,6 +462,17 @@ impl Driver<'_> {
         self.held.get_mut(&id).expect("a row in flight").last = Some(reading);
         let now = self.now();
         self.dispatcher.handle(event, now);
+    }
+
+    fn count(&self, verdict: Verdict, latency: Duration) {
+        match verdict {
+            Verdict::Throttled => self.progress.throttled.fetch_add(1, Ordering::Relaxed),
+            Verdict::InDoubt | Verdict::InDoubtFinal => self.progress.in_doubt.fetch_add(1, Ordering::Relaxed),
+            _ => 0,
+        };
+        if verdict != Verdict::NotSent {
+            self.progress.latencies.add(latency);
+        }
     }
 }
 

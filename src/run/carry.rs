@@ -1,5 +1,6 @@
 //! Carrying a planned run out: sends, files, the end.
 
+use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
 use super::begin::Begun;
@@ -8,7 +9,7 @@ use super::detail::RunDetail;
 use super::endpoint::Endpoint;
 use super::manifest::{Calls, Durations, Manifest};
 use super::page::Ground;
-use super::progress::Phase;
+use super::progress::{Phase, Standing};
 use super::recover::Recovery;
 use super::store::RunFolder;
 use super::survey::Members;
@@ -40,7 +41,8 @@ impl Job {
         ledger: &mut Ledger,
     ) -> Result<Manifest, Fault> {
         let began = Instant::now();
-        self.progress.enter(Phase::Apply);
+        self.progress.note(Standing::of(ledger, &self.settings.name));
+        self.progress.begin_apply();
         let done = self.apply(begun, endpoint, ledger)?;
         let ms = |time: Duration| time.as_millis() as u64;
         let durations = Durations { survey: ms(begun.took), apply: ms(began.elapsed()), finish: 0 };
@@ -116,7 +118,10 @@ impl Job {
 
     /// No attempt starts later than `finish_by` less a request timeout: the next such instant in the input's zone.
     fn deadline(&self) -> Tick {
-        self.time_left().map_or(Tick::NEVER, |left| Tick::ZERO + left)
+        let left = self.time_left();
+        let until_ms = left.map_or(0, |left| self.clock.now_ms() + left.as_millis() as i64);
+        self.progress.deadline_ms.store(until_ms, Ordering::Relaxed);
+        left.map_or(Tick::NEVER, |left| Tick::ZERO + left)
     }
 
     /// How long attempts may still start; `None`: for ever.
@@ -161,6 +166,8 @@ impl Job {
             now_ms: self.clock.now_ms(),
         };
         let manifest = close::close(&order, ledger)?;
+        self.progress.close(&manifest);
+        self.progress.note(Standing::of(ledger, &self.settings.name));
         self.forget_old_surveys(ledger)?;
         files.map_or(Ok(()), |files| inputs::forget_standard_input(files, ledger))?;
         Ok(manifest)

@@ -69,6 +69,11 @@ pub struct Finished {
 }
 
 impl Finished {
+    /// The run that a person asked for, or what was done in its place.
+    pub fn newest(&self) -> Option<&Manifest> {
+        self.manifest.as_ref().or(self.replayed.as_ref()).or(self.interrupted.as_ref())
+    }
+
     /// The worst of what was done.
     pub fn exit(&self) -> Exit {
         let done = [&self.interrupted, &self.replayed, &self.manifest];

@@ -5,6 +5,7 @@
 //! apply    plan -> dispatcher -> ledger, pool, gateway                  (all sends)
 //! close    plan x journal -> outcomes, failures, ledger, manifest       (all files)
 //! carry    apply and close of one run, with what its settings say
+//! observed who is told of it: metrics, a webhook                       (decides nothing)
 //! job      which of these a command needs, and what it goes on with
 //! ```
 #![expect(clippy::disallowed_methods, reason = "the driver has the clock, the files and the threads of a run")]
@@ -35,7 +36,10 @@ pub mod look;
 mod manifest;
 pub mod meaning;
 mod meter;
+mod metrics;
+mod notify;
 pub mod numbers;
+mod observed;
 mod page;
 mod plan;
 mod plan_digest;

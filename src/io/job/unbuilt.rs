@@ -5,13 +5,8 @@ use super::fault::Fault;
 use super::layers::Layers;
 
 /// Path, and what would not happen.
-const UNBUILT: &[(&str, &str)] = &[
-    ("output.keep", "no old run would be removed"),
-    ("metrics.textfile", "no metrics would be written"),
-    ("metrics.otlp", "no metrics would be sent"),
-    ("notify.url", "nobody would be told"),
-    ("notify.on", "nobody would be told"),
-];
+const UNBUILT: &[(&str, &str)] =
+    &[("output.keep", "no old run would be removed"), ("metrics.otlp", "no metrics would be sent")];
 
 impl Layers<'_> {
     /// Refuses keys that are set to something and would do nothing.

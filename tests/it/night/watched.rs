@@ -1,0 +1,228 @@
+//! Those who watch from outside: metrics, a webhook. They are told the truth, and decide nothing.
+
+use std::io::{BufRead, BufReader, Read, Write};
+use std::net::{TcpListener, TcpStream};
+use std::os::unix::fs::PermissionsExt;
+use std::sync::{Arc, Mutex};
+use std::time::{Duration, Instant};
+
+use serde_json::Value;
+
+use super::*;
+use passync::sandbox::Config;
+
+/// Somebody who is told things: what each request said.
+struct Listener {
+    address: std::net::SocketAddr,
+    heard: Arc<Mutex<Vec<(String, Value)>>>,
+}
+
+impl Listener {
+    /// One that answers with this; `None`: never.
+    fn answering(answer: Option<&'static str>) -> Listener {
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let heard: Arc<Mutex<Vec<_>>> = Arc::default();
+        let (address, books) = (listener.local_addr().unwrap(), Arc::clone(&heard));
+        std::thread::spawn(move || {
+            let mut silent = Vec::new();
+            for stream in listener.incoming().flatten() {
+                let request = read(&stream);
+                books.lock().unwrap().push(request);
+                match answer {
+                    Some(answer) => (&stream).write_all(answer.as_bytes()).unwrap(),
+                    None => silent.push(stream), // kept open
+                }
+            }
+        });
+        Listener { address, heard }
+    }
+
+    fn setting(&self, key: &str, path: &str) -> String {
+        format!("{key}=http://{}{path}", self.address)
+    }
+
+    fn heard(&self) -> Vec<(String, Value)> {
+        self.heard.lock().unwrap().clone()
+    }
+}
+
+/// The first line of a request, and its body.
+fn read(stream: &TcpStream) -> (String, Value) {
+    let mut reader = BufReader::new(stream);
+    let mut head = Vec::new();
+    loop {
+        let mut line = String::new();
+        reader.read_line(&mut line).unwrap();
+        if line.trim().is_empty() {
+            break;
+        }
+        head.push(line.trim().to_owned());
+    }
+    let length = head.iter().find_map(|line| line.to_lowercase().strip_prefix("content-length: ")?.parse().ok());
+    let mut body = vec![0; length.expect("a length")];
+    reader.read_exact(&mut body).unwrap();
+    (head[0].clone(), serde_json::from_slice(&body).expect("JSON"))
+}
+
+const OK: &str = "HTTP/1.1 204 No Content\r\n\r\n";
+
+/// The value of a series in a text file.
+fn metric(text: &str, series: &str) -> Option<f64> {
+    let (name, more) = series.split_once('{').unwrap_or((series, "}"));
+    let more = if more == "}" { more.to_owned() } else { format!(",{more}") };
+    let key = format!("{name}{{job=\"night\",dialect=\"alipayhk-card\"{more} ");
+    text.lines().find_map(|line| line.strip_prefix(&key)?.parse().ok())
+}
+
+#[test]
+fn the_text_file_adds_nights_up_and_remembers_the_last_success() {
+    let night = Night::new(
+        scripted(&[("220230343242343442433300001", "refuse:PASS_HAS_NOT_EXIST")]),
+        r#"metrics.textfile = "night.prom"
+ run.halt_after_errors = "off""#,
+    );
+    let rows = deltas(20, 1);
+    night.write("in.csv", &as_csv(&rows));
+    night.expect(1, &["run", "job.toml"]);
+    let first = std::fs::read_to_string(night.path("night.prom")).unwrap();
+    for (series, value) in [
+        ("passync_attempts_total", 20.0),
+        ("passync_rows_total{outcome=\"applied\"}", 19.0),
+        ("passync_run_rows{outcome=\"refused\"}", 1.0),
+        ("passync_attempt_duration_seconds_count", 20.0),
+        ("passync_last_run_exit_code", 1.0),
+        ("passync_run_in_progress", 0.0),
+        ("passync_open_rows", 0.0),
+        ("passync_quota_attempts", 2000.0),
+    ] {
+        assert_eq!(metric(&first, series), Some(value), "{series}\n{first}");
+    }
+    assert!(metric(&first, "passync_ledger_size_bytes").unwrap() > 4096.0, "{first}");
+    let mode = std::fs::metadata(night.path("night.prom")).unwrap().permissions().mode();
+    assert_eq!(mode & 0o777, 0o644, "the collector is another user");
+
+    night.expect(1, &["run", "job.toml", "--again"]);
+    let second = std::fs::read_to_string(night.path("night.prom")).unwrap();
+    assert_eq!(metric(&second, "passync_attempts_total"), Some(20.0), "nothing was sent twice:\n{second}");
+    assert_eq!(metric(&second, "passync_rows_total{outcome=\"already_applied\"}"), Some(19.0));
+    assert_eq!(metric(&second, "passync_rows_total{outcome=\"applied\"}"), Some(19.0));
+    assert_eq!(metric(&second, "passync_attempt_duration_seconds_count"), Some(20.0));
+
+    // The input is refused: that is no success, and takes none away.
+    night.expect(3, &["run", "job.toml"]);
+    let third = std::fs::read_to_string(night.path("night.prom")).unwrap();
+    assert_eq!(metric(&third, "passync_last_run_exit_code"), Some(3.0));
+    let success = "passync_last_success_timestamp_seconds";
+    assert!(metric(&second, success).is_some());
+    assert_eq!(metric(&third, success), metric(&second, success));
+    // So says the ledger, too, where the file is lost.
+    std::fs::remove_file(night.path("night.prom")).unwrap();
+    night.expect(3, &["run", "job.toml"]);
+    let fourth = std::fs::read_to_string(night.path("night.prom")).unwrap();
+    assert_eq!(metric(&fourth, success), metric(&second, success));
+    assert_eq!(metric(&fourth, "passync_attempts_total"), Some(0.0));
+}
+
+#[test]
+fn a_text_file_that_cannot_be_written_costs_a_warning() {
+    let night = Night::new(Config::default(), r#"metrics.textfile = "nowhere/night.prom""#);
+    night.write("in.csv", &as_csv(&deltas(3, 1)));
+    let said = night.expect(0, &["run", "job.toml"]);
+    assert!(said.contains("no metrics: cannot begin") && said.contains("nowhere/night.prom"), "{said}");
+}
+
+#[test]
+fn the_webhook_is_told_what_a_person_needs_and_no_more() {
+    let night = Night::new(
+        scripted(&[("220230343242343442433300001", "refuse:PASS_HAS_NOT_EXIST")]),
+        "run.halt_after_errors = 'off'",
+    );
+    night.write("in.csv", &as_csv(&deltas(5, 1)));
+    let (listener, secret) = (Listener::answering(Some(OK)), "/services/T0/token");
+    let hook = listener.setting("notify.url", secret);
+    night.expect(1, &["run", "job.toml", "--set", &hook]);
+    let heard = listener.heard();
+    let [(line, notice)] = &heard[..] else { panic!("{heard:?}") };
+    assert_eq!(line, &format!("POST {secret} HTTP/1.1"));
+    assert_eq!((&notice["job"], &notice["exit"]), (&"night".into(), &1.into()));
+    assert_eq!(notice["run"], night.manifest()["run"]);
+    assert_eq!((&notice["rows"]["applied"], &notice["rows"]["refused"]), (&4.into(), &1.into()));
+    assert_eq!((&notice["failures"], &notice["open_rows"], &notice["attempts"]), (&1.into(), &0.into(), &5.into()));
+    assert!(notice["next"][0].as_str().unwrap().contains("replay job.toml"), "{notice}");
+    assert!(notice["text"].as_str().unwrap().contains("night ended with 1"), "{notice}");
+    let text = notice.to_string();
+    assert!(!text.contains("2160220037090534") && !text.contains("0029000001"), "no personal id: {text}");
+
+    // A refused input is told, too; a good end is not, unless it is wanted.
+    night.expect(3, &["run", "job.toml", "--set", &hook]);
+    assert!(listener.heard()[1].1["reason"].as_str().unwrap().contains("has read the same inputs"));
+    night.write("in.csv", &as_csv(&deltas(1, 1)));
+    night.expect(0, &["run", "job.toml", "--set", &hook]);
+    assert_eq!(listener.heard().len(), 2);
+    night.expect(0, &["run", "job.toml", "--again", "--set", &hook, "--set", "notify.on=[0]"]);
+    assert_eq!(listener.heard()[2].1["exit"], 0);
+    let manifest = night.manifest().to_string();
+    assert!(manifest.contains("notify") && !manifest.contains("T0/token"), "{manifest}");
+}
+
+#[test]
+fn a_webhook_may_be_a_secret() {
+    let night = Night::new(Config::default(), "notify.url = \"env:HOOK\"\nnotify.on = [0]");
+    night.write("in.csv", &as_csv(&deltas(1, 1)));
+    let listener = Listener::answering(Some(OK));
+    let told = |url: &str| {
+        let mut command = night.command(&["run", "job.toml", "--again"]);
+        let output = command.env("HOOK", url).output().unwrap();
+        assert_eq!(output.status.code(), Some(0));
+        String::from_utf8(output.stderr).unwrap()
+    };
+    told(&format!("http://{}/hook\n", listener.address));
+    assert_eq!(listener.heard().len(), 1);
+    let said = told("http://example.com/token");
+    assert!(said.contains("env:HOOK holds no https:// address") && !said.contains("token"), "{said}");
+    assert!(night.expect(0, &["run", "job.toml", "--again"]).contains("the environment has no variable HOOK"));
+}
+
+#[test]
+fn no_webhook_can_change_how_a_run_ends() {
+    let night = Night::new(Config::default(), "notify.on = [0]");
+    night.write("in.csv", &as_csv(&deltas(2, 1)));
+    let dead = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap(); // nobody listens behind this line
+    let elsewhere = Listener::answering(Some(OK));
+    let moved = format!("HTTP/1.1 307 Moved\r\nLocation: http://{}/x\r\nContent-Length: 0\r\n\r\n", elsewhere.address);
+    let busy = Listener::answering(Some("HTTP/1.1 503 Busy\r\nContent-Length: 0\r\nConnection: close\r\n\r\n"));
+    let (moved, silent) = (Listener::answering(Some(moved.leak())), Listener::answering(None));
+    for (hook, word) in [
+        (format!("notify.url=http://{dead}/secret"), "refused"),
+        (moved.setting("notify.url", "/secret"), "HTTP 307"),
+        (busy.setting("notify.url", "/secret"), "HTTP 503"),
+        (silent.setting("notify.url", "/secret"), "timed out"),
+    ] {
+        let began = Instant::now();
+        let said = night.expect(0, &["run", "job.toml", "--again", "--set", &hook]);
+        assert!(said.contains("notify.url was not told") && said.contains(word), "{hook}: {said}");
+        let log = said.split("\nnight: ").next().unwrap();
+        assert!(!log.contains("secret"), "the path may be a token: {log}");
+        assert!(began.elapsed() < Duration::from_secs(20), "{hook}");
+    }
+    assert_eq!(
+        (busy.heard().len(), moved.heard().len(), silent.heard().len()),
+        (2, 1, 1),
+        "a second try where it may help"
+    );
+    assert!(elsewhere.heard().is_empty(), "what we tell is for nobody else");
+}
+
+#[test]
+fn addresses_that_watch_are_https() {
+    let night = Night::new(Config::default(), "");
+    for setting in
+        ["notify.url=http://example.com/x", "metrics.otlp=http://example.com", "notify.url=https://u:p@example.com"]
+    {
+        assert!(
+            night.expect(2, &["check", "job.toml", "--set", setting]).contains("expected https://host"),
+            "{setting}"
+        );
+    }
+    assert!(night.expect(2, &["check", "job.toml", "--set", "metrics.textfile=metrics.txt"]).contains("ends in .prom"));
+}
