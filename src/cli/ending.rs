@@ -1,5 +1,7 @@
 //! How a run ends for the person who started it: the last screen, and the command to type next.
 
+use std::sync::atomic::Ordering;
+
 use serde::Serialize;
 
 use super::job::{JobArgs, Opened};
@@ -8,7 +10,7 @@ use super::timings::Spent;
 use super::{CliError, Screen, figures, summary};
 use crate::io::cpu;
 use crate::model::{Exit, Outcome};
-use crate::run::{Fault, Finished, Job, Manifest};
+use crate::run::{Fault, Finished, Job, Manifest, Versus};
 use crate::wire;
 
 /// A command that runs a job, and what its end depends on.
@@ -35,6 +37,8 @@ struct Report<'a> {
     finished_first: Vec<&'a Manifest>,
     /// Rows that are open in the ledger now.
     open_rows: u64,
+    /// What it has otherwise than the run before it.
+    versus: Option<&'a Versus>,
     /// What to type next.
     next: Vec<&'a str>,
     /// What processor time went into.
@@ -47,7 +51,8 @@ impl Ending<'_> {
     pub fn reach(&self, screen: Screen, work: impl FnOnce(&Job) -> Result<Finished, Fault>) -> Result<Exit, CliError> {
         let job = &self.opened.job;
         let before = cpu::of_process();
-        let watch = Watch::start(screen, &job.progress);
+        job.progress.log_pii.store(screen.personal, Ordering::Relaxed);
+        let watch = Watch::start(screen, job);
         let finished = job.observed(work);
         drop(watch); // what it draws must not stand in what follows
         let timings = self.timings.then(|| Spent::of(&job.progress, cpu::of_process().saturating_sub(before)));
@@ -77,8 +82,8 @@ impl Ending<'_> {
         if self.json {
             let manifest = runs.pop().expect("a command that ended has done something");
             let next = next.iter().map(|next| next.command.as_str()).collect();
-            let open_rows = finished.open_rows;
-            return screen.print_json(&Report { manifest, finished_first: runs, open_rows, next, timings });
+            let (open_rows, versus) = (finished.open_rows, finished.versus.as_ref());
+            return screen.print_json(&Report { manifest, finished_first: runs, open_rows, versus, next, timings });
         }
         if screen.quiet && finished.exit() == Exit::Clean {
             return Ok(());
@@ -96,6 +101,9 @@ impl Ending<'_> {
                 text.push_str("Open rows of earlier runs were replayed:\n");
             }
             text += &summary::of(manifest, table);
+            if finished.manifest.as_ref().is_some_and(|asked| std::ptr::eq(asked, *manifest)) {
+                text += &finished.versus.as_ref().map(summary::versus).unwrap_or_default();
+            }
             text.push('\n');
         }
         text.insert(0, '\n');

@@ -40,9 +40,10 @@ impl Job {
         endpoint: &Endpoint,
         ledger: &mut Ledger,
     ) -> Result<Manifest, Fault> {
+        let _span = tracing::info_span!("run", job = begun.run.job, run = begun.run.id).entered();
         let began = Instant::now();
         self.progress.note(Standing::of(ledger, &self.settings.name));
-        self.progress.begin_apply();
+        self.progress.begin_apply(&begun.run.id);
         let done = self.apply(begun, endpoint, ledger)?;
         let ms = |time: Duration| time.as_millis() as u64;
         let durations = Durations { survey: ms(begun.took), apply: ms(began.elapsed()), finish: 0 };

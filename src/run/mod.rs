@@ -56,7 +56,9 @@ mod space;
 mod store;
 mod survey;
 mod timings;
+mod trail;
 pub mod verify;
+mod versus;
 mod words;
 
 pub use check::{Checked, Time, WriteControl};
@@ -72,4 +74,5 @@ pub use progress::{Phase, Progress};
 pub use signals::Signals;
 pub use survey::Columns;
 pub use timings::{Stage, Timings};
+pub use versus::{Change, Versus};
 pub use words::Stopped;

@@ -1,6 +1,6 @@
 //! What a run tells while it runs: counters that anyone may read at any time.
 
-use std::sync::atomic::{AtomicI64, AtomicU8, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU8, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use super::manifest::Manifest;
@@ -82,6 +82,9 @@ pub struct Progress {
     outcomes: [AtomicU64; Outcome::ALL.len()],
     closed: [AtomicU64; Outcome::ALL.len()],
     standing: Mutex<Standing>,
+    run: Mutex<String>,
+    /// Cards and bills are shown whole (`--log-pii`).
+    pub log_pii: AtomicBool,
 }
 
 impl Progress {
@@ -111,7 +114,8 @@ impl Progress {
     }
 
     /// Begins to send another run: its rows are counted from none.
-    pub fn begin_apply(&self) {
+    pub fn begin_apply(&self, run: &str) {
+        run.clone_into(&mut self.run.lock().unwrap_or_else(PoisonError::into_inner));
         self.outcomes.iter().for_each(|rows| rows.store(0, Ordering::Relaxed));
         self.enter(Phase::Apply);
     }
@@ -128,6 +132,11 @@ impl Progress {
     /// Rows of runs closed by this process, by outcome.
     pub fn closed(&self) -> impl Iterator<Item = (Outcome, u64)> {
         Outcome::ALL.into_iter().map(|outcome| (outcome, self.closed[outcome as usize].load(Ordering::Relaxed)))
+    }
+
+    /// The name of the run that is on; empty before the first.
+    pub fn run(&self) -> String {
+        self.run.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
     /// Notes what the ledger says.

@@ -226,3 +226,58 @@ fn addresses_that_watch_are_https() {
     }
     assert!(night.expect(2, &["check", "job.toml", "--set", "metrics.textfile=metrics.txt"]).contains("ends in .prom"));
 }
+
+#[test]
+fn the_log_tells_each_attempt_within_its_run() {
+    let night = Night::new(scripted(&[("220230343242343442433300001", "429")]), "");
+    night.write("in.csv", &as_csv(&deltas(3, 1)));
+    let heard = |words: &[&str]| {
+        let output = night.command(&[&["run", "job.toml", "--log-format", "json"], words].concat()).output().unwrap();
+        let log = String::from_utf8(output.stderr).unwrap();
+        let lines = log.lines().map(|line| serde_json::from_str::<Value>(line).expect("each line is JSON"));
+        lines.filter(|line| line["message"] == "heard").collect::<Vec<_>>()
+    };
+    let lines = heard(&["-v"]);
+    assert!(lines.len() >= 4, "{lines:?}");
+    let manifest = night.manifest();
+    for line in &lines {
+        assert_eq!(line["spans"][0]["run"], manifest["run"], "{line}");
+        let attempt = &line["span"];
+        assert_eq!((&attempt["name"], attempt["card"].as_str().unwrap()), (&"attempt".into(), "00…"), "{line}");
+        assert!(attempt["bill"].as_str().unwrap().starts_with("2202303432423434424333"), "{line}");
+        assert!(line["verdict"].is_string() && line["code"].is_string() && line["trace_id"].is_string(), "{line}");
+    }
+    let throttled = lines.iter().find(|line| line["verdict"] == "throttled").expect("a throttle");
+    assert_eq!(throttled["span"]["attempt"], 1);
+    assert!(lines.iter().any(|line| line["span"]["attempt"].as_u64() >= Some(2)), "{lines:?}");
+
+    night.write("in.csv", &as_csv(&deltas(5, 1)[3..]));
+    assert!(heard(&[]).is_empty(), "nothing is said of attempts unless it is asked for");
+    night.write("in.csv", &as_csv(&deltas(6, 1)[5..]));
+    assert_eq!(heard(&["-vv", "--log-pii"])[0]["span"]["card"], "0029000005");
+}
+
+#[test]
+fn the_last_screen_says_what_differs_from_the_run_before() {
+    let night = Night::new(
+        scripted(&[("220230343242343442433300005", "refuse:PASS_HAS_NOT_EXIST")]),
+        "run.halt_after_errors = 'off'",
+    );
+    let rows = deltas(6, 1);
+    night.write("in.csv", &as_csv(&rows[..4]));
+    assert!(!night.expect(0, &["run", "job.toml"]).contains("before"), "there is none before it");
+    let first = night.manifest()["run"].as_str().unwrap().to_owned();
+    night.write("in.csv", &as_csv(&rows[4..]));
+    let said = night.expect(1, &["run", "job.toml"]);
+    for line in [
+        &format!("  before    run {first} had\n"),
+        "rows                     4, now 2\n",
+        "refused                  0, now 1\n",
+    ] {
+        assert!(said.contains(line), "{line}\n{said}");
+    }
+    night.write("in.csv", &as_csv(&rows[..1]));
+    let output = night.passync(&["run", "job.toml", "--json"]).1;
+    let json: Value = serde_json::from_slice(&output.stdout).unwrap();
+    assert_eq!(json["versus"]["changes"][0], serde_json::json!({ "what": "rows", "unit": "", "before": 2, "now": 1 }));
+}
