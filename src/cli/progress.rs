@@ -134,7 +134,7 @@ impl Seen {
     fn log(&self, pace: Pace, quota: &Quota) {
         match self.phase {
             Phase::Survey => {
-                tracing::info!(rows = self.rows, bytes = self.bytes_read, of_bytes = self.bytes, "reading")
+                tracing::info!(rows = self.rows, bytes = self.bytes_read, of_bytes = self.bytes, "reading");
             }
             Phase::Plan => tracing::info!(rows = self.rows, "planning"),
             Phase::Apply => tracing::info!(

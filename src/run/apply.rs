@@ -170,7 +170,7 @@ struct Driver<'a> {
     began: Instant,
     clock: RunClock,
     progress: &'a Progress,
-    trail: Trail,
+    trail: Trail<'a>,
     writer: Writer,
     pool: Pool,
     notes: UnboundedSender<Note>,
@@ -344,7 +344,7 @@ impl Driver<'_> {
         held.sent_ms = now_ms;
         held.sent_at = Instant::now();
         held.first_sent_ms.get_or_insert(now_ms);
-        self.trail.begin(id);
+        self.trail.begin(id, now_ms);
         self.pool.sign(id, Arc::clone(&held.body), wall_ms());
         Ok(())
     }
@@ -486,7 +486,7 @@ impl Driver<'_> {
 }
 
 /// Uniform enough for jitter: the standard library's per-process random hash keys, stepped.
-fn random() -> u64 {
+pub(super) fn random() -> u64 {
     use std::hash::{BuildHasher, RandomState};
     RandomState::new().hash_one(())
 }

@@ -14,7 +14,7 @@ use super::recover::Recovery;
 use super::store::RunFolder;
 use super::survey::Members;
 use super::timings::Stage;
-use super::{Fault, apply, close, inputs, words};
+use super::{Fault, apply, close, inputs, trail, words};
 use crate::core::dispatcher::Config;
 use crate::core::halt::ErrorLimit;
 use crate::core::limits;
@@ -168,6 +168,9 @@ impl Job {
         };
         let manifest = close::close(&order, ledger)?;
         self.progress.close(&manifest);
+        if let Some(sink) = self.progress.spans.get() {
+            sink.tell(trail::run(&manifest, begun.run.started_ms, self.clock.now_ms()));
+        }
         self.progress.note(Standing::of(ledger, &self.settings.name));
         self.forget_old_surveys(ledger)?;
         files.map_or(Ok(()), |files| inputs::forget_standard_input(files, ledger))?;

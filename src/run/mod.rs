@@ -5,7 +5,7 @@
 //! apply    plan -> dispatcher -> ledger, pool, gateway                  (all sends)
 //! close    plan x journal -> outcomes, failures, ledger, manifest       (all files)
 //! carry    apply and close of one run, with what its settings say
-//! observed who is told of it: metrics, a webhook                       (decides nothing)
+//! observed who is told how it goes: a text file, a collector; notify: how it ended    (they decide nothing)
 //! job      which of these a command needs, and what it goes on with
 //! ```
 #![expect(clippy::disallowed_methods, reason = "the driver has the clock, the files and the threads of a run")]
@@ -40,6 +40,7 @@ mod metrics;
 mod notify;
 pub mod numbers;
 mod observed;
+mod otlp;
 mod page;
 mod plan;
 mod plan_digest;

@@ -126,8 +126,8 @@ impl Job {
     }
 }
 
-/// The webhook's URL.
-fn address(webhook: &Webhook, settings: &Settings) -> Result<String, String> {
+/// The webhook's URL. The error says why it cannot be had, and not what it is.
+pub(super) fn address(webhook: &Webhook, settings: &Settings) -> Result<String, String> {
     let secret = match webhook {
         Webhook::Url(url) => return Ok(url.clone()),
         Webhook::Secret(secret) => secret,

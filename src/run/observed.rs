@@ -1,46 +1,95 @@
-//! Those who watch a run from outside, in a thread of its own: what they are told decides nothing, and a fault of it is
-//! a warning.
+//! Those who watch a run from outside, each in a thread of its own: what they are told decides nothing, and a fault of
+//! it is a warning.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::sync::mpsc::{Receiver, RecvTimeoutError, channel};
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel};
+use std::thread::JoinHandle;
 use std::time::Duration;
 
 use super::Fault;
 use super::clock::RunClock;
 use super::context::Job;
 use super::job::Finished;
-use super::metrics::{Counters, LastRun, Moment, textfile};
+use super::metrics::{Counters, LastRun, Moment, families, textfile};
+use super::otlp::{self, About, Exporter, Sink};
 use super::progress::{Phase, Progress, Standing};
 use crate::io::ledger::Ledger;
 use crate::model::{Exit, Outcome};
 
-/// How often they are told.
+/// How often the text file is written.
 const EVERY: Duration = Duration::from_secs(30);
 
 impl Job {
     /// Does some work on the job, watched.
     pub fn observed(&self, work: impl FnOnce(&Job) -> Result<Finished, Fault>) -> Result<Finished, Fault> {
-        let Some(file) = self.settings.metrics_textfile.clone() else { return work(self) };
-        let watcher = Watcher::new(self, file);
-        let (end, ended) = channel();
-        let thread = std::thread::Builder::new().name("metrics".to_owned()).spawn(move || watcher.watch(&ended));
+        let stand = Arc::new(Stand::new(self));
+        let observers: Vec<Observer> =
+            [self.textfile(&stand), self.otlp(&stand)].into_iter().flatten().filter_map(began).collect();
         let finished = work(self);
-        let _ = end.send(finished.as_ref().map_or_else(Fault::exit, Finished::exit));
-        match thread.map(std::thread::JoinHandle::join) {
-            Ok(Ok(())) => {}
-            Ok(Err(_)) => tracing::warn!("the thread that writes metrics has failed"),
-            Err(error) => tracing::warn!("no metrics: {error}"),
+        let exit = finished.as_ref().map_or_else(Fault::exit, Finished::exit);
+        for observer in observers {
+            let _ = observer.end.send(exit); // its thread is gone: what it said of that is in the log
+            if observer.thread.join().is_err() {
+                tracing::warn!("a thread that tells how the run goes has failed");
+            }
+        }
+        if let Some(dropped) = self.progress.spans.get().map(Sink::dropped).filter(|dropped| *dropped > 0) {
+            tracing::warn!("metrics.otlp: {dropped} spans came faster than they could be told, and were not");
         }
         finished
+    }
+
+    fn textfile(&self, stand: &Arc<Stand>) -> Option<Result<Observer, String>> {
+        let (file, stand) = (self.settings.metrics_textfile.clone()?, Arc::clone(stand));
+        Some(Observer::start("metrics", move |ended| stand.keep_writing(&file, ended)))
+    }
+
+    fn otlp(&self, stand: &Arc<Stand>) -> Option<Result<Observer, String>> {
+        let (url, stand) = (self.settings.metrics_otlp.as_deref()?, Arc::clone(stand));
+        let gateway = &self.settings.gateway;
+        let about = About {
+            job: stand.job.clone(),
+            dialect: stand.dialect.clone(),
+            since_ns: stand.started_ms.saturating_mul(1_000_000),
+        };
+        let exporter = Exporter::new(url, about, gateway.proxy.as_deref(), gateway.ca_file.as_deref());
+        Some(exporter.and_then(|mut exporter| {
+            let (sink, spans) = Sink::new();
+            self.progress.spans.set(sink).map_err(|_| "a run is watched already".to_owned())?;
+            Observer::start("otlp", move |ended| {
+                exporter.work(&spans, ended, |about, exit| {
+                    let now_ns = stand.clock.now_ms().saturating_mul(1_000_000);
+                    otlp::metrics(about, &families(&stand.moment(&textfile::Earlier::default(), exit)), now_ns)
+                });
+            })
+        }))
+    }
+}
+
+fn began(observer: Result<Observer, String>) -> Option<Observer> {
+    observer.inspect_err(|error| tracing::warn!("nobody is told how the run goes: {error}")).ok()
+}
+
+/// A thread that tells.
+struct Observer {
+    end: Sender<Exit>,
+    thread: JoinHandle<()>,
+}
+
+impl Observer {
+    fn start(name: &str, work: impl FnOnce(&Receiver<Exit>) + Send + 'static) -> Result<Observer, String> {
+        let (end, ended) = channel();
+        let thread = std::thread::Builder::new().name(name.to_owned()).spawn(move || work(&ended));
+        thread.map(|thread| Observer { end, thread }).map_err(|error| error.to_string())
     }
 }
 
 /// What it takes to say how a run stands.
-struct Watcher {
+struct Stand {
     job: String,
     dialect: String,
-    file: PathBuf,
     ledger: PathBuf,
     progress: Arc<Progress>,
     clock: RunClock,
@@ -49,13 +98,12 @@ struct Watcher {
     quota_window_s: f64,
 }
 
-impl Watcher {
-    fn new(job: &Job, file: PathBuf) -> Watcher {
+impl Stand {
+    fn new(job: &Job) -> Stand {
         let settings = &job.settings;
-        Watcher {
+        Stand {
             job: settings.name.clone(),
             dialect: settings.dialect.clone(),
-            file,
             ledger: settings.ledger.clone(),
             progress: Arc::clone(&job.progress),
             clock: job.clock,
@@ -65,7 +113,7 @@ impl Watcher {
         }
     }
 
-    fn watch(&self, ended: &Receiver<Exit>) {
+    fn keep_writing(&self, file: &Path, ended: &Receiver<Exit>) {
         let mut earlier = None;
         loop {
             let exit = match ended.recv_timeout(EVERY) {
@@ -79,9 +127,8 @@ impl Watcher {
                 None => self.progress.phase() == Phase::Survey,
             };
             if !is_anothers {
-                let read = || textfile::earlier(&self.file, &self.job, &self.dialect);
-                let written = textfile::write(&self.file, &self.moment(earlier.get_or_insert_with(read), exit));
-                if let Err(error) = written {
+                let earlier = earlier.get_or_insert_with(|| textfile::earlier(file, &self.job, &self.dialect));
+                if let Err(error) = textfile::write(file, &self.moment(earlier, exit)) {
                     tracing::warn!("no metrics: {error}");
                 }
             }
@@ -95,7 +142,7 @@ impl Watcher {
     fn moment(&self, earlier: &textfile::Earlier, exit: Option<Exit>) -> Moment {
         let progress = &self.progress;
         let seconds = |ms: i64| ms as f64 / 1e3;
-        let now_ms = self.clock.now_ms();
+        let at = |counter: &AtomicU64| counter.load(Ordering::Relaxed) as f64;
         let mut counters = Counters::of(progress);
         counters.add(&earlier.counters);
         let standing = match exit {
@@ -108,16 +155,14 @@ impl Watcher {
         for (outcome, settled) in progress.outcomes() {
             rows[outcome as usize] = settled as f64;
         }
-        let ended = exit.map(|exit| LastRun {
-            start_s: seconds(self.started_ms),
-            end_s: seconds(now_ms),
-            exit: f64::from(exit.code()),
-        });
+        let start_s = seconds(self.started_ms);
+        let end_s = seconds(self.clock.now_ms());
+        let ended = exit.map(|exit| LastRun { start_s, end_s, exit: f64::from(exit.code()) });
         Moment {
             job: self.job.clone(),
             dialect: self.dialect.clone(),
             counters,
-            running_since_s: exit.is_none().then(|| seconds(self.started_ms)),
+            running_since_s: exit.is_none().then_some(start_s),
             last: ended.or(earlier.last),
             success_s: standing.success_ms.map(seconds).or(earlier.success_s),
             planned: at(&progress.planned),
@@ -131,8 +176,4 @@ impl Watcher {
             ledger_bytes: Ledger::size(&self.ledger).map(|bytes| bytes as f64),
         }
     }
-}
-
-fn at(counter: &std::sync::atomic::AtomicU64) -> f64 {
-    counter.load(std::sync::atomic::Ordering::Relaxed) as f64
 }

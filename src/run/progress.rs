@@ -1,10 +1,11 @@
 //! What a run tells while it runs: counters that anyone may read at any time.
 
 use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU8, AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 
 use super::manifest::Manifest;
 use super::metrics::Latencies;
+use super::otlp::Sink;
 use super::timings::Timings;
 use crate::io::ledger::{Ledger, RunRow};
 use crate::model::{Exit, Outcome};
@@ -81,6 +82,8 @@ pub struct Progress {
     pub timings: Arc<Timings>,
     outcomes: [AtomicU64; Outcome::ALL.len()],
     closed: [AtomicU64; Outcome::ALL.len()],
+    /// Where spans are handed in, if anybody wants them.
+    pub spans: OnceLock<Sink>,
     standing: Mutex<Standing>,
     run: Mutex<String>,
     /// Cards and bills are shown whole (`--log-pii`).

@@ -410,7 +410,10 @@ fn every_file_of_the_folder_is_tested_here() {
     let own = fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join(file!())).unwrap();
     for entry in fs::read_dir(folder()).unwrap() {
         let name = entry.unwrap().file_name().into_string().unwrap();
-        assert!(name.ends_with(".toml") || own.contains(&format!("\"{name}\"")), "{name}");
+        assert!(
+            Path::new(&name).extension().is_some_and(|end| end == "toml") || own.contains(&format!("\"{name}\"")),
+            "{name}"
+        );
     }
 }
 

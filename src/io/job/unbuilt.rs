@@ -5,8 +5,7 @@ use super::fault::Fault;
 use super::layers::Layers;
 
 /// Path, and what would not happen.
-const UNBUILT: &[(&str, &str)] =
-    &[("output.keep", "no old run would be removed"), ("metrics.otlp", "no metrics would be sent")];
+const UNBUILT: &[(&str, &str)] = &[("output.keep", "no old run would be removed")];
 
 impl Layers<'_> {
     /// Refuses keys that are set to something and would do nothing.
