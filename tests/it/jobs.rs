@@ -57,6 +57,19 @@ fn the_commands_in_the_runbook_parse_and_their_jobs_exist() {
     assert!(commands(&read("README.md")) >= 15);
 }
 
+#[test]
+fn the_settings_in_the_runbook_load() {
+    let runbook = read("README.md");
+    let blocks: Vec<&str> = runbook.split("```toml\n").skip(1).map(|rest| rest.split("```").next().unwrap()).collect();
+    assert_eq!(blocks.len(), 1);
+    let job = tempfile::NamedTempFile::new().unwrap();
+    fs::write(job.path(), read("nightly.toml") + "\n" + blocks[0]).unwrap();
+    let settings =
+        job::load(job.path(), &Overrides::default()).unwrap_or_else(|fault| panic!("{}", fault.render(false)));
+    assert!(settings.metrics_textfile.is_some() && settings.metrics_otlp.is_some() && settings.notify_url.is_some());
+    assert_eq!(settings.notify_on, load("nightly.toml").notify_on, "what is shown is the default");
+}
+
 /// Parses every command line of a page, and counts them.
 fn commands(page: &str) -> usize {
     let lines = page.lines().map(|line| line.split(" #").next().unwrap().trim());

@@ -345,3 +345,31 @@ fn the_doctor_says_who_will_not_be_told() {
         assert!(said.contains(word), "{word}\n{said}");
     }
 }
+
+#[test]
+fn after_half_a_minute_log_and_text_file_say_how_it_goes() {
+    const ROWS: u64 = 36; // a second each
+    let night = Night::new(Config::default(), "metrics.textfile = \"night.prom\"\nrun.finish_by = \"\"");
+    night.write("in.csv", &as_csv(&deltas(ROWS, 1)));
+    let mut command = night.command(&["run", "job.toml", "--log-format", "json", "--set", "limits.quota=1/1s"]);
+    let run = command.stdout(std::process::Stdio::null()).stderr(std::process::Stdio::piped()).spawn().unwrap();
+    wait_for(|| night.path("night.prom").exists());
+    let during = std::fs::read_to_string(night.path("night.prom")).unwrap();
+    assert_eq!(metric(&during, "passync_run_in_progress"), Some(1.0), "{during}");
+    assert_eq!(metric(&during, "passync_last_run_exit_code"), None, "none has ended yet");
+    let attempts = metric(&during, "passync_attempts_total").unwrap();
+    assert!((5.0..36.0).contains(&attempts), "{attempts}");
+    let output = run.wait_with_output().unwrap();
+    assert_eq!(output.status.code(), Some(0));
+    let log = String::from_utf8(output.stderr).unwrap();
+    let lines = log.lines().map(|line| serde_json::from_str::<Value>(line).unwrap());
+    let line = lines.into_iter().find(|line| line["message"] == "sending").expect("a line every 30 s");
+    assert_eq!(
+        (&line["run"], &line["planned"], &line["quota"]),
+        (&night.manifest()["run"], &ROWS.into(), &"1/1s".into())
+    );
+    assert!(line["outcomes"].as_str().unwrap().ends_with(" applied"), "{line}");
+    let ended = std::fs::read_to_string(night.path("night.prom")).unwrap();
+    assert_eq!(metric(&ended, "passync_attempts_total"), Some(ROWS as f64), "{ended}");
+    assert_eq!(metric(&ended, "passync_run_in_progress"), Some(0.0));
+}
