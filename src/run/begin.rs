@@ -336,7 +336,7 @@ pub fn warnings(surveyed: &Surveyed, flags: &Flags) -> Vec<String> {
 
 /// Interrupted runs of other jobs on the ledger: what they know is folded in before we look anything up. Their
 /// plans are stale from then on, and they are planned anew when they are resumed.
-fn fold_others(job: &Job, ledger: &mut Ledger) -> Result<(), Fault> {
+pub fn fold_others(job: &Job, ledger: &mut Ledger) -> Result<(), Fault> {
     for other in ledger.interrupted_others(&job.settings.name)?.into_iter().filter(|other| !other.is_folded()) {
         let folder = RunFolder::new(&job.settings.ledger, &other.id);
         let detail = RunDetail::of(&other)?;

@@ -217,12 +217,15 @@ impl Fold {
         let (settled, facts, is_news, is_found) = match fate {
             Fate::End { outcome, code, message, by, facts } => {
                 let own = learnt.filter(|(_, planned)| !planned).map(|(settled, _)| settled); // found by an earlier closing
-                let ask = facts.as_ref().filter(|_| own.is_none() && outcome.is_open());
+                let is_open = own.as_ref().map_or(outcome, |settled| settled.outcome).is_open();
+                let ask = facts.as_ref().filter(|_| is_open && (own.is_none() || self.is_folded));
                 let found = ask.map(|facts| self.standing(facts)).transpose()?.flatten();
                 let is_found = found.is_some();
-                let settled = own.or(found).unwrap_or_else(|| Settled {
+                let doubt = facts.as_ref().map_or(Ok(0), |facts| self.doubt(facts))?;
+                let outcome = if outcome == Outcome::Unknown && doubt == 0 { Outcome::Held } else { outcome };
+                let settled = found.or(own).unwrap_or_else(|| Settled {
                     carried_by: by,
-                    in_doubt: facts.as_ref().map_or(0, |facts| facts.doubt),
+                    in_doubt: doubt,
                     ..Settled::local(outcome, &code, message, self.now_ms)
                 });
                 (settled, facts, is_new, is_found)
@@ -235,11 +238,17 @@ impl Fold {
             Fate::Send(facts) => {
                 let (settled, is_news, is_found) = match (learnt, self.cut_off.get(&id), &self.rest) {
                     (_, Some(cut), _) => (self.cut_off(&facts, cut), is_new, true),
+                    (Some((settled, false)), None, _) if settled.outcome.is_open() => {
+                        match self.standing(&facts)?.filter(|_| self.is_folded) {
+                            Some(found) => (found, false, true),
+                            None => (self.but_for_answers(settled, &facts)?, is_new, false),
+                        }
+                    }
                     (Some((settled, false)), None, _) => (settled, is_new, false),
-                    (earlier, None, Rest::Open) => (self.untouched(&facts, earlier, None), false, false),
+                    (earlier, None, Rest::Open) => (self.untouched(facts.doubt, earlier, None), false, false),
                     (earlier, None, Rest::Unsent(stop)) => match self.standing(&facts)? {
                         Some(settled) => (settled, false, true),
-                        None => (self.untouched(&facts, earlier, stop.as_ref()), true, false),
+                        None => (self.untouched(self.doubt(&facts)?, earlier, stop.as_ref()), true, false),
                     },
                 };
                 (settled, Some(facts), is_news, is_found)
@@ -248,7 +257,7 @@ impl Fold {
         Ok(Ended { id, row, settled, facts, is_news, is_found })
     }
 
-    /// How a row stands that this run did not come to, where others went on since its plan and did.
+    /// How a row stands that this run left open, where others went on since its plan and did not.
     fn standing(&self, facts: &RowFacts) -> Result<Option<Settled>, Fault> {
         let Some(ledger) = &self.others else { return Ok(None) };
         let Some(bill) = ledger.bill(facts.bill)? else { return Ok(None) };
@@ -259,6 +268,24 @@ impl Fold {
         };
         let message = format!("the ledger has this bill as {} since run {}", bill.outcome, bill.last_run);
         Ok(Some(Settled { in_doubt: bill.doubt, ..Settled::local(outcome, code, message, self.now_ms) }))
+    }
+
+    /// Attempts in doubt of earlier runs: as planned, but for what a person has answered since.
+    fn doubt(&self, facts: &RowFacts) -> Result<u32, Fault> {
+        let Some(ledger) = &self.others else { return Ok(facts.doubt) };
+        Ok(ledger.bill(facts.bill)?.map_or(0, |bill| bill.doubt))
+    }
+
+    /// A row that this run left open, less the doubt of earlier runs that a person has answered since.
+    fn but_for_answers(&self, settled: Settled, facts: &RowFacts) -> Result<Settled, Fault> {
+        if self.others.is_none() {
+            return Ok(settled);
+        }
+        let own = if self.is_folded { 0 } else { settled.in_doubt.saturating_sub(facts.doubt) };
+        let in_doubt = own + self.doubt(facts)?;
+        let is_answered = settled.outcome == Outcome::Unknown && in_doubt == 0;
+        let outcome = if is_answered { Outcome::Unsent } else { settled.outcome };
+        Ok(Settled { outcome, in_doubt, ..settled })
     }
 
     fn cut_off(&self, facts: &RowFacts, cut: &OpenRow) -> Settled {
@@ -272,16 +299,16 @@ impl Fold {
         }
     }
 
-    /// A row that the present plan did not come to: what is known of it is what the plan knew. `earlier`: how an earlier
-    /// part of the run ended it.
-    fn untouched(&self, facts: &RowFacts, earlier: Option<(Settled, bool)>, stopped: Option<&Stopped>) -> Settled {
-        let outcome = if facts.doubt > 0 { Outcome::Unknown } else { Outcome::Unsent };
+    /// A row that the present plan did not come to, with the `doubt` of earlier runs. `earlier`: how an earlier part of
+    /// the run ended it.
+    fn untouched(&self, doubt: u32, earlier: Option<(Settled, bool)>, stopped: Option<&Stopped>) -> Settled {
+        let outcome = if doubt > 0 { Outcome::Unknown } else { Outcome::Unsent };
         let settled = earlier.map(|(settled, _)| settled).filter(|settled| settled.outcome == outcome);
         let settled = settled.unwrap_or_else(|| {
             let (code, message) = words::untouched(stopped);
             Settled::local(outcome, &code, message, self.now_ms)
         });
-        Settled { in_doubt: facts.doubt, ..settled }
+        Settled { in_doubt: doubt, ..settled }
     }
 }
 

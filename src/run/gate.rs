@@ -119,10 +119,23 @@ impl Gate {
     pub fn see(&mut self, cells: &Cells<'_>) -> Vec<u8> {
         let shape = |column: &mut Column| match (&mut column.look, cells.get(column.at)) {
             (Look::Id(ids), Some(text)) => ids.see(text),
+            (Look::Id(ids), None) => {
+                ids.miss();
+                0
+            }
             (Look::Number(numbers), Some(text)) => numbers.see(text),
             _ => 0,
         };
         self.columns.iter_mut().map(shape).collect()
+    }
+
+    /// Takes notice of a row that is not valid: its ids are in no profile.
+    pub fn miss(&mut self) {
+        for column in &mut self.columns {
+            if let Look::Id(ids) = &mut column.look {
+                ids.miss();
+            }
+        }
     }
 
     /// The file has ended: which shapes are odd, and why it is refused as a whole.

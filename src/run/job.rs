@@ -201,6 +201,10 @@ impl Job {
             }
             _ => Begun { run, detail, took: Duration::ZERO },
         };
+        // Rows that another job's run went on with may be under way there.
+        if let Err(fault) = begin::fold_others(self, &mut ledger) {
+            tracing::warn!("{fault}; rows of that run may be on their cards, whatever is booked for them here");
+        }
         let manifest =
             self.close(&begun, files.as_deref(), apply::Done::default(), Durations::default(), &mut ledger)?;
         let open_rows = ledger.open_count()?;

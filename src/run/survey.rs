@@ -250,7 +250,11 @@ impl File<'_> {
         };
         let shapes = match (&content, &origin) {
             (Ok(_), None) => self.gate.see(&row.marks),
-            _ => Vec::new(),
+            (Err(_), None) => {
+                self.gate.miss();
+                Vec::new()
+            }
+            (_, Some(_)) => Vec::new(),
         };
         self.count(&content, origin.as_ref(), found)?;
         if let Some(change) = change {

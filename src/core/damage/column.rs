@@ -29,11 +29,15 @@ const LOST_MAX: u16 = 4;
 /// Random digits lose a nought in one id of ten. Where more than this share are short, that is their nature.
 const LOST_SHARE: f64 = 0.3;
 
-/// From so many distinct ids on, of such a length, with such a share of one length, that is the column's form. Of the
-/// numbers from 1 on, never more than 91 in a hundred have one length.
+/// From so many distinct ids on, of so many digits, with such a share of one length, that is the column's form. Shorter
+/// ones may be a counter on its way past a power of ten.
 const FORM_FROM: usize = 20;
-const FORM_CHARS: u16 = 8;
+const FORM_DIGITS: u16 = 12;
 const FORM_SHARE: f64 = 0.95;
+
+/// A text with so many digits for each other character is a number that something happened to, if the others of its
+/// column are numbers. With fewer it is an id of another kind.
+const DIGITS_PER_OTHER: usize = 4;
 
 /// ln(10^5): one honest column in a hundred thousand is refused by chance.
 const SURPRISE_MAX: f64 = 11.5;
@@ -53,6 +57,8 @@ enum Class {
     MaybeRounded,
     /// `12E45`: hexadecimal, or a float.
     BareExponent,
+    /// What is no id where the others are digits: digits but for a few characters, or words.
+    Stranger,
     /// Anything else.
     Text,
 }
@@ -73,6 +79,7 @@ impl Shape {
             true if Mark::Fifteen.is_on(text) || Mark::Binary.is_on(text) => Class::Rounded,
             true => Class::MaybeRounded,
             false if is_bare_exponent(text) => Class::BareExponent,
+            false if is_stranger(text) => Class::Stranger,
             false => Class::Text,
         };
         Shape { class, chars: u16::try_from(text.chars().count()).unwrap_or(u16::MAX), leading_zero }
@@ -94,6 +101,11 @@ fn is_bare_exponent(text: &str) -> bool {
     })
 }
 
+fn is_stranger(text: &str) -> bool {
+    let digits = text.bytes().filter(u8::is_ascii_digit).count();
+    text.contains(char::is_whitespace) || digits >= DIGITS_PER_OTHER * (text.chars().count() - digits)
+}
+
 /// A distinct id of the sample.
 #[derive(Clone, Copy, Debug)]
 struct Sampled {
@@ -109,6 +121,9 @@ struct Sampled {
 struct Tally {
     shape: Shape,
     rows: u64,
+    /// The id of the last row, and whether all rows have it.
+    last: u64,
+    is_one: bool,
     /// The largest number that the last digits make, by [`COUNTERS`].
     counted: [u64; COUNTERS.len()],
     /// The noughts that end the last id.
@@ -122,11 +137,12 @@ const COUNTERS: [usize; 2] = [10, 6];
 
 impl Tally {
     fn new(shape: Shape) -> Tally {
-        Tally { shape, rows: 0, counted: [0; COUNTERS.len()], noughts: 0, counter: 0 }
+        Tally { shape, rows: 0, last: 0, is_one: true, counted: [0; COUNTERS.len()], noughts: 0, counter: 0 }
     }
 
-    fn see(&mut self, text: &str) {
-        self.rows += 1;
+    fn see(&mut self, text: &str, hash: u64) {
+        self.is_one &= self.rows == 0 || self.last == hash;
+        (self.rows, self.last) = (self.rows + 1, hash);
         if self.shape.is_digits() {
             self.noughts = text.len() - text.trim_end_matches('0').len();
             for (counted, digits) in self.counted.iter_mut().zip(COUNTERS) {
@@ -143,6 +159,8 @@ impl Tally {
 #[derive(Clone, Debug, Default)]
 pub struct Ids {
     shapes: Vec<Tally>,
+    /// Rows whose ids were not looked at: they have none, or something else is wrong with them.
+    missed: u64,
     sample: BTreeMap<u64, Sampled>,
     /// By [`Mark::ALL`]: the first ids that bear it.
     examples: [Vec<String>; 3],
@@ -152,7 +170,10 @@ impl Ids {
     /// Takes an id, and tells its shape for [`Ids::flaw`].
     pub fn see(&mut self, text: &str) -> u8 {
         let shape = Shape::of(text);
-        self.keep(text, shape);
+        let mut hasher = DefaultHasher::new();
+        text.hash(&mut hasher);
+        let hash = hasher.finish();
+        self.keep(text, hash, shape);
         let known = self.shapes.iter().position(|known| known.shape == shape);
         let at = match known {
             Some(at) => at,
@@ -162,14 +183,16 @@ impl Ids {
                 self.shapes.len() - 1
             }
         };
-        self.shapes[at].see(text);
+        self.shapes[at].see(text, hash);
         at as u8 + 1
     }
 
-    fn keep(&mut self, text: &str, shape: Shape) {
-        let mut hasher = DefaultHasher::new();
-        text.hash(&mut hasher);
-        let hash = hasher.finish();
+    /// Takes notice of a row without an id that can be looked at.
+    pub fn miss(&mut self) {
+        self.missed += 1;
+    }
+
+    fn keep(&mut self, text: &str, hash: u64, shape: Shape) {
         let is_full = self.sample.len() == SAMPLE_MAX;
         if self.sample.contains_key(&hash)
             || is_full && self.sample.last_key_value().is_some_and(|(last, _)| *last < hash)
@@ -222,12 +245,11 @@ impl Ids {
         }
         const FORM: &str =
             "an id like the others; correct it, or list the column in input.verbatim where both are meant";
-        let (usual, is_digits) = self.form()?;
-        if shape.chars == usual && (shape.is_digits() || !is_digits) {
+        let usual = self.form().filter(|usual| chars != *usual || !shape.is_digits())?;
+        if shape.class == Class::Text {
             return None;
         }
-        let what = if is_digits { "digits" } else { "characters" };
-        Some(Flaw::new(Rule::IdWidth, format!("{chars} characters, in a column whose ids have {usual} {what}"), FORM))
+        Some(Flaw::new(Rule::IdWidth, format!("{chars} characters, in a column whose ids have {usual} digits"), FORM))
     }
 
     /// Whether the column's ids as a whole were rounded: marks of rounding that short numbers bear by accident, and
@@ -258,14 +280,14 @@ impl Ids {
     fn is_counter(&self, nought: &Tally) -> bool {
         let same =
             || self.shapes.iter().filter(|tally| tally.shape.is_digits() && tally.shape.chars == nought.shape.chars);
-        let noughts: u64 = same().filter(|tally| tally.shape.is_rounded()).map(|tally| tally.rows).sum();
+        let is_alone = nought.is_one && same().filter(|tally| tally.shape.is_rounded()).count() == 1;
         let others: Vec<&Tally> = same().filter(|tally| !tally.shape.is_rounded()).collect();
         match others[..] {
-            [] => noughts == 1 && nought.shape.class == Class::MaybeRounded,
+            [] => is_alone && nought.rows == 1 && nought.shape.class == Class::MaybeRounded,
             [others] => {
                 let at = usize::from(nought.noughts < COUNTERS[0]);
                 // The digit before the counter is a nought in one id of ten.
-                noughts == 1 && others.counted[at] <= others.rows && nought.noughts <= others.counter + 1
+                is_alone && others.counted[at] <= others.rows + self.missed && nought.noughts <= others.counter + 1
             }
             _ => false,
         }
@@ -273,7 +295,7 @@ impl Ids {
 
     fn has_no_letters(&self) -> bool {
         let has = |class| self.shapes.iter().any(|tally| tally.shape.class == class);
-        !has(Class::Text) && has(Class::Digits)
+        !has(Class::Text) && !has(Class::Stranger) && has(Class::Digits)
     }
 
     /// The length to which digits are padded with noughts; none where several lengths have them.
@@ -302,17 +324,15 @@ impl Ids {
         (*usual >= NO_COUNTER_DIGITS && firsts.count_ones() >= 3 && share <= LOST_SHARE).then_some(*usual)
     }
 
-    /// The form that all ids but a few have: so many characters, and whether these are digits.
-    fn form(&self) -> Option<(u16, bool)> {
-        let is_nearly_all = |count: usize| count as f64 >= self.sample.len() as f64 * FORM_SHARE;
+    /// The length that all ids but a few have, where they are digits.
+    fn form(&self) -> Option<u16> {
         let mut lengths: BTreeMap<u16, usize> = BTreeMap::new();
-        for id in self.sample.values() {
+        for id in self.sample.values().filter(|id| id.shape.is_digits()) {
             *lengths.entry(id.shape.chars).or_default() += 1;
         }
         let (usual, count) = lengths.into_iter().max_by_key(|(_, count)| *count)?;
-        let digits = self.sample.values().filter(|id| id.shape.chars == usual && id.shape.is_digits()).count();
-        let has_form = self.sample.len() >= FORM_FROM && usual >= FORM_CHARS && is_nearly_all(count);
-        has_form.then_some((usual, is_nearly_all(digits)))
+        let is_nearly_all = count as f64 >= self.sample.len() as f64 * FORM_SHARE;
+        (self.sample.len() >= FORM_FROM && usual >= FORM_DIGITS && is_nearly_all).then_some(usual)
     }
 }
 
@@ -428,6 +448,11 @@ mod tests {
             let mut ids: Vec<String> = (1..200).map(|at| format!("20260102{at:019}")).collect();
             ids.push(stranger.to_owned());
             assert_eq!(odd(&ids), [(stranger.to_owned(), Rule::IdWidth)]);
+        }
+        for other_kind in ["manual-17", "B-000001", "2f9c1e4a-77aa-4c1b-9d52-0a6f3e9b1c55"] {
+            let mut ids: Vec<String> = (1..200).map(|at| format!("20260102{at:019}")).collect();
+            ids.push(other_kind.to_owned());
+            assert_eq!(odd(&ids), []);
         }
     }
 

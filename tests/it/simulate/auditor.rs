@@ -358,11 +358,17 @@ impl Auditor {
     /// A run that may roll cards back did: what newer rows gave stands no more.
     fn replace(&mut self, card: usize, place: Place, bill: Digest, members: u64) {
         let newer: Vec<Digest> = self.newer(card, place, bill).map(|(_, bill)| bill).collect();
-        for bill in newer {
+        let mut proved = 0;
+        for bill in newer.into_iter().rev() {
             let bill = self.bills.get_mut(&bill).expect("sent");
-            if bill.proved && !bill.closing {
-                self.coverage.hit_if("a card rolled back on demand", (bill.possible | bill.confirmed) & members != 0);
-                (bill.possible, bill.confirmed) = (bill.possible & !members, bill.confirmed & !members);
+            if bill.proved {
+                proved |= bill.confirmed;
+            }
+            // What was in doubt behind a proved newer one was overwritten with that.
+            let gone = if bill.proved { members } else { members & proved };
+            if !bill.closing {
+                self.coverage.hit_if("a card rolled back on demand", (bill.possible | bill.confirmed) & gone != 0);
+                (bill.possible, bill.confirmed) = (bill.possible & !gone, bill.confirmed & !gone);
             }
         }
     }
@@ -390,7 +396,7 @@ impl Auditor {
         assert_eq!(bill.applied, applied);
         if applied {
             bill.confirmed |= bill.possible;
-            bill.over = true;
+            (bill.over, bill.proved) = (true, true);
         }
         (bill.possible, bill.doubted) = (0, false);
     }

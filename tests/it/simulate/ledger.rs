@@ -127,6 +127,8 @@ pub struct Ledger {
     pub cards: BTreeMap<usize, Card>,
     /// Folds and answers so far: a plan that does not know of all of them is stale.
     pub epoch: u64,
+    /// The epoch that began with the last answer of a person.
+    pub answered: u64,
 }
 
 /// A run whose plan is durable.

@@ -50,7 +50,11 @@
 //! after its end; a configuration code and an error limit that stop nothing; a canary whose others come before its last
 //! row is durable, behind a failure, or where none are to follow.
 //!
-//! Out of its sight, since no law is broken: a breaker that stays open (`net` has outages).
+//! 100,000 seeds (and 300,000) broke what 3,000 had not: rows that a run had left open, with which another job went on, or
+//! for which a person answered, before that run was closed.
+//!
+//! Out of its sight, since no law is broken: a breaker that stays open (`net` has outages); a survey that is damaged after
+//! a person's answer about a row that the run had adopted and not sent: the row is in doubt again.
 
 mod auditor;
 mod coverage;

@@ -466,7 +466,7 @@ impl Settings {
         Settings {
             concurrency: *dice.pick(&[1, 2, 3, 8, 32]),
             policy: Policy {
-                attempts_max: 4,
+                attempts_max: 10, // more than a bill has faults
                 backoff_base: dice.micros(1_000..=100_000),
                 backoff_max: Duration::from_secs(1),
                 schedule: Vec::new(),

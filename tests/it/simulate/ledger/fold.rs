@@ -46,7 +46,9 @@ impl Run {
         let recovered = recover(self.since_plan());
         let each = (0..).zip(&self.survey.fates).map(|(id, fate)| match fate {
             Fate::End(outcome, facts, is_news) if outcome.is_open() => {
-                Some(self.standing(facts, ledger).unwrap_or(plain(*outcome, facts.doubt, *is_news && is_new)))
+                let doubt = self.doubt(facts, ledger);
+                let outcome = if doubt == 0 { Outcome::Held } else { *outcome };
+                Some(self.standing(facts, ledger).unwrap_or(plain(outcome, doubt, *is_news && is_new)))
             }
             Fate::End(outcome, facts, is_news) => Some(plain(*outcome, facts.doubt, *is_news && is_new)),
             Fate::Keep(outcome, facts) => {
@@ -58,12 +60,12 @@ impl Run {
                     drop: cut_off.intent.unwrap_or_default(),
                     ..plain(Outcome::Unknown, facts.doubt + cut_off.doubt, is_new)
                 }),
-                (None, Some((false, ended))) => Some(ended),
+                (None, Some((false, ended))) => Some(self.since(facts, ledger, ended)),
                 // What the plan was made with is no news any more.
                 (None, _) if rest == Rest::Open => None,
                 (None, _) => Some(self.standing(facts, ledger).unwrap_or_else(|| {
-                    let outcome = if facts.doubt > 0 { Outcome::Unknown } else { Outcome::Unsent };
-                    plain(outcome, facts.doubt, true)
+                    let doubt = self.doubt(facts, ledger);
+                    plain(if doubt > 0 { Outcome::Unknown } else { Outcome::Unsent }, doubt, true)
                 })),
             },
         });
@@ -84,6 +86,28 @@ impl Run {
             Again::Adopt => Some(plain(Outcome::Unknown, bill.facts.doubt, false)),
             Again::Afresh => None,
         }
+    }
+
+    /// Attempts in doubt of earlier runs, but for what a person has answered since the plan.
+    fn doubt(&self, facts: &Facts, ledger: &Ledger) -> u32 {
+        if !self.is_stale(ledger) {
+            return facts.doubt;
+        }
+        ledger.bills.get(&facts.bill).map_or(0, |bill| bill.facts.doubt)
+    }
+
+    /// How a row stands now that this run left open: others may have gone on with it, or a person answered for it.
+    fn since(&self, facts: &Facts, ledger: &Ledger, ended: Ended) -> Ended {
+        if !ended.outcome.is_open() || !self.is_stale(ledger) {
+            return ended;
+        }
+        if let Some(found) = self.standing(facts, ledger).filter(|_| self.is_folded) {
+            return found;
+        }
+        let own = if self.is_folded { 0 } else { ended.doubt - facts.doubt };
+        let doubt = own + self.doubt(facts, ledger);
+        let is_answered = ended.outcome == Outcome::Unknown && doubt == 0;
+        Ended { outcome: if is_answered { Outcome::Unsent } else { ended.outcome }, doubt, ..ended }
     }
 
     /// Whether every row that was planned came to its end since then, and to one.
@@ -169,6 +193,7 @@ impl Ledger {
             self.bills.insert(bill, Bill { past: Past::Applied, body: None, ..known });
         }
         self.epoch += 1;
+        self.answered = self.epoch;
     }
 }
 

@@ -50,13 +50,18 @@ impl Story {
         }
     }
 
-    /// A durable plan. Interrupted runs of others are folded first, and have a stale one from then on.
-    fn plan(&mut self, run: &mut Run) {
+    /// Interrupted runs of others are folded, and have a stale plan from then on.
+    fn fold_others(&mut self) {
         for other in self.interrupted.values_mut().filter(|other| !other.is_folded) {
             self.stage.auditor.coverage.hit("an interrupted run of another job");
             let ends = other.ends(Rest::Open, &self.stage.ledger);
             self.stage.ledger.fold(other, &ends);
         }
+    }
+
+    /// A durable plan.
+    fn plan(&mut self, run: &mut Run) {
+        self.fold_others();
         (run.epoch, run.planned_at, run.is_folded) = (self.stage.ledger.epoch, run.journal.len(), false);
         run.survey = self.stage.ledger.survey(run.ordinal, &run.lines, &run.settings);
         let now = self.stage.clock.now();
@@ -67,7 +72,7 @@ impl Story {
 
     /// Plans an interrupted run again where its plan is stale, or its survey damaged.
     fn refresh(&mut self, run: &mut Run) {
-        let is_damaged = self.stage.dice.percent(5);
+        let is_damaged = self.stage.dice.percent(5) && self.stage.ledger.answered <= run.epoch;
         let was_stopping = run.was_stopping();
         if !is_damaged && !was_stopping && !run.is_stale(&self.stage.ledger) {
             return;
@@ -151,6 +156,7 @@ impl Story {
     fn abandon(&mut self, mut run: Run) {
         self.stage.auditor.coverage.hit("an abandoned run");
         run.settings.crashes = 0;
+        self.fold_others();
         self.close(&mut run, Some(&Stop::Signal));
     }
 
@@ -183,7 +189,11 @@ impl Story {
             self.stage.auditor.coverage.hit_if("a row kept", matches!(fate, Fate::Keep(..)));
             let is_others = is_stale && !ended.is_news && matches!(fate, Fate::Send(_));
             self.stage.auditor.coverage.hit_if("a row that others went on with", is_others);
-            self.stage.auditor.closed(fate.facts(), ended.outcome);
+            let mut facts = fate.facts().clone();
+            if let Some(bill) = self.stage.ledger.bills.get(&facts.bill).filter(|_| is_others) {
+                facts.place = bill.facts.place; // of the row that gave the bill its end
+            }
+            self.stage.auditor.closed(&facts, ended.outcome);
         }
         self.rest(2_000_000);
         true
