@@ -205,14 +205,14 @@ impl Seen {
                 Some(format!("finish_by is {} too early for {}", span(left), count(late, "row")))
             }
             // A rate of a row an hour is no promise for the years to come.
-            _ => Duration::try_from_secs_f64(needed_s).ok().map(|needed| format!("{} left", span(needed))),
+            _ => Duration::try_from_secs_f64(needed_s).ok().map(|needed| format!("done in {}", span(needed))),
         }
     }
 }
 
 fn rate(per_second: f64) -> String {
     if per_second >= 10.0 || per_second.fract() == 0.0 {
-        format!("{per_second:.0}")
+        grouped(&per_second.round())
     } else {
         format!("{per_second:.1}")
     }
@@ -320,7 +320,7 @@ mod tests {
         (0..3).for_each(|_| progress.settled(Outcome::Refused));
         let said = text(&progress, pace);
         let expected =
-            "4/5,001  398 of 400 calls/s  50.0 s left  3 refused  pace 50%  64 in flight  1,204 retries  2 in doubt";
+            "4/5,001  398 of 400 calls/s  done in 50.0 s  3 refused  pace 50%  64 in flight  1,204 retries  2 in doubt";
         assert_eq!(said, expected);
     }
 
@@ -334,7 +334,7 @@ mod tests {
         let expected = |now_ms| Seen::of(&progress, now_ms).expected(pace).unwrap();
         assert_eq!(expected(10_000), "finish_by is 1 min 0 s too early for 400 rows");
         progress.deadline_ms.store(700_000, Ordering::Relaxed);
-        assert_eq!(Seen::of(&progress, 10_000).expected(pace).unwrap(), "1 min 40 s left");
+        assert_eq!(Seen::of(&progress, 10_000).expected(pace).unwrap(), "done in 1 min 40 s");
         assert_eq!(Seen::of(&progress, 10_000).expected(Pace::default()), None);
     }
 
