@@ -51,7 +51,7 @@ impl Check {
             allow_stale: self.allow_stale,
             ..Request::default()
         };
-        let watch = Watch::start(screen, &job.progress);
+        let watch = Watch::start(screen, job);
         let checked = job.check(&request, self.write_control.then_some(WriteControl { force: self.force }));
         drop(watch);
         let checked = checked?;

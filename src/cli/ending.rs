@@ -1,28 +1,19 @@
 //! How a run ends for the person who started it: the last screen, and the command to type next.
 
+use std::sync::atomic::Ordering;
+
 use serde::Serialize;
 
 use super::job::{JobArgs, Opened};
 use super::progress::Watch;
 use super::timings::Spent;
 use super::{CliError, Screen, figures, summary};
+use crate::io::cpu;
 use crate::model::{Exit, Outcome};
-use crate::run::{Fault, Finished, Job, Manifest};
+use crate::run::{Fault, Finished, Job, Manifest, Versus};
 use crate::wire;
 
-/// Carries a run out, and shows how it goes.
-pub fn watch(
-    screen: Screen,
-    job: &Job,
-    work: impl FnOnce(&Job) -> Result<Finished, Fault>,
-) -> Result<Finished, CliError> {
-    let watch = Watch::start(screen, &job.progress);
-    let finished = work(job);
-    drop(watch); // what it draws must not stand in what follows
-    Ok(finished?)
-}
-
-/// What the next command depends on.
+/// A command that runs a job, and what its end depends on.
 pub struct Ending<'a> {
     /// As the command was given.
     pub args: &'a JobArgs,
@@ -31,7 +22,9 @@ pub struct Ending<'a> {
     /// `--out`.
     pub out: Option<&'a String>,
     /// `--timings`.
-    pub timings: Option<Spent>,
+    pub timings: bool,
+    /// `--json`.
+    pub json: bool,
 }
 
 /// The answer of `--json`.
@@ -44,37 +37,61 @@ struct Report<'a> {
     finished_first: Vec<&'a Manifest>,
     /// Rows that are open in the ledger now.
     open_rows: u64,
+    /// What it has otherwise than the run before it.
+    versus: Option<&'a Versus>,
     /// What to type next.
-    next: Vec<String>,
+    next: Vec<&'a str>,
     /// What processor time went into.
     #[serde(skip_serializing_if = "Option::is_none")]
     timings: Option<&'a Spent>,
 }
 
 impl Ending<'_> {
-    /// Shows how it ended.
-    pub fn show(&self, screen: Screen, finished: &Finished, json: bool) -> Result<Exit, CliError> {
-        let mut runs: Vec<&Manifest> =
-            [&finished.interrupted, &finished.replayed, &finished.manifest].into_iter().flatten().collect();
-        let next = self.next(&runs, finished.open_rows);
-        if json {
-            let manifest = runs.pop().expect("a command that ended has done something");
-            let timings = self.timings.as_ref();
-            let next = next.into_iter().map(|next| next.command).collect();
-            screen.print_json(&Report {
-                manifest,
-                finished_first: runs,
-                open_rows: finished.open_rows,
-                next,
-                timings,
-            })?;
-        } else if !screen.quiet || finished.exit() != Exit::Clean {
-            screen.print(&self.text(&runs, finished, &next))?;
+    /// Carries a run out, shows how it goes and how it ended, and tells those who want to be told.
+    pub fn reach(&self, screen: Screen, work: impl FnOnce(&Job) -> Result<Finished, Fault>) -> Result<Exit, CliError> {
+        let job = &self.opened.job;
+        let before = cpu::of_process();
+        job.progress.log_pii.store(screen.personal, Ordering::Relaxed);
+        let watch = Watch::start(screen, job);
+        let finished = job.observed(work);
+        drop(watch); // what it draws must not stand in what follows
+        let timings = self.timings.then(|| Spent::of(&job.progress, cpu::of_process().saturating_sub(before)));
+        match finished {
+            Ok(finished) => {
+                let next = self.next(&runs_of(&finished), finished.open_rows);
+                let shown = self.show(screen, &finished, &next, timings.as_ref());
+                // Behind the last screen: whoever looks at it need not wait.
+                job.notify(Ok(&finished), next.into_iter().map(|next| next.command).collect());
+                shown.map(|()| finished.exit())
+            }
+            Err(fault) => {
+                job.notify(Err(&fault), Vec::new());
+                Err(fault.into())
+            }
         }
-        Ok(finished.exit())
     }
 
-    fn text(&self, runs: &[&Manifest], finished: &Finished, next: &[Next]) -> String {
+    fn show(
+        &self,
+        screen: Screen,
+        finished: &Finished,
+        next: &[Next],
+        timings: Option<&Spent>,
+    ) -> Result<(), CliError> {
+        let mut runs = runs_of(finished);
+        if self.json {
+            let manifest = runs.pop().expect("a command that ended has done something");
+            let next = next.iter().map(|next| next.command.as_str()).collect();
+            let (open_rows, versus) = (finished.open_rows, finished.versus.as_ref());
+            return screen.print_json(&Report { manifest, finished_first: runs, open_rows, versus, next, timings });
+        }
+        if screen.quiet && finished.exit() == Exit::Clean {
+            return Ok(());
+        }
+        screen.print(&self.text(&runs, finished, next, timings))
+    }
+
+    fn text(&self, runs: &[&Manifest], finished: &Finished, next: &[Next], timings: Option<&Spent>) -> String {
         let table = wire::entry(&self.opened.job.settings.dialect).map_or(&[][..], |entry| entry.codes);
         let mut text = String::new();
         for manifest in runs {
@@ -84,10 +101,13 @@ impl Ending<'_> {
                 text.push_str("Open rows of earlier runs were replayed:\n");
             }
             text += &summary::of(manifest, table);
+            if finished.manifest.as_ref().is_some_and(|asked| std::ptr::eq(asked, *manifest)) {
+                text += &finished.versus.as_ref().map(summary::versus).unwrap_or_default();
+            }
             text.push('\n');
         }
         text.insert(0, '\n');
-        let timings = self.timings.as_ref().map(Spent::table).unwrap_or_default();
+        let timings = timings.map(Spent::table).unwrap_or_default();
         text + &timings + &self.ledger_line(finished.open_rows) + &next_lines(next)
     }
 
@@ -157,6 +177,11 @@ impl Ending<'_> {
         let words = ["--state".to_owned(), state].into_iter().chain(out.into_iter().flatten()).collect::<Vec<_>>();
         self.args.command("run", &words)
     }
+}
+
+/// What was done, in its order.
+fn runs_of(finished: &Finished) -> Vec<&Manifest> {
+    [&finished.interrupted, &finished.replayed, &finished.manifest].into_iter().flatten().collect()
 }
 
 /// A command, and what it is for.

@@ -4,11 +4,10 @@ use std::path::PathBuf;
 
 use clap::Args;
 
-use super::ending::{self, Ending};
+use super::ending::Ending;
 use super::job::{JobArgs, SendArgs, request};
 use super::{CliError, Screen};
 use crate::model::{Exit, Outcome};
-use crate::run::Job;
 
 /// Send the rows of a failure file again
 #[derive(Debug, Args)]
@@ -43,9 +42,8 @@ impl Replay {
     pub(super) fn execute(self, screen: Screen) -> Result<Exit, CliError> {
         let opened = self.job.open(&[], self.send.out.as_ref())?;
         let request = request(&self.send, None)?;
-        let work = |job: &Job| job.replay(&self.failures, &self.include, &request);
-        let finished = ending::watch(screen, &opened.job, work)?;
-        let out = self.send.out.as_ref();
-        Ending { args: &self.job, opened: &opened, out, timings: None }.show(screen, &finished, self.json)
+        let (out, timings, json) = (self.send.out.as_ref(), false, self.json);
+        Ending { args: &self.job, opened: &opened, out, timings, json }
+            .reach(screen, |job| job.replay(&self.failures, &self.include, &request))
     }
 }

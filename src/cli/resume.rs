@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use clap::Args;
 
-use super::ending::{self, Ending};
+use super::ending::Ending;
 use super::job::{JobArgs, duration};
 use super::{CliError, Screen};
 use crate::model::Exit;
@@ -38,9 +38,12 @@ impl Resume {
     pub(super) fn execute(self, screen: Screen) -> Result<Exit, CliError> {
         let opened = self.job.open(&[], None)?;
         let moved: Vec<PathBuf> = self.inputs.iter().map(PathBuf::from).collect();
-        let finished = ending::watch(screen, &opened.job, |job| {
-            if self.abandon { job.abandon(&moved, self.wait) } else { job.resume(&moved, self.wait) }
-        })?;
-        Ending { args: &self.job, opened: &opened, out: None, timings: None }.show(screen, &finished, self.json)
+        let ending = Ending { args: &self.job, opened: &opened, out: None, timings: false, json: self.json };
+        ending.reach(
+            screen,
+            |job| {
+                if self.abandon { job.abandon(&moved, self.wait) } else { job.resume(&moved, self.wait) }
+            },
+        )
     }
 }

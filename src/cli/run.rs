@@ -2,11 +2,9 @@
 
 use clap::Args;
 
-use super::ending::{self, Ending};
+use super::ending::Ending;
 use super::job::{InputArgs, JobArgs, SendArgs, request};
-use super::timings::Spent;
 use super::{CliError, Screen};
-use crate::io::cpu;
 use crate::model::Exit;
 use crate::run::Canary;
 
@@ -69,10 +67,7 @@ impl Run {
         request.again = self.again;
         request.canary = self.canary.map(|cards| Canary { cards, continues: self.canary_then_continue });
         request.plan = self.plan;
-        let before = cpu::of_process();
-        let finished = ending::watch(screen, &opened.job, |job| job.run(&request))?;
-        let timings = self.timings.then(|| Spent::of(&opened.job.progress, cpu::of_process().saturating_sub(before)));
-        let out = self.send.out.as_ref();
-        Ending { args: &self.job, opened: &opened, out, timings }.show(screen, &finished, self.json)
+        let (out, timings, json) = (self.send.out.as_ref(), self.timings, self.json);
+        Ending { args: &self.job, opened: &opened, out, timings, json }.reach(screen, |job| job.run(&request))
     }
 }

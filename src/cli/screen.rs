@@ -22,7 +22,7 @@ pub struct Screen {
     /// Errors are JSON, a line each.
     json: bool,
     /// Personal ids are shown whole.
-    personal: bool,
+    pub personal: bool,
 }
 
 impl Screen {

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use super::figures::{self, count, grouped};
 use crate::model::{Exit, Outcome};
-use crate::run::{Manifest, Sum, meaning};
+use crate::run::{Change, Manifest, Sum, Versus, meaning};
 use crate::wire::Code;
 
 /// Codes shown; the rest is in the failure file.
@@ -20,6 +20,29 @@ pub fn of(manifest: &Manifest, table: &[Code]) -> String {
     text.push('\n');
     facts(&mut text, manifest);
     text
+}
+
+/// What is otherwise than in the run before: what a person who sees this screen every morning would want to be shown.
+pub fn versus(versus: &Versus) -> String {
+    if versus.changes.is_empty() {
+        return format!("  {:<10}as in run {}\n", "before", versus.run);
+    }
+    let mut text = format!("  {:<10}run {} had\n", "before", versus.run);
+    for Change { what, unit, before, now } in &versus.changes {
+        let shown = |value: u64| match *unit {
+            "ms" => figures::span(Duration::from_millis(value)),
+            _ => grouped(&value),
+        };
+        let by = share(*before, *now).map(|by| format!("  ({by})")).unwrap_or_default();
+        let _ = writeln!(text, "{:12}{what:<12}{:>14}, now {}{by}", "", shown(*before), shown(*now));
+    }
+    text
+}
+
+/// `+12%`, where there was enough before for a share to mean something.
+fn share(before: u64, now: u64) -> Option<String> {
+    const ENOUGH: u64 = 20;
+    (before >= ENOUGH).then(|| format!("{:+.0}%", (now as f64 / before as f64 - 1.0) * 100.0))
 }
 
 /// How it ended, in a sentence.
@@ -183,6 +206,22 @@ run 20260101T000000Z-00001, exit 0; 0.3 s reading, 1 min 4 s sending, 0.0 s writ
   files     /nowhere/out  (outcomes.csv, manifest.json)
 "
         );
+    }
+
+    #[test]
+    fn what_differs_from_the_run_before_is_said_and_nothing_else() {
+        let change = |what, unit, before, now| Change { what, unit, before, now };
+        let changes =
+            vec![change("rows", "", 4_000, 4_999), change("unknown", "", 0, 7), change("sending", "ms", 9_000, 64_000)];
+        assert_eq!(
+            versus(&Versus { run: "20260101T000000Z-00001".to_owned(), changes }),
+            "  before    run 20260101T000000Z-00001 had
+            rows                 4,000, now 4,999  (+25%)
+            unknown                  0, now 7
+            sending              9.0 s, now 1 min 4 s  (+611%)
+"
+        );
+        assert_eq!(versus(&Versus { run: "r".to_owned(), changes: Vec::new() }), "  before    as in run r\n");
     }
 
     #[test]

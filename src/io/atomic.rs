@@ -3,6 +3,7 @@
 //! A reader never meets half a file, and after a power loss the name leads to the old bytes or to the new ones.
 
 use std::io::{self, BufWriter, Write};
+use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 
 use tempfile::NamedTempFile;
@@ -46,6 +47,13 @@ impl AtomicFile {
         Ok(AtomicFile { path: path.to_owned(), subject, file: BufWriter::with_capacity(64 * 1024, file) })
     }
 
+    /// Lets everybody read it.
+    pub fn readable_by_all(&mut self) -> Result<(), OutputError> {
+        let permissions = std::fs::Permissions::from_mode(0o644);
+        let set = self.file.get_ref().as_file().set_permissions(permissions);
+        set.map_err(|error| OutputError::new("set the mode of", &self.path, error))
+    }
+
     /// Where the file will stand.
     pub fn path(&self) -> &Path {
         &self.path
@@ -78,8 +86,6 @@ impl Write for AtomicFile {
 
 #[cfg(test)]
 mod tests {
-    use std::os::unix::fs::PermissionsExt;
-
     use super::*;
 
     #[test]
@@ -98,6 +104,11 @@ mod tests {
         assert_eq!(std::fs::read(&path).unwrap(), b"whole");
         assert_eq!(std::fs::metadata(&path).unwrap().permissions().mode() & 0o777, 0o600);
         assert_eq!(std::fs::read_dir(dir.path()).unwrap().count(), 1);
+
+        let mut public = AtomicFile::create(&path).unwrap();
+        public.readable_by_all().unwrap();
+        public.commit().unwrap();
+        assert_eq!(std::fs::metadata(&path).unwrap().permissions().mode() & 0o777, 0o644);
     }
 
     #[test]

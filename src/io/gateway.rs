@@ -1,10 +1,10 @@
 //! HTTP to the gateway: one exchange, no opinion. What a reply means is the dialect's business; here it is only told
 //! whether any byte can have left.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use reqwest::{Client, Url, redirect};
+use reqwest::{Client, ClientBuilder, Url, redirect};
 
 use crate::model::{Reading, Verdict};
 use crate::wire::{Reply, Request};
@@ -67,20 +67,7 @@ impl Gateway {
             .pool_idle_timeout(IDLE)
             .pool_max_idle_per_host(config.concurrency)
             .user_agent(concat!("passync/", env!("CARGO_PKG_VERSION")));
-        builder = match config.proxy.as_deref() {
-            None => builder.no_proxy(),
-            Some("env") => builder,
-            Some(url) => {
-                let proxy = reqwest::Proxy::all(url).map_err(|error| format!("gateway.proxy {url}: {error}"))?;
-                builder.no_proxy().proxy(proxy)
-            }
-        };
-        if let Some(path) = &config.ca_file {
-            let pem = std::fs::read(path).map_err(|error| format!("gateway.ca_file {}: {error}", path.display()))?;
-            let roots = reqwest::Certificate::from_pem_bundle(&pem)
-                .map_err(|error| format!("gateway.ca_file {}: {error}", path.display()))?;
-            builder = roots.into_iter().fold(builder, reqwest::ClientBuilder::add_root_certificate);
-        }
+        builder = by_way_of(builder, config.proxy.as_deref(), config.ca_file.as_deref())?;
         let client = builder.build().map_err(|error| format!("gateway: {}", causes(&error)))?;
         let url = Url::parse(&config.url).map_err(|error| format!("gateway.url {}: {error}", config.url))?;
         Ok(Gateway { client, url, request_timeout: config.request_timeout })
@@ -122,6 +109,27 @@ impl Gateway {
     }
 }
 
+/// The way out of the house: the proxy that the job names, and no other; additional roots.
+pub(super) fn by_way_of(
+    builder: ClientBuilder,
+    proxy: Option<&str>,
+    ca_file: Option<&Path>,
+) -> Result<ClientBuilder, String> {
+    let builder = match proxy {
+        None => builder.no_proxy(),
+        Some("env") => builder,
+        Some(url) => {
+            let proxy = reqwest::Proxy::all(url).map_err(|error| format!("gateway.proxy {url}: {error}"))?;
+            builder.no_proxy().proxy(proxy)
+        }
+    };
+    let Some(path) = ca_file else { return Ok(builder) };
+    let pem = std::fs::read(path).map_err(|error| format!("gateway.ca_file {}: {error}", path.display()))?;
+    let roots = reqwest::Certificate::from_pem_bundle(&pem)
+        .map_err(|error| format!("gateway.ca_file {}: {error}", path.display()))?;
+    Ok(roots.into_iter().fold(builder, ClientBuilder::add_root_certificate))
+}
+
 async fn read(builder: reqwest::RequestBuilder) -> reqwest::Result<Reply> {
     let mut response = builder.send().await?;
     let status = response.status().as_u16();
@@ -154,7 +162,7 @@ fn fault(error: &reqwest::Error) -> Reading {
 }
 
 /// An error with its causes, without the URL: its query may hold a signature.
-fn causes(error: &reqwest::Error) -> String {
+pub(super) fn causes(error: &reqwest::Error) -> String {
     let mut text = String::new();
     let mut cause: Option<&(dyn std::error::Error + 'static)> = Some(error);
     while let Some(error) = cause {

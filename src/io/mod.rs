@@ -18,6 +18,7 @@ pub mod ledger;
 pub mod lock;
 pub mod memory;
 pub mod outcomes;
+pub mod post;
 pub mod sort;
 pub mod source;
 pub mod table;

@@ -23,6 +23,7 @@ use super::recover::Recovery;
 use super::store::{Content, Rows, RunFolder};
 use super::survey::Members;
 use super::timings::Stage;
+use super::trail::Trail;
 use super::{Fault, Signals};
 use crate::core::canary::PlanEnd;
 use crate::core::dispatcher::{Action, Cause, Config, Dispatcher, Event, PlanRow, Settlement};
@@ -138,6 +139,7 @@ pub async fn apply(order: Order<'_>) -> Result<Done, Fault> {
         began: order.began,
         clock: order.clock,
         progress: order.progress,
+        trail: Trail::new(order.progress),
         writer,
         pool,
         notes,
@@ -168,6 +170,7 @@ struct Driver<'a> {
     began: Instant,
     clock: RunClock,
     progress: &'a Progress,
+    trail: Trail<'a>,
     writer: Writer,
     pool: Pool,
     notes: UnboundedSender<Note>,
@@ -250,6 +253,9 @@ impl Driver<'_> {
         let mut batch = Vec::with_capacity(records.len());
         for record in records {
             let recovered = self.recovery.of(record.id)?;
+            if let Some(outcome) = recovered.as_ref().and_then(|recovered| recovered.settled) {
+                self.progress.settled(outcome); // by the part that was interrupted
+            }
             if let Some(dropped) = record.adopted {
                 self.adopted.insert(record.id, (record.bill, dropped));
             }
@@ -302,6 +308,7 @@ impl Driver<'_> {
             last: None,
             personal: Personal::of(&delta),
         };
+        self.trail.hold(id, &delta);
         self.held.insert(id, held);
         Ok(())
     }
@@ -328,6 +335,7 @@ impl Driver<'_> {
         }
         let now_ms = self.clock.now_ms();
         self.sends.note(self.now());
+        self.progress.quota_peak.store(self.sends.peak(), Ordering::Relaxed);
         self.progress.calls.fetch_add(1, Ordering::Relaxed);
         let held = self.held.get_mut(&id).expect("just held");
         if held.last.is_some() {
@@ -336,6 +344,7 @@ impl Driver<'_> {
         held.sent_ms = now_ms;
         held.sent_at = Instant::now();
         held.first_sent_ms.get_or_insert(now_ms);
+        self.trail.begin(id, now_ms);
         self.pool.sign(id, Arc::clone(&held.body), wall_ms());
         Ok(())
     }
@@ -352,6 +361,7 @@ impl Driver<'_> {
 
     fn settle(&mut self, settlement: &Settlement) {
         let held = self.held.remove(&settlement.id);
+        self.trail.forget(settlement.id);
         self.adopted.remove(&settlement.id);
         self.progress.settled(settlement.outcome);
         let settled = self.settled(settlement, held.as_ref());
@@ -447,10 +457,8 @@ impl Driver<'_> {
         if !reading.listed {
             *self.done.unlisted.entry(reading.code.clone()).or_default() += 1;
         }
-        if reading.verdict == Verdict::Throttled {
-            self.progress.throttled.fetch_add(1, Ordering::Relaxed);
-        }
-        tracing::debug!(row = id, verdict = reading.verdict.as_str(), code = reading.code, trace_id = reading.trace_id);
+        self.count(reading.verdict, self.held[&id].latency);
+        self.trail.heard(id, &reading, self.held[&id].latency);
         let event = Event::Reply {
             id,
             verdict: reading.verdict,
@@ -464,10 +472,21 @@ impl Driver<'_> {
         let now = self.now();
         self.dispatcher.handle(event, now);
     }
+
+    fn count(&self, verdict: Verdict, latency: Duration) {
+        match verdict {
+            Verdict::Throttled => self.progress.throttled.fetch_add(1, Ordering::Relaxed),
+            Verdict::InDoubt | Verdict::InDoubtFinal => self.progress.in_doubt.fetch_add(1, Ordering::Relaxed),
+            _ => 0,
+        };
+        if verdict != Verdict::NotSent {
+            self.progress.latencies.add(latency);
+        }
+    }
 }
 
 /// Uniform enough for jitter: the standard library's per-process random hash keys, stepped.
-fn random() -> u64 {
+pub(super) fn random() -> u64 {
     use std::hash::{BuildHasher, RandomState};
     RandomState::new().hash_one(())
 }

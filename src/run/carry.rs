@@ -1,5 +1,6 @@
 //! Carrying a planned run out: sends, files, the end.
 
+use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
 use super::begin::Begun;
@@ -8,12 +9,12 @@ use super::detail::RunDetail;
 use super::endpoint::Endpoint;
 use super::manifest::{Calls, Durations, Manifest};
 use super::page::Ground;
-use super::progress::Phase;
+use super::progress::{Phase, Standing};
 use super::recover::Recovery;
 use super::store::RunFolder;
 use super::survey::Members;
 use super::timings::Stage;
-use super::{Fault, apply, close, inputs, keep, words};
+use super::{Fault, apply, close, inputs, keep, trail, words};
 use crate::core::dispatcher::Config;
 use crate::core::halt::ErrorLimit;
 use crate::core::limits;
@@ -39,8 +40,10 @@ impl Job {
         endpoint: &Endpoint,
         ledger: &mut Ledger,
     ) -> Result<Manifest, Fault> {
+        let _span = tracing::info_span!("run", job = begun.run.job, run = begun.run.id).entered();
         let began = Instant::now();
-        self.progress.enter(Phase::Apply);
+        self.progress.note(Standing::of(ledger, &self.settings.name));
+        self.progress.begin_apply(&begun.run.id);
         let done = self.apply(begun, endpoint, ledger)?;
         let ms = |time: Duration| time.as_millis() as u64;
         let durations = Durations { survey: ms(begun.took), apply: ms(began.elapsed()), finish: 0 };
@@ -116,7 +119,10 @@ impl Job {
 
     /// No attempt starts later than `finish_by` less a request timeout: the next such instant in the input's zone.
     fn deadline(&self) -> Tick {
-        self.time_left().map_or(Tick::NEVER, |left| Tick::ZERO + left)
+        let left = self.time_left();
+        let until_ms = left.map_or(0, |left| self.clock.now_ms() + left.as_millis() as i64);
+        self.progress.deadline_ms.store(until_ms, Ordering::Relaxed);
+        left.map_or(Tick::NEVER, |left| Tick::ZERO + left)
     }
 
     /// How long attempts may still start; `None`: for ever.
@@ -161,6 +167,11 @@ impl Job {
             now_ms: self.clock.now_ms(),
         };
         let manifest = close::close(&order, ledger)?;
+        self.progress.close(&manifest);
+        if let Some(sink) = self.progress.spans.get() {
+            sink.tell(trail::run(&manifest, begun.run.started_ms, self.clock.now_ms()));
+        }
+        self.progress.note(Standing::of(ledger, &self.settings.name));
         self.forget_old_surveys(ledger)?;
         files.map_or(Ok(()), |files| inputs::forget_standard_input(files, ledger))?;
         self.forget_old_files(ledger);

@@ -9,20 +9,20 @@ use serde::{Serialize, Serializer};
 
 use super::endpoint::Endpoint;
 use super::manifest::Manifest;
-use super::{Fault, inputs, wall_ms};
+use super::{Fault, inputs, notify, wall_ms};
 use crate::core::limits;
-use crate::io::disk;
 use crate::io::gateway::{Gateway, GatewayConfig};
 use crate::io::job::dates;
 use crate::io::job::settings::{GatewayUrl, Settings};
 use crate::io::ledger::{Ledger, LedgerError};
 use crate::io::lock::{Lock, LockFault};
+use crate::io::{disk, folder, job};
 use crate::model::Exit;
 
 /// What was found about one subject.
 #[derive(Debug, Serialize)]
 pub struct Finding {
-    /// keys, clock, gateway, room, ledger, lock, inputs, schedule.
+    /// keys, clock, gateway, room, ledger, lock, inputs, schedule, metrics, notify.
     pub subject: &'static str,
     /// How it is.
     pub health: Health,
@@ -86,7 +86,32 @@ pub fn examine(settings: &Settings, offline: bool) -> Vec<Finding> {
     findings.push(lock(settings));
     findings.push(files(settings));
     findings.extend(schedule(settings));
+    findings.extend(observers(settings));
     findings
+}
+
+/// Those who want to be told how a run goes. None of them stops a run.
+fn observers(settings: &Settings) -> Vec<Finding> {
+    let textfile = settings.metrics_textfile.as_ref().map(|file| {
+        const SUBJECT: &str = "metrics";
+        let folder = folder::of(file);
+        match std::fs::metadata(folder) {
+            Ok(meta) if meta.is_dir() => Finding::ok(SUBJECT, format!("written to {}", file.display())),
+            _ => Finding::warning(
+                SUBJECT,
+                format!("{} is no folder: no metrics are written", folder.display()),
+                "make it, or name the collector's own in `metrics.textfile`",
+            ),
+        }
+    });
+    let webhook = settings.notify_url.as_ref().map(|webhook| {
+        const SUBJECT: &str = "notify";
+        match notify::address(webhook, settings) {
+            Ok(url) => Finding::ok(SUBJECT, format!("{} is told", job::masked(&url))),
+            Err(why) => Finding::warning(SUBJECT, why, "nobody is told how runs end until `notify.url` can be read"),
+        }
+    });
+    textfile.into_iter().chain(webhook).collect()
 }
 
 /// Opens all that a run opens: keys, certificates, roots. The pair, the mix-ups and permissions are looked at there.

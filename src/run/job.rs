@@ -15,6 +15,7 @@ use super::inputs::{self, Spool};
 use super::lease::Lease;
 use super::manifest::{Durations, Manifest};
 use super::store::RunFolder;
+use super::versus::Versus;
 use super::{Fault, guard, recover};
 use crate::io::job::dates::Dates;
 use crate::io::job::settings::{Gateway, GatewayUrl, Settings};
@@ -67,9 +68,16 @@ pub struct Finished {
     pub replayed: Option<Manifest>,
     /// Rows that are open in the ledger now.
     pub open_rows: u64,
+    /// What the run that was asked for has otherwise than the one before it.
+    pub versus: Option<Versus>,
 }
 
 impl Finished {
+    /// The run that a person asked for, or what was done in its place.
+    pub fn newest(&self) -> Option<&Manifest> {
+        self.manifest.as_ref().or(self.replayed.as_ref()).or(self.interrupted.as_ref())
+    }
+
     /// The worst of what was done.
     pub fn exit(&self) -> Exit {
         let done = [&self.interrupted, &self.replayed, &self.manifest];
@@ -147,7 +155,9 @@ impl Job {
             if begun.as_ref().map_or_else(|fault| fault.exit() == Exit::Storage, |_| true) {
                 spool.keep(); // behind a storage fault nobody knows whether the run is booked
             }
-            finished.manifest = Some(self.carry_out(&begun?, Some(&files), endpoint, &mut ledger)?);
+            let manifest = self.carry_out(&begun?, Some(&files), endpoint, &mut ledger)?;
+            finished.versus = Versus::of(&manifest, &ledger);
+            finished.manifest = Some(manifest);
         }
         finished.open_rows = ledger.open_count()?;
         Ok(())
@@ -173,7 +183,7 @@ impl Job {
         let interrupted = self.finish_interrupted(moved, &mut lease)?;
         let interrupted = interrupted.ok_or_else(|| self.nothing_to_resume())?;
         let open_rows = lease.open()?.open_count()?;
-        Ok(Finished { manifest: None, interrupted: Some(interrupted), replayed: None, open_rows })
+        Ok(Finished { interrupted: Some(interrupted), open_rows, ..Finished::default() })
     }
 
     /// Closes the interrupted run as it stands: in doubt becomes `unknown`, the rest `unsent`.
@@ -200,7 +210,7 @@ impl Job {
         let manifest =
             self.close(&begun, files.as_deref(), apply::Done::default(), Durations::default(), &mut ledger)?;
         let open_rows = ledger.open_count()?;
-        Ok(Finished { manifest: None, interrupted: Some(manifest), replayed: None, open_rows })
+        Ok(Finished { interrupted: Some(manifest), open_rows, ..Finished::default() })
     }
 
     // ---- steps

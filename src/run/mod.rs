@@ -5,6 +5,7 @@
 //! apply    plan -> dispatcher -> ledger, pool, gateway                  (all sends)
 //! close    plan x journal -> outcomes, failures, ledger, manifest       (all files)
 //! carry    apply and close of one run, with what its settings say
+//! observed who is told how it goes: a text file, a collector; notify: how it ended    (they decide nothing)
 //! job      which of these a command needs, and what it goes on with
 //! ```
 #![expect(clippy::disallowed_methods, reason = "the driver has the clock, the files and the threads of a run")]
@@ -40,7 +41,11 @@ pub mod look;
 mod manifest;
 pub mod meaning;
 mod meter;
+mod metrics;
+mod notify;
 pub mod numbers;
+mod observed;
+mod otlp;
 mod page;
 mod plan;
 mod plan_digest;
@@ -58,7 +63,9 @@ mod space;
 mod store;
 mod survey;
 mod timings;
+mod trail;
 pub mod verify;
+mod versus;
 mod words;
 
 pub use check::{Checked, Time, WriteControl};
@@ -74,4 +81,5 @@ pub use progress::{Phase, Progress};
 pub use signals::Signals;
 pub use survey::Columns;
 pub use timings::{Stage, Timings};
+pub use versus::{Change, Versus};
 pub use words::Stopped;

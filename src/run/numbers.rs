@@ -27,6 +27,16 @@ pub fn count(number: u64, noun: &str) -> String {
     format!("{} {noun}", grouped(&number))
 }
 
+/// `512 B`, `1.4 MiB`.
+pub fn size(bytes: u64) -> String {
+    const UNITS: [&str; 4] = ["KiB", "MiB", "GiB", "TiB"];
+    if bytes < 1_024 {
+        return format!("{bytes} B");
+    }
+    let power = (bytes.ilog2() / 10).min(UNITS.len() as u32);
+    format!("{:.1} {}", bytes as f64 / f64::from(1_024_u32).powi(power as i32), UNITS[power as usize - 1])
+}
+
 /// `0.4 s`, `12.3 s`, `4 min 5 s`, `2 h 3 min`, `5 d 1 h`: the two largest units.
 pub fn span(time: Duration) -> String {
     let seconds = time.as_secs();
@@ -55,6 +65,11 @@ pub fn latency(us: u64) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn sizes_are_told_in_their_unit() {
+        assert_eq!([0, 1_023, 1_024, 1_500_000, 5 << 40].map(size), ["0 B", "1023 B", "1.0 KiB", "1.4 MiB", "5.0 TiB"]);
+    }
 
     #[test]
     fn numbers_are_grouped_and_counted() {

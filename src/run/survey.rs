@@ -154,6 +154,10 @@ impl Members {
 pub fn read(order: &Order<'_>, rows: &mut RowsWriter, progress: &Progress, signals: &Signals) -> Result<Found, Fault> {
     let mut found = Found::default();
     let rules = ReadRules::new(order.input).map_err(Fault::usage)?;
+    let size = |input: &Input| std::fs::metadata(&input.path).map_or(0, |meta| meta.len());
+    progress.bytes.store(order.inputs.iter().map(size).sum(), Ordering::Relaxed);
+    progress.rows_read.store(0, Ordering::Relaxed); // of an earlier reading: inputs that came late
+    let mut passed = 0;
     for (source, input) in order.inputs.iter().enumerate() {
         if order.input.trailer.is_some() && input.format == Format::Parquet {
             let what = format!("{}: a Parquet file has no trailer: rows and columns are all it has", input.name);
@@ -185,10 +189,15 @@ pub fn read(order: &Order<'_>, rows: &mut RowsWriter, progress: &Progress, signa
             }
             file.take(&row, &mut found, rows)?;
             progress.rows_read.fetch_add(1, Ordering::Relaxed);
-            if found.rows % 1_024 == 0 && signals.raised() {
-                return Err(Fault::stopped());
+            if found.rows % 1_024 == 0 {
+                progress.bytes_read.store(passed + reader.passed(), Ordering::Relaxed);
+                if signals.raised() {
+                    return Err(Fault::stopped());
+                }
             }
         }
+        passed += reader.passed();
+        progress.bytes_read.store(passed, Ordering::Relaxed);
         let (stamp, trailer) = (reader.stamp()?, reader.trailer().cloned());
         let counted = Counted { size: stamp.size, sha256: stamp.sha256.clone(), ..file.counted };
         found.files.push(FileFound { stamp, counted, columns, trailer });

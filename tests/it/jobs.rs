@@ -6,7 +6,7 @@ use std::process::Command;
 
 use clap::Parser;
 use passync::cli::Cli;
-use passync::io::job::settings::{GatewayUrl, Settings};
+use passync::io::job::settings::{GatewayUrl, Secret, Settings};
 use passync::io::job::{self, Overrides};
 use passync::wire::{DIALECTS, setting};
 use yaml_rust2::{Yaml, YamlLoader};
@@ -55,6 +55,19 @@ fn the_commands_in_the_readme_parse_and_their_jobs_exist() {
 #[test]
 fn the_commands_in_the_runbook_parse_and_their_jobs_exist() {
     assert!(commands(&read("README.md")) >= 15);
+}
+
+#[test]
+fn the_settings_in_the_runbook_load() {
+    let runbook = read("README.md");
+    let blocks: Vec<&str> = runbook.split("```toml\n").skip(1).map(|rest| rest.split("```").next().unwrap()).collect();
+    assert_eq!(blocks.len(), 1);
+    let job = tempfile::NamedTempFile::new().unwrap();
+    fs::write(job.path(), read("nightly.toml") + "\n" + blocks[0]).unwrap();
+    let settings =
+        job::load(job.path(), &Overrides::default()).unwrap_or_else(|fault| panic!("{}", fault.render(false)));
+    assert!(settings.metrics_textfile.is_some() && settings.metrics_otlp.is_some() && settings.notify_url.is_some());
+    assert_eq!(settings.notify_on, load("nightly.toml").notify_on, "what is shown is the default");
 }
 
 /// Parses every command line of a page, and counts them.
@@ -241,7 +254,8 @@ fn unit(name: &str) -> Vec<(String, String, String)> {
             continue;
         }
         let (key, value) = line.split_once('=').unwrap_or_else(|| panic!("{name}: {line}"));
-        assert!(!section.is_empty() && !key.is_empty() && !value.is_empty(), "{name}: {line}");
+        let may_be_empty = key == "CapabilityBoundingSet"; // none at all
+        assert!(!section.is_empty() && !key.is_empty() && (may_be_empty || !value.is_empty()), "{name}: {line}");
         entries.push((section.clone(), key.to_owned(), value.to_owned()));
     }
     entries
@@ -250,18 +264,31 @@ fn unit(name: &str) -> Vec<(String, String, String)> {
 #[test]
 fn the_systemd_units_parse() {
     let service = unit("passync-nightly.service");
+    let values = |section: &str, key: &str| {
+        let found = service.iter().filter(|entry| entry.0 == section && entry.1 == key);
+        found.map(|entry| entry.2.clone()).collect::<Vec<_>>()
+    };
     let value = |section: &str, key: &str| {
-        let found = service.iter().find(|entry| entry.0 == section && entry.1 == key);
-        found.unwrap_or_else(|| panic!("no {key} in [{section}]")).2.clone()
+        let mut found = values(section, key);
+        assert_eq!(found.len(), 1, "{key} in [{section}]");
+        found.remove(0)
     };
     let command = value("Service", "ExecStart");
     parses(&command);
-    let (credential, _) = value("Service", "LoadCredential")
-        .split_once(':')
-        .map(|(name, path)| (name.to_owned(), path.to_owned()))
-        .unwrap();
-    assert!(command.contains(&format!("gateway.private_key=cred:{credential}")), "{command}");
+    let words: Vec<&str> = command.split(' ').collect();
+    let sets = sets(&words).join(" ");
+    for credential in values("Service", "LoadCredential") {
+        let (name, _) = credential.split_once(':').unwrap();
+        assert!(sets.contains(&format!("=cred:{name}")), "{name}: {sets}");
+    }
+    assert_eq!(sets.matches("cred:").count(), 2);
     assert_eq!(value("Service", "SuccessExitStatus"), "1");
+    assert_eq!((value("Service", "DynamicUser"), value("Service", "ProtectSystem")), ("yes".into(), "strict".into()));
+    let timeout = load("nightly.toml").gateway.request_timeout.as_secs();
+    assert!(value("Service", "TimeoutStopSec").parse::<u64>().unwrap() > 2 * timeout);
+    let alert = value("Unit", "OnFailure");
+    assert_eq!(alert, "passync-alert@%n.service");
+    assert!(unit("passync-alert@.service").iter().any(|entry| entry.1 == "ExecStart" && entry.2.contains("%i")));
 
     let timer = unit("passync-nightly.timer");
     let calendar = &timer.iter().find(|entry| entry.0 == "Timer" && entry.1 == "OnCalendar").expect("OnCalendar").2;
@@ -272,25 +299,156 @@ fn the_systemd_units_parse() {
 }
 
 #[test]
-fn the_cronjob_parses() {
-    let documents = YamlLoader::load_from_str(&read("cronjob.yaml")).unwrap();
-    let [cronjob] = &documents[..] else { panic!("one document") };
+fn systemd_itself_finds_nothing_in_the_units() {
+    let units = tempfile::tempdir().unwrap();
+    let names = ["passync-nightly.service", "passync-nightly.timer", "passync-alert@.service"];
+    for name in names {
+        // It looks whether programs are there: ours is not installed here.
+        let text = read(name).replace("/usr/local/bin/passync", env!("CARGO_BIN_EXE_passync"));
+        fs::write(units.path().join(name), text.replace("/usr/bin/logger", "/bin/true")).unwrap();
+    }
+    let mut command = Command::new("systemd-analyze");
+    command.args(["verify", "--man=no"]).args(names.map(|name| units.path().join(name.replace("@.", "@x."))));
+    fs::copy(units.path().join("passync-alert@.service"), units.path().join("passync-alert@x.service")).unwrap();
+    match command.output() {
+        Err(_) => eprintln!("skipped: there is no systemd-analyze here"),
+        Ok(output) => {
+            let said = String::from_utf8_lossy(&output.stderr);
+            assert!(output.status.success() && said.trim().is_empty(), "{said}");
+        }
+    }
+}
+
+/// The one document of a YAML file.
+fn yaml(name: &str) -> Yaml {
+    let mut documents = YamlLoader::load_from_str(&read(name)).unwrap();
+    assert_eq!(documents.len(), 1, "{name}");
+    documents.remove(0)
+}
+
+/// The words of a list.
+fn words(list: &Yaml) -> Vec<&str> {
+    list.as_vec().unwrap().iter().map(|word| word.as_str().unwrap()).collect()
+}
+
+/// The names of a list's items.
+fn names(list: &Yaml) -> Vec<&str> {
+    list.as_vec().unwrap().iter().map(|item| item["name"].as_str().unwrap()).collect()
+}
+
+/// The values that a command line sets a job's keys to.
+fn sets(words: &[&str]) -> Vec<String> {
+    words.windows(2).filter(|pair| pair[0] == "--set").map(|pair| pair[1].to_owned()).collect()
+}
+
+#[test]
+fn the_jobs_of_kubernetes_are_one_pod_at_a_time_that_goes_on_where_it_can() {
+    let cronjob = yaml("cronjob.yaml");
     assert_eq!(cronjob["kind"].as_str(), Some("CronJob"));
     assert_eq!(cronjob["spec"]["concurrencyPolicy"].as_str(), Some("Forbid"));
-    let pod = &cronjob["spec"]["jobTemplate"]["spec"]["template"]["spec"];
-    assert_eq!(pod["restartPolicy"].as_str(), Some("Never"));
-    let container = &pod["containers"][0];
-    let words = container["args"].as_vec().unwrap().iter().map(|word| word.as_str().unwrap()).collect::<Vec<_>>();
-    parses(&format!("passync {}", words.join(" ")));
+    assert!(jiff::tz::TimeZone::get(cronjob["spec"]["timeZone"].as_str().unwrap()).is_ok());
+    is_sound("nightly.toml", &cronjob["spec"]["jobTemplate"]["spec"]);
+    let job = yaml("backfill-job.yaml");
+    assert_eq!(job["kind"].as_str(), Some("Job"));
+    is_sound("backfill.toml", &job["spec"]);
+}
 
-    let names = |list: &Yaml| {
-        let items = list.as_vec().unwrap().iter();
-        items.map(|item| item["name"].as_str().unwrap().to_owned()).collect::<Vec<_>>()
-    };
-    let volumes = names(&pod["volumes"]);
-    assert!(names(&container["volumeMounts"]).iter().all(|mount| volumes.contains(mount)));
-    for variable in names(&container["env"]) {
-        assert!(words.iter().any(|word| word.ends_with(&format!("env:{variable}"))), "{variable}");
+/// A job's spec, which runs the job file `name`.
+fn is_sound(name: &str, spec: &Yaml) {
+    assert_eq!(spec["podReplacementPolicy"].as_str(), Some("Failed"), "two pods would want one ledger");
+    let pod = &spec["template"]["spec"];
+    assert_eq!(pod["restartPolicy"].as_str(), Some("Never"), "podFailurePolicy needs it");
+    let container = &pod["containers"][0];
+    let exits = on_exit(&spec["podFailurePolicy"]["rules"], container["name"].as_str().unwrap());
+    // 0 is no failure; 6 and 75 may be otherwise a little later, and count towards backoffLimit.
+    let others: Vec<i64> = [0, 1, 2, 3, 4, 5, 6, 75].into_iter().filter(|exit| !exits.contains(exit)).collect();
+    assert_eq!(others, [0, 6, 75]);
+    assert!(spec["backoffLimit"].as_i64().unwrap() > 0);
+
+    let words = words(&container["args"]);
+    parses(&format!("passync {}", words.join(" ")));
+    assert_eq!(words[1], format!("/etc/passync/{name}"));
+    let overrides = Overrides { set: sets(&words), ..Overrides::default() };
+    let settings =
+        job::load(&folder().join(name), &overrides).unwrap_or_else(|fault| panic!("{}", fault.render(false)));
+    let grace_s = pod["terminationGracePeriodSeconds"].as_i64().unwrap() as u64;
+    assert!(grace_s > 2 * settings.gateway.request_timeout.as_secs(), "replies on their way are awaited");
+
+    let mounts = names(&container["volumeMounts"]);
+    let mut volumes = names(&pod["volumes"]);
+    volumes.retain(|volume| !mounts.contains(volume));
+    assert_eq!((volumes.len(), mounts.len()), (0, 5), "every volume is mounted, and there is no other mount");
+    assert_eq!(names(&container["env"]), ["CREDENTIALS_DIRECTORY"]);
+    let keys = container["volumeMounts"].as_vec().unwrap().iter().find(|mount| mount["name"].as_str() == Some("keys"));
+    assert_eq!(keys.unwrap()["mountPath"], container["env"][0]["value"], "where cred: looks, the keys are");
+    let secrets = [settings.gateway.private_key.as_slice(), &settings.gateway.platform_keys].concat();
+    assert!(secrets.iter().all(|secret| matches!(secret, Secret::Cred(_))), "{secrets:?}");
+
+    let security = &container["securityContext"];
+    assert_eq!(security["readOnlyRootFilesystem"].as_bool(), Some(true));
+    assert_eq!(security["allowPrivilegeEscalation"].as_bool(), Some(false));
+    assert_eq!(pod["securityContext"]["runAsNonRoot"].as_bool(), Some(true));
+    assert!(!container["resources"]["limits"]["memory"].is_badvalue());
+}
+
+/// The exits that end the job for good; a drained node does not.
+fn on_exit(rules: &Yaml, container: &str) -> Vec<i64> {
+    let [drained, ended] = &rules.as_vec().unwrap()[..] else { panic!("two rules") };
+    assert_eq!(drained["action"].as_str(), Some("Ignore"));
+    assert_eq!(drained["onPodConditions"][0]["type"].as_str(), Some("DisruptionTarget"));
+    assert_eq!(ended["action"].as_str(), Some("FailJob"));
+    let exits = &ended["onExitCodes"];
+    assert_eq!((exits["containerName"].as_str(), exits["operator"].as_str()), (Some(container), Some("In")));
+    exits["values"].as_vec().unwrap().iter().map(|exit| exit.as_i64().unwrap()).collect()
+}
+
+#[test]
+fn the_trial_of_compose_needs_nothing_configured() {
+    let compose = yaml("compose.yaml");
+    let trial = &compose["services"]["trial"];
+    let words = words(&trial["command"]);
+    parses(&format!("passync {}", words.join(" ")));
+    assert_eq!((trial["read_only"].as_bool(), trial["restart"].as_str()), (Some(true), Some("no")));
+    // What the job file reads is mounted beside it as it lies here.
+    let mounts: Vec<_> = trial["volumes"].as_vec().unwrap().iter().map(|mount| mount.as_str().unwrap()).collect();
+    assert_eq!(mounts, ["data:/data", "./:/etc/passync:ro", "../fixtures:/etc/fixtures:ro"]);
+    assert!(!compose["volumes"]["data"].is_badvalue());
+    let inputs = load("demo.toml").input.files;
+    let fixtures = folder().join("../fixtures");
+    assert!(inputs.iter().all(|input| Path::new(input).starts_with(&fixtures)), "{inputs:?}");
+}
+
+#[test]
+fn every_file_of_the_folder_is_tested_here() {
+    let own = fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join(file!())).unwrap();
+    for entry in fs::read_dir(folder()).unwrap() {
+        let name = entry.unwrap().file_name().into_string().unwrap();
+        assert!(
+            Path::new(&name).extension().is_some_and(|end| end == "toml") || own.contains(&format!("\"{name}\"")),
+            "{name}"
+        );
     }
-    assert_eq!(container["securityContext"]["readOnlyRootFilesystem"].as_bool(), Some(true));
+}
+
+/// The command by which the image says whether it is well, with another folder in place of its volume.
+fn health(volume: &Path) -> Option<i32> {
+    let dockerfile = read("../Dockerfile");
+    let check =
+        dockerfile.split("\nHEALTHCHECK ").nth(1).unwrap().split("CMD ").nth(1).unwrap().lines().next().unwrap();
+    assert!(check.contains(" /data "), "{check}");
+    let check = check.replace("/data", volume.to_str().unwrap());
+    Command::new("sh").args(["-c", &check]).status().unwrap().code()
+}
+
+#[test]
+fn the_image_is_well_while_something_is_written() {
+    let volume = tempfile::tempdir().unwrap();
+    let file = volume.path().join("ledger.db-wal");
+    fs::write(&file, "").unwrap();
+    assert_eq!(health(volume.path()), Some(0));
+    let long_ago = std::time::SystemTime::now() - std::time::Duration::from_secs(21 * 60);
+    for path in [&file, volume.path()] {
+        fs::File::open(path).unwrap().set_modified(long_ago).unwrap();
+    }
+    assert_eq!(health(volume.path()), Some(1));
 }

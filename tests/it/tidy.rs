@@ -133,8 +133,11 @@ fn the_image_is_built_from_the_lock_file_and_runs_as_nobody_in_particular() {
     let last = dockerfile.rsplit("\nFROM ").next().unwrap();
     assert!(dockerfile.contains("cargo build --profile dist --locked"));
     assert!(last.contains("\nUSER 10001:10001\n") && last.contains("\nENTRYPOINT [\"passync\"]\n"));
+    let version = format!("org.opencontainers.image.version=\"{}\"", env!("CARGO_PKG_VERSION"));
+    assert!(last.contains("ca-certificates") && last.contains(&version) && !last.contains("HEALTHCHECK NONE"));
     let lines = dockerfile.lines().filter(|line| !line.starts_with([' ', '#']) && !line.is_empty());
-    let known = ["FROM", "RUN", "WORKDIR", "COPY", "USER", "VOLUME", "STOPSIGNAL", "HEALTHCHECK", "ENTRYPOINT", "CMD"];
+    let known =
+        ["FROM", "RUN", "WORKDIR", "COPY", "USER", "VOLUME", "STOPSIGNAL", "HEALTHCHECK", "LABEL", "ENTRYPOINT", "CMD"];
     for line in lines {
         assert!(known.contains(&line.split(' ').next().unwrap()), "{line}");
     }

@@ -9,7 +9,6 @@ mod layers;
 mod read;
 mod schema;
 mod tree;
-mod unbuilt;
 mod url;
 mod values;
 
@@ -22,6 +21,7 @@ pub use fault::{Fault, JobFault};
 pub use layers::Overrides;
 pub use schema::schema;
 pub use settings::Settings;
+pub use url::{is_web, masked};
 pub use values::{parse_duration, show_duration};
 
 use self::layers::Layers;
@@ -33,16 +33,19 @@ pub fn load(path: &Path, overrides: &Overrides) -> Result<Settings, JobFault> {
 }
 
 /// Reads the settings that a manifest or a plan recorded ([`Settings::in_force`]), for the job that `current` is now.
-/// What was masked when it was recorded (`notify.url`) comes from `current`, as do folder and dialects.
+/// What was masked when it was recorded (`notify.url`, `metrics.otlp`) comes from `current`, as do folder and dialects.
 pub fn restore(recorded: &serde_json::Value, current: &Settings) -> Result<Settings, JobFault> {
-    Ok(Settings { notify_url: current.notify_url.clone(), ..self::recorded(recorded, &current.base)? })
+    let (metrics_otlp, notify_url) = (current.metrics_otlp.clone(), current.notify_url.clone());
+    Ok(Settings { metrics_otlp, notify_url, ..self::recorded(recorded, &current.base)? })
 }
 
 /// Reads recorded settings on their own; what was masked is absent. Relative paths start at `base`.
 pub fn recorded(recorded: &serde_json::Value, base: &Path) -> Result<Settings, JobFault> {
     let mut recorded = recorded.clone();
-    if let Some(notify) = recorded.get_mut("notify").and_then(serde_json::Value::as_object_mut) {
-        notify.remove("url");
+    for (section, masked) in [("notify", "url"), ("metrics", "otlp")] {
+        if let Some(section) = recorded.get_mut(section).and_then(serde_json::Value::as_object_mut) {
+            section.remove(masked);
+        }
     }
     let unreadable = |error| JobFault::of_file(format!("the recorded settings cannot be read: {error}"), ABANDON);
     let document = toml::to_string(&recorded).map_err(|error| unreadable(error.to_string()))?;
@@ -66,8 +69,7 @@ fn load_with(path: &Path, overrides: &Overrides, dialects: &[Entry]) -> Result<S
     let file = String::from_utf8(bytes).map_err(|error| unreadable(&error))?;
     let full = absolute(path).map_err(|error| unreadable(&error))?;
     let base = full.parent().expect("a file that was read stands in a folder");
-    let mut layers = Layers::stack(&name, file.trim_start_matches('\u{feff}'), overrides, dialects)?;
-    layers.refuse_unbuilt();
+    let layers = Layers::stack(&name, file.trim_start_matches('\u{feff}'), overrides, dialects)?;
     read(layers, base)
 }
 

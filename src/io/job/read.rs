@@ -12,7 +12,7 @@ use super::layers::Layers;
 use super::settings::{
     FormatChoice, Gateway, GatewayUrl, Guard, Input, Limits, Output, Retry, Run, Sandbox, Settings, Trailer,
 };
-use super::tree::Node;
+use super::tree::{Node, join};
 use super::url;
 use super::values::{self as v, Parsed, Wrong, wrong, wrong_so};
 use crate::io::folder;
@@ -30,21 +30,23 @@ pub(super) fn settings(layers: &mut Layers<'_>, base: &Path) -> Settings {
     layers.require("dialect", "the wire form of the gateway: dialect = \"alipayhk-card\"");
     layers.require("input.files", "the files to read: files = [\"inbox/points-{date}.csv\"]; or give --input FILE");
     layers.require("gateway.url", "https://host[:port], or \"sandbox\" for a gateway of our own");
+    let gateway = gateway(layers, base);
+    let insecure_loopback = gateway.insecure_loopback;
     Settings {
         name: layers.get("name", v::name),
         dialect: layers.get("dialect", v::text),
         base: base.to_owned(),
         input: input(layers, base),
-        gateway: gateway(layers, base),
+        gateway,
         limits: limits(layers),
         retry: retry(layers),
         run: run(layers),
         guard: guard(layers),
         output: output(layers, base),
         ledger: layers.get("ledger.url", ledger(base)),
-        metrics_textfile: layers.get("metrics.textfile", v::unless("", v::path(base))),
-        metrics_otlp: layers.get("metrics.otlp", v::unless("", url::web)),
-        notify_url: layers.get("notify.url", v::unless("", url::web)),
+        metrics_textfile: layers.get("metrics.textfile", v::unless("", textfile(base))),
+        metrics_otlp: layers.get("metrics.otlp", v::unless("", url::web(insecure_loopback))),
+        notify_url: layers.get("notify.url", v::unless("", url::webhook(base, insecure_loopback))),
         notify_on: layers.get("notify.on", v::list(exit_code)),
         sandbox: Sandbox {
             seed: layers.get("sandbox.seed", v::whole(0..=i64::MAX)),
@@ -117,6 +119,7 @@ fn gateway(layers: &mut Layers<'_>, base: &Path) -> Gateway {
         max_skew: layers.get("gateway.max_skew", v::unless("off", v::duration(MS..=DAY))),
         proxy: layers.get("gateway.proxy", v::unless("", url::proxy)),
         ca_file: layers.get("gateway.ca_file", v::unless("", v::path(base))),
+        insecure_loopback,
         table: dialect_table(layers, base),
     };
     layers.check_dialect(&gateway.table);
@@ -215,6 +218,15 @@ fn ledger(base: &Path) -> impl Fn(&Node) -> Parsed<PathBuf> {
     }
 }
 
+/// `metrics.textfile`: the collector passes over files of other names without a word.
+fn textfile(base: &Path) -> impl Fn(&Node) -> Parsed<PathBuf> {
+    let path = v::path(base);
+    move |node| match path(node)? {
+        path if path.extension().is_some_and(|end| end == "prom") => Ok(path),
+        _ => wrong_so(node, "a path that ends in .prom", "node_exporter reads *.prom alone"),
+    }
+}
+
 fn input_file(base: &Path) -> impl Fn(&Node) -> Parsed<String> {
     let pattern = v::pattern(base);
     move |node| if node.text() == Some("-") { Ok("-".to_owned()) } else { pattern(node) }
@@ -276,11 +288,13 @@ fn root_references(leaf: &mut Leaf, base: &Path) {
     }
 }
 
-/// Every setting with its value. Secrets are references by now; only a webhook's path may hold a token.
+/// Every setting with its value. Secrets are references by now; only the path of an address may hold a token.
 fn in_force(root: &Node) -> serde_json::Value {
     let mut all = serde_json::to_value(root.bare()).expect("a tree of TOML values is JSON");
-    if let Some(text) = root.at("notify.url").and_then(Node::text).filter(|text| !text.is_empty()) {
-        all["notify"]["url"] = url::masked(text).into();
+    for (section, key) in [("notify", "url"), ("metrics", "otlp")] {
+        if let Some(text) = root.at(&join(section, key)).and_then(Node::text).filter(|text| !text.is_empty()) {
+            all[section][key] = url::masked(text).into();
+        }
     }
     all
 }

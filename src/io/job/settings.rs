@@ -40,7 +40,7 @@ pub struct Settings {
     /// `[metrics] otlp`.
     pub metrics_otlp: Option<String>,
     /// `[notify] url`.
-    pub notify_url: Option<String>,
+    pub notify_url: Option<Webhook>,
     /// `[notify] on`: exit codes.
     pub notify_on: Vec<u8>,
     /// `[sandbox]`: how the embedded gateway behaves.
@@ -141,6 +141,8 @@ pub struct Gateway {
     pub proxy: Option<String>,
     /// Additional roots.
     pub ca_file: Option<PathBuf>,
+    /// `http://` is permitted to loopback addresses.
+    pub insecure_loopback: bool,
     /// The whole table, for the dialect.
     pub table: toml::Table,
 }
@@ -152,6 +154,15 @@ pub enum GatewayUrl {
     Sandbox,
     /// `https://host[:port]`, or a permitted loopback `http://`.
     Url(String),
+}
+
+/// `notify.url`: a webhook's path may be a token.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Webhook {
+    /// As it stands in the job.
+    Url(String),
+    /// Where it is.
+    Secret(Secret),
 }
 
 /// Where a secret is. Its value is never part of the settings.

@@ -375,18 +375,6 @@ fn what_is_in_force_can_be_shown_and_restored() {
 }
 
 #[test]
-fn what_is_not_built_yet_is_refused_where_it_is_set_to_something() {
-    let dir = tempfile::tempdir().unwrap();
-    let path = dir.path().join("job.toml");
-    let file = format!("{MINIMAL}[guard]\nvolume = \"off\"\n[metrics]\ntextfile = \"\"\n");
-    std::fs::write(&path, file).unwrap();
-    let fault = load(&path, &with(&["metrics.otlp=http://127.0.0.1:1"], &[])).unwrap_err();
-    let titles: Vec<&str> = fault.faults().iter().map(|fault| fault.title.as_str()).collect();
-    assert_eq!(titles, ["metrics.otlp: is not built yet"]);
-    assert!(fault.render(false).contains("no metrics would be sent"));
-}
-
-#[test]
 fn what_is_not_toml_is_shown_where_it_breaks() {
     let faults = faults_of("client_id = \"2110200000000044\"", "client_id = 2110200000000044000000000");
     assert!(faults.contains("ids are text: write them in quotes"), "{faults}");

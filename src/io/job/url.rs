@@ -1,12 +1,13 @@
 //! The addresses of a job: the gateway's, a proxy's, a webhook's.
 
 use std::net::IpAddr;
+use std::path::Path;
 
 use reqwest::Url;
 
-use super::settings::GatewayUrl;
+use super::settings::{GatewayUrl, Secret, Webhook};
 use super::tree::Node;
-use super::values::{Parsed, filled, wrong_secret};
+use super::values::{Parsed, filled, secret, wrong_secret};
 
 /// `gateway.url`: scheme, host and port, or `sandbox`. Plain HTTP would show personal ids to every hop: it is for
 /// tests against a loopback address, and only when the job says so.
@@ -49,13 +50,32 @@ pub fn proxy(node: &Node) -> Parsed<String> {
     }
 }
 
-/// A URL that is posted to.
-pub fn web(node: &Node) -> Parsed<String> {
-    let text = filled(node)?;
-    if web_url(&text).is_some() {
-        return Ok(text);
+/// A URL that is posted to: what a run did is nobody else's business, so that plain HTTP is for tests as it is for the
+/// gateway.
+pub fn web(insecure_loopback: bool) -> impl Fn(&Node) -> Parsed<String> {
+    move |node| {
+        let text = filled(node)?;
+        let refuse = |help: &str| wrong_secret(node, "https://host[:port][/path]", help);
+        match web_url(&text) {
+            None => refuse("a user or a password has no place in it"),
+            Some(_) if is_web(&text, insecure_loopback) => Ok(text),
+            Some(_) => refuse("http:// is for loopback addresses, with gateway.allow_insecure_loopback = true"),
+        }
     }
-    wrong_secret(node, "http[s]://host[:port][/path]", "a user or a password has no place in it")
+}
+
+/// `notify.url`: a URL, or where it is.
+pub fn webhook(base: &Path, insecure_loopback: bool) -> impl Fn(&Node) -> Parsed<Webhook> {
+    let (secret, web) = (secret(base), web(insecure_loopback));
+    move |node| match node.text().and_then(Secret::parse) {
+        Some(_) => secret(node).map(Webhook::Secret),
+        None => web(node).map(Webhook::Url),
+    }
+}
+
+/// Whether the content of a secret is a URL that `web` would take.
+pub fn is_web(text: &str, insecure_loopback: bool) -> bool {
+    web_url(text).is_some_and(|url| url.scheme() == "https" || insecure_loopback && is_loopback(&url))
 }
 
 fn web_url(text: &str) -> Option<Url> {
@@ -66,6 +86,9 @@ fn web_url(text: &str) -> Option<Url> {
 
 /// The URL without what may be secret in it: webhooks carry their token in the path.
 pub fn masked(text: &str) -> String {
+    if Secret::parse(text).is_some() {
+        return text.to_owned();
+    }
     Url::parse(text).map_or_else(|_| "***".to_owned(), |url| format!("{}/***", url.origin().ascii_serialization()))
 }
 

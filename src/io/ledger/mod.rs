@@ -113,6 +113,12 @@ impl Ledger {
         fault::around("ledger", "rename", place).map_err(fault("rename"))
     }
 
+    /// Bytes of a ledger with its write-ahead log, asked from outside; `None` where there is none.
+    pub fn size(path: &Path) -> Option<u64> {
+        let bytes = |path: &Path| std::fs::metadata(path).ok().map(|meta| meta.len());
+        bytes(path).map(|own| own + bytes(&beside(path, "-wal")).unwrap_or_default())
+    }
+
     /// Opens an existing ledger for looking; the first connection of a process, or its only one.
     pub fn open_existing(path: &Path) -> Result<Ledger, LedgerError> {
         if !path.exists() {

@@ -198,6 +198,14 @@ impl Reader {
         Ok(Some(Row { line, cells: reject.map_or(Ok(marks), Err), marks, is_open }))
     }
 
+    /// About how many bytes of the file, as stored, are behind the current row.
+    pub fn passed(&self) -> u64 {
+        match &self.0 {
+            Source::Csv(csv) => csv.passed(),
+            Source::Parquet(parquet) => parquet.passed(),
+        }
+    }
+
     /// What was read, once [`Reader::next`] has told the end. The file must not have changed meanwhile.
     pub fn stamp(&mut self) -> Result<Stamp, InputError> {
         match &mut self.0 {

@@ -122,6 +122,11 @@ impl Unfolded {
         self.stored_mut().stamp(&name, rows)
     }
 
+    /// Bytes read of the file as it is stored.
+    pub fn passed(&self) -> u64 {
+        self.stored().count
+    }
+
     fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
         let count = match &mut self.stream {
             Stream::Plain(stored) => stored.read(buffer),

@@ -18,6 +18,7 @@ mod reconcile;
 pub mod stage;
 mod stops;
 mod verify;
+mod watched;
 
 pub use stops::wait_for;
 

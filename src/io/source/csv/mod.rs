@@ -159,6 +159,10 @@ impl CsvReader {
         RawRecord { bytes, fields: self.record.is_split.then(|| &self.fields[..columns]) }
     }
 
+    pub(super) fn passed(&self) -> u64 {
+        self.window.passed()
+    }
+
     pub(super) fn stamp(&mut self) -> Result<Stamp, InputError> {
         self.window.source().stamp(self.rows)
     }

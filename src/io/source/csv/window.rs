@@ -61,6 +61,11 @@ impl Window {
         Ok(())
     }
 
+    /// Bytes read of the file as it is stored.
+    pub fn passed(&self) -> u64 {
+        self.source.passed()
+    }
+
     /// The file behind it.
     pub fn source(&mut self) -> &mut Unfolded {
         &mut self.source

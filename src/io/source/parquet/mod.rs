@@ -130,6 +130,12 @@ impl ParquetReader {
         fault
     }
 
+    /// Its columns lie row group by row group: what is told is the share of the rows.
+    pub(super) fn passed(&self) -> u64 {
+        let rows = self.batches.metadata.metadata().file_metadata().num_rows().max(1) as f64;
+        (self.batches.opened.0 as f64 * (self.row as f64 / rows).min(1.0)) as u64
+    }
+
     pub(super) fn row(&self) -> u64 {
         self.row
     }
