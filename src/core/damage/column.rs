@@ -603,10 +603,11 @@ mod tests {
 
     #[test]
     fn a_rounded_id_of_one_of_several_counters_shows() {
-        for from in [0, 1] {
+        // The last of a counter from nought makes its nought come twice: two rows of one bill, a conflict.
+        for (from, end) in [(0, 57), (1, 60)] {
             let ids: Vec<String> =
                 (0..60).map(|at| format!("20261101{:06}{:013}", 141 + at % 3, from + at / 3)).collect();
-            for lost in 3..60 {
+            for lost in 3..end {
                 let mut ids = ids.clone();
                 ids[lost] = format!("{}{}", &ids[lost][..15], "0".repeat(12));
                 assert!(!odd(&ids).is_empty(), "{lost} of those from {from}");

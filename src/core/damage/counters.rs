@@ -44,13 +44,14 @@ impl Counters {
         }
     }
 
-    /// Whether there are several counters, each of which begins at one nought and has no gap; a number that was
-    /// rounded to a nought leaves a gap, or is the second. `missed` rows may have had any number.
+    /// Whether there are several counters, each of which begins at nought and has no gap, as a number that was rounded
+    /// to a nought leaves one. A nought may come again: where the rows differ, that is a conflict. `missed` rows may
+    /// have had any number.
     pub fn begin_at_nought(&self, missed: u64) -> bool {
         let Some(counters) = &self.0 else { return false };
         let (mut without, mut alone) = (0, 0);
         for counter in counters.values() {
-            if counter.noughts > 1 || counter.largest > counter.rows + missed {
+            if counter.largest > counter.rows + missed {
                 return false;
             }
             without += u64::from(counter.noughts == 0);
@@ -76,7 +77,8 @@ mod tests {
         assert!(!begin_at_nought(&["0700000", "0700001", "0800001"], 0), "the second begins at one");
         assert!(begin_at_nought(&["0700000", "0700001", "0800001"], 1), "its nought may be the row that was missed");
         assert!(!begin_at_nought(&["0700000", "0700002", "0800000", "0800001"], 0), "a gap");
-        assert!(!begin_at_nought(&["0700000", "0700000", "0700001", "0800000", "0800001"], 0), "two noughts");
+        assert!(begin_at_nought(&["0700000", "0700000", "0700001", "0800000", "0800001"], 0), "a row that comes twice");
+        assert!(!begin_at_nought(&["0700000", "0700000", "0700002", "0800000", "0800001"], 0), "the second was a one");
         assert!(!begin_at_nought(&["0700000", "0800000", "0900000"], 0), "all of them rounded");
         assert!(!begin_at_nought(&["0700000", "0700001"], 0), "one counter is no several");
     }

@@ -29,7 +29,7 @@ pub fn flaw(text: &str, headers: &[&str]) -> Option<Flaw> {
 }
 
 /// What stands in a cell that has no id, and what stands below columns. In lower case.
-const WORDS: [&str; 34] = [
+const WORDS: [&str; 35] = [
     "null",
     "(null)",
     "<null>",
@@ -42,6 +42,7 @@ const WORDS: [&str; 34] = [
     "na",
     "n/a",
     "n.a.",
+    "inf",
     "\\n",
     "undefined",
     "unknown",
@@ -198,7 +199,10 @@ mod tests {
             ),
             (
                 Rule::IdWord,
-                &["#N/A", "#REF!", "NULL", "null", "NaN", "None", "TRUE", "-", "n/a", "总计", "Total", "\\N", "N.A."],
+                &[
+                    "#N/A", "#REF!", "NULL", "null", "NaN", "None", "TRUE", "-", "n/a", "总计", "Total", "\\N", "N.A.",
+                    "inf",
+                ],
             ),
             (Rule::RepeatedHeader, &["pass_id", "PASS_ID", "pass"]),
             (
