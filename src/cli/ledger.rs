@@ -129,7 +129,8 @@ impl Ledger {
 fn show(key: &str, ledger: &LedgerArgs, json: bool, screen: Screen) -> Result<Exit, CliError> {
     let mut shown = look::show(&ledger.open()?, key)?;
     if shown.bills.is_empty() && shown.cards.is_empty() {
-        return Err(CliError::usage(format!("{key} is neither a bill nor a card of the ledger")));
+        let what = format!("{key:?} is neither a bill nor a card of the ledger");
+        return Err(CliError::usage(what).help("give the number of a bill, or a card's whole id, as the input has it"));
     }
     let of_cards = shown.cards.iter_mut().flat_map(|card| &mut card.bills);
     shown.bills.iter_mut().chain(of_cards).for_each(|bill| veil_bill(bill, screen));
@@ -279,6 +280,9 @@ fn read_answers(file: &Path) -> Result<Vec<Given>, CliError> {
         .from_path(file)
         .map_err(|error| refused(format!("{name}: cannot be read: {error}")))?;
     let headers = reader.headers().map_err(|error| refused(format!("{name}: {error}")))?.clone();
+    if headers.is_empty() {
+        return Err(refused(format!("{name}: it is empty; nothing was booked")));
+    }
     let mut given = Vec::new();
     for record in reader.records() {
         let record = record.map_err(|error| refused(format!("{name}: {error}; nothing was booked")))?;

@@ -2,9 +2,9 @@
 
 use std::io;
 use std::os::unix::fs::MetadataExt;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
-use rustix::fs::{statfs, statvfs};
+use rustix::fs::{Access, access, statfs, statvfs};
 
 /// The room of one file system.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -17,11 +17,25 @@ pub struct Room {
 
 /// The room under a folder that is there or will be made; `None` where the file system does not tell.
 pub fn room(folder: &Path) -> io::Result<Option<Room>> {
-    let existing = std::path::absolute(folder)?;
-    let existing = existing.ancestors().find(|folder| folder.exists()).unwrap_or(Path::new("/"));
-    let stat = statvfs(existing)?;
+    let existing = existing(folder)?;
+    let stat = statvfs(&existing)?;
     let device = std::fs::metadata(existing)?.dev();
     Ok((stat.f_blocks > 0).then(|| Room { free: stat.f_bavail.saturating_mul(stat.f_frsize), device }))
+}
+
+/// Whether this process may make files and folders where a folder is or will be made.
+pub fn takes_files(folder: &Path) -> io::Result<()> {
+    let existing = existing(folder)?;
+    if !existing.is_dir() {
+        return Err(io::ErrorKind::NotADirectory.into());
+    }
+    Ok(access(&existing, Access::WRITE_OK | Access::EXEC_OK)?)
+}
+
+/// What is there already of the way to a folder.
+fn existing(folder: &Path) -> io::Result<PathBuf> {
+    let folder = std::path::absolute(folder)?;
+    Ok(folder.ancestors().find(|folder| folder.exists()).unwrap_or(Path::new("/")).to_owned())
 }
 
 /// The network file system that holds a folder, if it is one.
@@ -70,5 +84,14 @@ mod tests {
         assert_eq!(now.device, later.device);
         assert!(now.free > 0);
         assert_eq!(room(Path::new("/proc")).unwrap(), None, "it has no blocks to tell of");
+    }
+
+    #[test]
+    fn a_file_is_no_place_for_a_folder() {
+        let base = tempfile::tempdir().unwrap();
+        takes_files(&base.path().join("out/night")).unwrap();
+        let file = base.path().join("file");
+        std::fs::write(&file, "").unwrap();
+        assert_eq!(takes_files(&file.join("night")).unwrap_err().kind(), io::ErrorKind::NotADirectory);
     }
 }

@@ -31,6 +31,8 @@ pub const STEPS: &[(&str, &[&str])] = &[
     ("fold", &["append", "commit"]),
     ("ends", &["commit"]),
     ("settle", &["commit"]),
+    ("prune", &["commit"]),
+    ("backup", &["copy", "rename"]),
     // The files of a run.
     ("folder", &["create"]),
     ("stale", &["remove", "sync-folder"]),
@@ -40,6 +42,8 @@ pub const STEPS: &[(&str, &[&str])] = &[
     ("report", &["begin", "write", "sync", "rename", "sync-folder"]),
     ("manifest", &["begin", "write", "sync", "rename", "sync-folder"]),
     ("latest", &["link", "rename", "sync-folder"]),
+    // Those of old runs go.
+    ("kept", &["remove"]),
     // Whatever else is whole or absent: standard input, kept until its run is closed.
     ("file", &["begin", "write", "sync", "rename", "sync-folder", "remove"]),
 ];

@@ -14,6 +14,12 @@ pub fn make(path: &Path) -> io::Result<()> {
     missing.into_iter().try_for_each(|folder| sync(of(folder)))
 }
 
+/// Makes a folder, and proves that this process may make files in it.
+pub fn prove(path: &Path) -> io::Result<()> {
+    make(path)?;
+    tempfile::tempfile_in(path).map(drop)
+}
+
 /// Makes the names in a folder durable.
 pub fn sync(path: &Path) -> io::Result<()> {
     File::open(path)?.sync_all()
@@ -45,5 +51,8 @@ mod tests {
         assert_eq!(std::fs::metadata(base.path().join("a")).unwrap().permissions().mode() & 0o777, 0o700);
         assert_eq!(of(Path::new("ledger.db")), Path::new("."));
         assert_eq!(make(Path::new("/dev/null/x")).unwrap_err().kind(), io::ErrorKind::NotADirectory);
+        prove(&deep).unwrap();
+        assert_eq!(std::fs::read_dir(&deep).unwrap().count(), 0, "the proof leaves nothing");
+        assert!(prove(Path::new("/proc/self")).is_err(), "it is there, and takes no files");
     }
 }

@@ -53,9 +53,12 @@ fn remedy(error: &io::Error) -> &'static str {
             "free some space and run the job again: it goes on from disk"
         }
         io::ErrorKind::PermissionDenied | io::ErrorKind::ReadOnlyFilesystem => {
-            "let the user of the job write to this folder, or name another in the job file"
+            "let the user of the job write to this folder, or name another"
         }
-        io::ErrorKind::NotFound => "make the folder, or name another in the job file",
+        io::ErrorKind::NotFound => "make the folder, or name another",
+        io::ErrorKind::NotADirectory | io::ErrorKind::IsADirectory | io::ErrorKind::AlreadyExists => {
+            "something else stands at this place: move it away, or name another"
+        }
         io::ErrorKind::InvalidData => {
             "the file is damaged and was left as it is: run the job again, it goes on from the ledger"
         }

@@ -227,6 +227,8 @@ pub fn book(
         tracing::warn!("{warning}");
         detail.warnings.push(warning);
     }
+    let home = folder::of(Path::new(&detail.dir));
+    folder::prove(home).map_err(|error| StorageError::new("make the files of the run in", home, error))?;
     folder.remove()?;
     surveyed.folder().place(&folder)?;
     ledger.begin_run(&NewRun {

@@ -16,7 +16,7 @@ use crate::io::job::dates;
 use crate::io::job::settings::{GatewayUrl, Settings};
 use crate::io::ledger::{Ledger, LedgerError};
 use crate::io::lock::{Lock, LockFault};
-use crate::io::{disk, folder, job};
+use crate::io::{StorageError, disk, folder, job};
 use crate::model::Exit;
 
 /// What was found about one subject.
@@ -171,10 +171,8 @@ fn room(settings: &Settings) -> Vec<Finding> {
     /// Of a million rows in the ledger and in the outcomes, about.
     const COMFORT: u64 = 1 << 30;
     let state = settings.ledger.parent().unwrap_or(Path::new("/"));
-    let look = |folder: &Path| match disk::room(folder) {
-        Err(error) => {
-            Finding::fault(SUBJECT, &Fault::storage(format!("{} cannot be looked at: {error}", folder.display())))
-        }
+    let look = |folder: &Path| match disk::takes_files(folder).and_then(|()| disk::room(folder)) {
+        Err(error) => Finding::fault(SUBJECT, &StorageError::new("make files in", folder, error).into()),
         Ok(Some(room)) if room.free < COMFORT => {
             let said = format!("{} MiB free under {}", room.free >> 20, folder.display());
             Finding::warning(SUBJECT, said, "a night of a million rows wants about a GiB in each")

@@ -151,8 +151,8 @@ fn nothing_is_interrupted(ledger: &Ledger) -> Result<(), Fault> {
     let Some(run) = ledger.interrupted_all()?.into_iter().next() else { return Ok(()) };
     let dir = RunDetail::parse(&run.detail).map(|detail| detail.dir).unwrap_or_default();
     Err(Fault::input(format!(
-        "run {} of job {} was cut off, and may have sent what is to be imported",
-        run.id, run.job
+        "{} {} of job {} was cut off, and may know of what is to be imported",
+        run.kind, run.id, run.job
     ))
     .help(format!("finish it first: `passync resume` with its job file (its files go to {dir})")))
 }

@@ -8,8 +8,8 @@ use std::time::Duration;
 use super::Fault;
 use super::detail::RunDetail;
 use super::manifest::Manifest;
-use crate::io::StorageError;
 use crate::io::ledger::{Ledger, RunRow};
+use crate::io::{StorageError, fault};
 
 /// Removes the files of the job's runs that were closed longer than `keep` ago; returns how many runs that were.
 pub fn remove_old(ledger: &Ledger, job: &str, keep: Duration, now_ms: i64) -> Result<u64, Fault> {
@@ -20,12 +20,15 @@ pub fn remove_old(ledger: &Ledger, job: &str, keep: Duration, now_ms: i64) -> Re
     for ordinal in ledger.closed_before(Some(job), before_ms)? {
         let Some(run) = ledger.run(ordinal)?.filter(|run| run.ordinal != newest.ordinal) else { continue };
         let Some(dir) = RunDetail::parse(&run.detail).map(|detail| PathBuf::from(detail.dir)) else { continue };
-        if !needed.has(&run, &dir)
-            && let Some(manifest) = own(&run, &dir)
-        {
+        if needed.has(&run, &dir) {
+            continue;
+        }
+        if let Some(manifest) = own(&run, &dir) {
             remove(&dir, &manifest)?;
             tracing::info!(run = run.id, "removed, as [output] keep says");
             removed += 1;
+        } else if bears_name(&run, &dir) {
+            let _ = std::fs::remove_dir(&dir); // empty, if a removal was cut off at its very end; mostly long gone
         }
     }
     Ok(removed)
@@ -56,16 +59,19 @@ impl Needed {
 /// The manifest in a folder, if both are the run's own.
 fn own(run: &RunRow, dir: &Path) -> Option<Manifest> {
     let is_folder = std::fs::symlink_metadata(dir).is_ok_and(|found| found.is_dir());
-    let bears_its_name = dir.file_name().is_some_and(|name| name.to_string_lossy() == run.id);
-    let manifest = (is_folder && bears_its_name).then(|| Manifest::read(dir).ok()).flatten()?;
+    let manifest = (is_folder && bears_name(run, dir)).then(|| Manifest::read(dir).ok()).flatten()?;
     (manifest.run == run.id && manifest.job == run.job).then_some(manifest)
+}
+
+fn bears_name(run: &RunRow, dir: &Path) -> bool {
+    dir.file_name().is_some_and(|name| name.to_string_lossy() == run.id)
 }
 
 /// The manifest goes last: a removal that was cut off is taken up the next time.
 fn remove(dir: &Path, manifest: &Manifest) -> Result<(), Fault> {
     for name in manifest.files.keys().map(String::as_str).chain([Manifest::FILE]) {
         let path = dir.join(name);
-        match std::fs::remove_file(&path) {
+        match fault::around("kept", "remove", || std::fs::remove_file(&path)) {
             Err(error) if error.kind() != std::io::ErrorKind::NotFound => {
                 return Err(StorageError::new("remove", &path, error).into());
             }

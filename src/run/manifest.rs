@@ -65,7 +65,12 @@ impl Manifest {
         let text = std::fs::read(&path).map_err(|error| match error.kind() {
             ErrorKind::NotFound if !dir.is_dir() => format!("{}: there is no such folder", dir.display()),
             ErrorKind::NotFound => {
-                format!("{} has no {}: it is no run's folder, or the run is not closed", dir.display(), Self::FILE)
+                format!(
+                    "{} has no {}: it is no run's folder (such as out/nightly-points/latest), or the run is not closed: \
+                     `passync run JOB` finishes it",
+                    dir.display(),
+                    Self::FILE
+                )
             }
             _ => format!("{} cannot be read: {error}", path.display()),
         })?;

@@ -77,8 +77,9 @@ pub fn prune(ledger: &Path, order: Order) -> Result<Pruned, Fault> {
     (pruned.records, pruned.bytes) = ledger.journal_size(&ordinals)?;
     if order.apply {
         let runs = fresh.iter().map(forget).collect::<Result<Vec<_>, Fault>>()?;
-        pruned.bills = ledger.prune(&runs, order.bills_before_ms, &all)?;
+        // Surveys first: one that outlived its records would be proved against them, and would keep personal ids.
         fresh.iter().try_for_each(|run| RunFolder::new(ledger.path(), &run.id).remove())?;
+        pruned.bills = ledger.prune(&runs, order.bills_before_ms, &all)?;
     } else if let Some(horizon) = order.bills_before_ms {
         pruned.bills = ledger.forgettable(horizon, &all)?;
     }

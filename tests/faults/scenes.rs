@@ -2,12 +2,14 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs::File;
+use std::path::Path;
 use std::process::{Output, Stdio};
 use std::sync::{Condvar, Mutex};
 use std::time::{Duration, Instant};
 
 use passync::io::fault::VARIABLE;
 use passync::sandbox::Config;
+use rusqlite::Connection;
 use rustix::process::{Pid, Signal, kill_process};
 use sha2::{Digest, Sha256};
 
@@ -37,13 +39,22 @@ pub enum Scene {
     Folding,
     /// A person's answers about what last night left in doubt.
     Settled,
+    /// Last night is forgotten.
+    Pruned,
+    /// The ledger is copied over an older copy.
+    BackedUp,
+    /// Tonight's file, and the files of an old run go.
+    Kept,
 }
 
 impl Scene {
     /// The scenes that come by a point, each for reasons of its own.
     pub fn of(point: &str) -> &'static [Scene] {
         match point.rsplit_once('.').unwrap().0 {
-            "survey.remove" => &[Scene::Reopened, Scene::Ninth],
+            "survey.remove" => &[Scene::Reopened, Scene::Ninth, Scene::Pruned],
+            "prune.commit" => &[Scene::Pruned],
+            "backup.copy" | "backup.rename" => &[Scene::BackedUp],
+            "kept.remove" => &[Scene::Kept],
             "stale.remove" | "stale.sync-folder" => &[Scene::Reopened],
             "ends.commit" | "tails.write" => &[Scene::Abandoned],
             "settle.commit" => &[Scene::Settled],
@@ -59,6 +70,9 @@ impl Scene {
             Scene::ReplayOpen => &["run", "job.toml", "--set", "run.replay_open=true"],
             Scene::Folding => &["run", "other.toml"],
             Scene::Settled => &["ledger", "settle", "--file", "answers.csv", "--state", "state"],
+            Scene::Pruned => &["ledger", "prune", "--older-than", "0s", "--state", "state", "--apply"],
+            Scene::BackedUp => &["ledger", "backup", "out/safe/ledger.db", "--state", "state"],
+            Scene::Kept => &["run", "job.toml", "--set", "output.keep=1d"],
             _ => &["run", "job.toml"],
         }
     }
@@ -121,6 +135,18 @@ impl Play {
             Scene::Settled => {
                 let answers = play.leave_doubt();
                 play.night.write("answers.csv", &answers);
+            }
+            Scene::Pruned => drop(play.night.expect(0, &["run", "job.toml"])),
+            Scene::BackedUp => {
+                play.night.expect(0, &["run", "job.toml"]);
+                play.night.expect(0, scene.args());
+            }
+            Scene::Kept => {
+                play.night.expect(0, &["run", "job.toml"]);
+                let ledger = Connection::open(play.night.path("state/ledger.db")).unwrap();
+                ledger.execute("UPDATE runs SET closed_ms = closed_ms - 864000000", []).unwrap();
+                play.rows = newer(&play.rows);
+                play.night.write("in.csv", &as_csv(&play.rows));
             }
         }
         play
@@ -236,6 +262,18 @@ impl Play {
             }
             _ => self.all_are_applied("night", told),
         }
+        match self.scene {
+            Scene::Pruned => {
+                assert_eq!(entries(&self.night.path("state/runs")), 0, "{told}: a survey outlived its run")
+            }
+            Scene::BackedUp => drop(self.night.expect(0, &["ledger", "verify", "--state", "out/safe"])),
+            Scene::Kept => {
+                // A removal that was cut off is taken up by the next run.
+                self.night.expect(0, &["run", "job.toml", "--again", "--set", "output.keep=1d"]);
+                assert_eq!(entries(&self.night.path("out/night")), 3, "{told}: two runs, and their link");
+            }
+            _ => {}
+        }
         self.night.expect(0, &["open", "job.toml", "--max-age", "0s"]);
         self.night.is_well_after(&self.rows, CONCURRENCY * self.cuts);
         self.files_are_whole(told);
@@ -269,6 +307,10 @@ impl Play {
         let read = manifest["rows"]["read"]["rows"].as_u64().unwrap();
         assert!(read > 0 && digested.contains_key("outcomes.csv") && digested.contains_key("failures.csv"), "{told}");
     }
+}
+
+fn entries(folder: &Path) -> usize {
+    std::fs::read_dir(folder).unwrap().count()
 }
 
 /// One more row for each card, newer than all of these.

@@ -33,7 +33,8 @@ fn a_new_job_of_each_dialect_is_sound() {
         let key = fs::metadata(folder.path().join("keys/merchant.pem")).unwrap();
         assert_eq!(key.permissions().mode() & 0o777, 0o600);
         let crontab = fs::read_to_string(folder.path().join("n.crontab")).unwrap();
-        assert!(crontab.contains("\n15 2 * * *    passync run /") && crontab.contains("CRON_TZ=Asia/Hong_Kong\n"));
+        let line = format!("\n15 2 * * *    {} run /", env!("CARGO_BIN_EXE_passync"));
+        assert!(crontab.contains(&line) && crontab.contains("CRON_TZ=Asia/Hong_Kong\n"), "{crontab}");
         assert!(!fs::read_to_string(folder.path().join("n.toml")).unwrap().contains('@'), "every place is filled");
 
         let again = passync(folder.path(), &[&["init", "--dialect", dialect.name, "--name", "n"][..], &IDS].concat());
@@ -50,6 +51,12 @@ fn what_nobody_says_is_asked_for_or_refused() {
     let odd =
         passync(folder.path(), &[&["init", "--files", "a\"b.csv", "--dialect", "alipayhk-card"][..], &IDS].concat());
     assert_eq!(odd.status.code(), Some(2));
+    for (flag, value, said) in [("--quota", "many", "limits.quota"), ("--timezone", "Mars/Base", "input.timezone")] {
+        let words = [&["init", "--name", "n", "--dialect", "alipayhk-card", flag, value][..], &IDS].concat();
+        let wrong = passync(folder.path(), &words);
+        assert_eq!(wrong.status.code(), Some(2), "{flag}");
+        assert!(text(&wrong.stderr).contains(said), "{}", text(&wrong.stderr));
+    }
     assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 0, "nothing is made before all is known");
 }
 
@@ -69,7 +76,30 @@ fn from_nothing_to_a_run_on_the_sandbox() {
         assert!(seen.contains(&format!(" {subject} ")), "{subject}: {seen}");
     }
     assert!(!folder.path().join("state").exists(), "a doctor only looks");
-    assert_eq!(passync(folder.path(), &["run", "trial.toml", "-q"]).status.code(), Some(0));
+    let crontab = fs::read_to_string(folder.path().join("trial.crontab")).unwrap();
+    let command = crontab.lines().last().unwrap().split_once("passync run ").unwrap().1;
+    assert!(command.contains(" --state /"), "else every night begins with an empty ledger: {command}");
+    let words: Vec<&str> = ["run"].into_iter().chain(command.split_whitespace()).collect();
+    assert_eq!(passync(folder.path(), &words).status.code(), Some(0));
+    assert!(folder.path().join("state/ledger.db").exists());
+}
+
+#[test]
+fn a_place_that_takes_no_files_is_told_before_the_first_call() {
+    let folder = tempfile::tempdir().unwrap();
+    let trial = ["init", "--name", "trial", "--dialect", "alipayhk-card", "--url", "sandbox", "--files", "points.csv"];
+    assert!(passync(folder.path(), &[&trial[..], &IDS].concat()).status.success());
+    fs::write(folder.path().join("points.csv"), "bill_no,pass_id,user_id,points\nB1,P1,U1,100\n").unwrap();
+    fs::write(folder.path().join("taken"), "a file").unwrap();
+    let doctor = passync(folder.path(), &["doctor", "trial.toml", "--set", "output.dir=taken"]);
+    assert_eq!(doctor.status.code(), Some(6), "{}", text(&doctor.stdout));
+    let run = passync(folder.path(), &["run", "trial.toml", "--state", "state", "--out", "taken"]);
+    assert_eq!(run.status.code(), Some(6));
+    assert!(text(&run.stderr).contains("something else stands at this place"), "{}", text(&run.stderr));
+    let stats = passync(folder.path(), &["ledger", "stats", "--state", "state", "--json"]);
+    let stats: serde_json::Value = serde_json::from_slice(&stats.stdout).unwrap();
+    assert_eq!((&stats["runs"], &stats["cards"]), (&serde_json::json!([]), &0.into()), "no run began");
+    assert_eq!(passync(folder.path(), &["run", "trial.toml", "--state", "state", "-q"]).status.code(), Some(0));
 }
 
 #[test]

@@ -7,6 +7,8 @@ use clap::Args;
 use clap::builder::PossibleValuesParser;
 
 use crate::cli::{CliError, Screen, figures};
+use crate::io::job;
+use crate::io::job::settings::GatewayUrl;
 use crate::io::keys::{self, Kind};
 use crate::model::Exit;
 use crate::wire::crypto::Signer;
@@ -78,13 +80,14 @@ impl Init {
             let what = format!("{} exists; nothing is overwritten", there.display());
             return Err(CliError::usage(what).help("give another --name or --dir"));
         }
-        let is_trial = text.contains("url = \"sandbox\"");
-        if !is_trial {
+        let settings = job::parse(&file, &text)?;
+        let state = (settings.gateway.url == GatewayUrl::Sandbox).then(|| self.dir.join("state"));
+        if state.is_none() {
             make_keys(&key)?;
         }
         write(&file, &text)?;
-        write(&crontab, &self.crontab(&file))?;
-        screen.print(&next_steps(&file, &crontab, is_trial))?;
+        write(&crontab, &self.crontab(&file, state.as_deref()))?;
+        screen.print(&next_steps(&file, &crontab, state.as_deref()))?;
         Ok(Exit::Clean)
     }
 
@@ -119,14 +122,19 @@ impl Init {
         Ok(text)
     }
 
-    fn crontab(&self, file: &Path) -> String {
+    fn crontab(&self, file: &Path, state: Option<&Path>) -> String {
         let (hour, minute) = self.at;
-        let file = std::path::absolute(file).unwrap_or_else(|_| file.to_owned());
+        let absolute = |path: &Path| std::path::absolute(path).unwrap_or_else(|_| path.to_owned());
+        let (file, state) = (absolute(file), state.map(absolute));
+        // cron looks in /usr/bin and /bin alone.
+        let program = std::env::current_exe().unwrap_or_else(|_| "passync".into());
         format!(
             "# With -q a run that ends well is silent: cron mails the others. --wait: until a run by hand has ended.\n\
-             CRON_TZ={}\n{minute} {hour} * * *    passync run {} --wait 30m -q\n",
+             CRON_TZ={}\n{minute} {hour} * * *    {} run {}{} --wait 30m -q\n",
             self.timezone,
-            figures::quoted(&file.display().to_string())
+            figures::quoted(&program.display().to_string()),
+            figures::quoted(&file.display().to_string()),
+            state_words(state.as_deref())
         )
     }
 }
@@ -157,8 +165,10 @@ impl Asks {
     fn ask(&self, what: &str, default: &str) -> Result<String, CliError> {
         self.screen.say(&if default.is_empty() { format!("{what}:") } else { format!("{what} [{default}]:") });
         let mut line = String::new();
-        stdin().lock().read_line(&mut line).map_err(|error| CliError::usage(format!("no answer: {error}")))?;
-        Ok(line)
+        let read = stdin().lock().read_line(&mut line);
+        let read = read.map_err(|error| CliError::usage(format!("no answer: {error}")))?;
+        // Somebody who presses return where an answer is needed has not given up: all others would be lost.
+        if read > 0 && line.trim().is_empty() && default.is_empty() { self.ask(what, default) } else { Ok(line) }
     }
 }
 
@@ -191,16 +201,22 @@ fn write(path: &Path, text: &str) -> Result<(), CliError> {
     std::fs::write(path, text).map_err(fault)
 }
 
-fn next_steps(file: &Path, crontab: &Path, is_trial: bool) -> String {
+/// A trial says where its ledger is: without, that of the embedded sandbox is thrown away with each run.
+fn state_words(state: Option<&Path>) -> String {
+    state.map_or_else(String::new, |state| format!(" --state {}", figures::quoted(&state.display().to_string())))
+}
+
+fn next_steps(file: &Path, crontab: &Path, state: Option<&Path>) -> String {
     let folder = file.parent().unwrap_or(Path::new("")).join("keys");
     let (job, keys) = (figures::quoted(&file.display().to_string()), folder.display().to_string());
-    let upload = if is_trial {
+    let upload = if state.is_some() {
         String::new()
     } else {
         format!(
             "  upload {keys}/merchant.pub.pem to the platform's console, and save its public key as {keys}/platform.pem\n"
         )
     };
+    let job = job + &state_words(state);
     format!(
         "{} and {} are written. Next:\n{upload}  \
          look through the job file: which columns the export has\n  \

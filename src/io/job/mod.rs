@@ -25,11 +25,17 @@ pub use url::{is_web, masked};
 pub use values::{parse_duration, show_duration};
 
 use self::layers::Layers;
+use crate::io::folder;
 use crate::wire::{DIALECTS, Entry};
 
 /// Reads a job.
 pub fn load(path: &Path, overrides: &Overrides) -> Result<Settings, JobFault> {
     load_with(path, overrides, DIALECTS)
+}
+
+/// Reads the text of a job file that is to stand at `path`.
+pub fn parse(path: &Path, text: &str) -> Result<Settings, JobFault> {
+    build(&path.display().to_string(), text, folder::of(path), &Overrides::default(), DIALECTS)
 }
 
 /// Reads the settings that a manifest or a plan recorded ([`Settings::in_force`]), for the job that `current` is now.

@@ -3,8 +3,8 @@
 use std::fs::File;
 use std::path::Path;
 
-use super::{Ledger, LedgerError, beside, create_private};
-use crate::io::folder;
+use super::{Ledger, LedgerError, beside, create_private, durable};
+use crate::io::{fault, folder};
 
 impl Ledger {
     /// Writes the ledger as it is at this moment into a new file, for the owner alone; its pages are packed, and it is
@@ -13,7 +13,8 @@ impl Ledger {
         let io = |act| move |error| LedgerError::Io { act, path: path.to_owned(), error };
         create_private(path).map_err(io("create"))?;
         let text = path.to_str().ok_or_else(|| io("name")(std::io::Error::other("its name is not UTF-8")))?;
-        self.db.execute("VACUUM INTO ?1", [text]).map_err(|error| self.fault("copy", error))?;
+        let copy = || self.db.execute("VACUUM INTO ?1", [text]);
+        durable("backup", "copy", copy).map_err(|error| self.fault("copy", error))?;
         // A copy has no write-ahead log yet, and without that it is no ledger.
         let copied = Ledger::connect(path)?;
         copied.db.pragma_update(None, "journal_mode", "wal").map_err(|error| copied.fault("set up", error))?;
@@ -35,7 +36,11 @@ impl Ledger {
 
     /// Gives a copy its place; the file that was there before goes only now.
     pub fn place(copy: &Path, at: &Path) -> Result<(), LedgerError> {
-        let placed = std::fs::rename(copy, at).and_then(|()| folder::sync(folder::of(at)));
-        placed.map_err(|error| LedgerError::Io { act: "rename", path: at.to_owned(), error })
+        let place = || std::fs::rename(copy, at).and_then(|()| folder::sync(folder::of(at)));
+        fault::around("backup", "rename", place).map_err(|error| LedgerError::Io {
+            act: "rename",
+            path: at.to_owned(),
+            error,
+        })
     }
 }

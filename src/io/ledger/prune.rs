@@ -3,7 +3,7 @@
 use rusqlite::{Connection, OptionalExtension, params};
 
 use super::rows::raise_epoch;
-use super::{Ledger, LedgerError};
+use super::{Ledger, LedgerError, durable};
 
 /// In `meta`: bills from before it were forgotten; milliseconds since 1970.
 const HORIZON: &str = "horizon_ms";
@@ -88,7 +88,7 @@ impl Ledger {
             transaction.commit()?;
             Ok(bills)
         };
-        prune(&mut self.db).map_err(|error| self.fault("prune", error))
+        durable("prune", "commit", || prune(&mut self.db)).map_err(|error| self.fault("prune", error))
     }
 }
 
