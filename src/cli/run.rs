@@ -30,7 +30,7 @@ pub struct Run {
     #[arg(long)]
     again: bool,
     /// Send nothing but the plan with this digest, as `passync check` shows it
-    #[arg(long, value_name = "DIGEST", value_parser = plan_digest)]
+    #[arg(long, value_name = "DIGEST")]
     plan: Option<String>,
     /// Send the first N cards of the plan, then stop (exit 5); the same command without it sends the rest
     #[arg(long, value_name = "N", value_parser = cards)]
@@ -49,12 +49,6 @@ pub struct Run {
 /// The canary's cards are in memory: more than these are no canary any more.
 const CANARY_MAX: usize = 100_000;
 
-fn plan_digest(text: &str) -> Result<String, String> {
-    let is_digest = text.len() == 32 && text.bytes().all(|byte| byte.is_ascii_hexdigit());
-    let expected = "expected the 32 hexadecimal digits that `passync check` shows";
-    if is_digest { Ok(text.to_ascii_lowercase()) } else { Err(expected.to_owned()) }
-}
-
 fn cards(text: &str) -> Result<usize, String> {
     let cards = text.parse().ok().filter(|cards| (1..=CANARY_MAX).contains(cards));
     cards.ok_or_else(|| format!("expected a number of cards from 1 to {CANARY_MAX}"))
@@ -66,7 +60,8 @@ impl Run {
         let mut request = request(&self.send, Some((&self.input, &opened.job.settings)))?;
         request.again = self.again;
         request.canary = self.canary.map(|cards| Canary { cards, continues: self.canary_then_continue });
-        request.plan = self.plan;
+        // What is no digest at all differs from every plan's: exit 3, as for any other.
+        request.plan = self.plan.map(|digest| digest.to_ascii_lowercase());
         let (out, timings, json) = (self.send.out.as_ref(), self.timings, self.json);
         Ending { args: &self.job, opened: &opened, out, timings, json }.reach(screen, |job| job.run(&request))
     }

@@ -12,6 +12,7 @@
 //! look at a column weigh how often nature makes the same.
 
 pub mod column;
+mod counters;
 pub mod cut;
 pub mod id;
 mod mojibake;

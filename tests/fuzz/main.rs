@@ -22,7 +22,8 @@
 //! | `reply` | every dialect's `reply` | no mutation of a signed "no" is believed to be a yes |
 //! | `call` | every dialect's `read_call` | no mutation of a signed call is believed with another body |
 //!
-//! What ten minutes each have found stands at the head of each target.
+//! What ten minutes each have found stands at the head of each target: nothing that broke a rule. They tried 0.25 (`job`) to
+//! 1.9 million inputs (`parquet`, `reply`); the peaks of memory were 13 to 26 MiB, and 423 MiB for a job file.
 #![allow(
     clippy::disallowed_methods,
     clippy::print_stderr,

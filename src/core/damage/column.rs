@@ -8,6 +8,7 @@ use std::collections::BTreeMap;
 use std::hash::{DefaultHasher, Hash, Hasher};
 
 use super::Flaw;
+use super::counters::Counters;
 use super::order::Order;
 use super::rounding::{ACCIDENT, Mark, is_rounded};
 use crate::model::Rule;
@@ -30,6 +31,9 @@ const LOST_MAX: u16 = 4;
 /// Random digits lose a nought in one id of ten. Where more than this share are short, that is their nature.
 const LOST_SHARE: f64 = 0.3;
 
+/// A length that fewer have is not usual, where ids are of many.
+const USUAL_SHARE: f64 = 0.3;
+
 /// From so many distinct ids on, of so many digits, with such a share of one length, that is the column's form. Shorter
 /// ones may be a counter on its way past a power of ten.
 const FORM_FROM: usize = 20;
@@ -39,6 +43,10 @@ const FORM_SHARE: f64 = 0.95;
 /// A text with so many digits for each other character is a number that something happened to, if the others of its
 /// column are numbers. With fewer it is an id of another kind.
 const DIGITS_PER_OTHER: usize = 4;
+
+/// Noughts beyond those that rounding leaves, in all of so many ids: chance makes them once in a million columns.
+const UNIT_NOUGHTS: usize = 2;
+const UNIT_FROM: usize = 3;
 
 /// ln(10^5): one honest column in a hundred thousand is refused by chance.
 const SURPRISE_MAX: f64 = 11.5;
@@ -62,7 +70,11 @@ enum Class {
     MaybeRounded,
     /// `12E45`: hexadecimal, or a float.
     BareExponent,
-    /// What is no id where the others are digits: digits but for a few characters, or words.
+    /// Digits behind a letter: an id of another kind, unless it is as long as its column's digits.
+    Labelled,
+    /// Digits but for a few characters.
+    Marked,
+    /// What is no id where the others are digits: words.
     Stranger,
     /// Anything else.
     Text,
@@ -84,7 +96,9 @@ impl Shape {
             true if Mark::Fifteen.is_on(text) || Mark::Binary.is_on(text) => Class::Rounded,
             true => Class::MaybeRounded,
             false if is_bare_exponent(text) => Class::BareExponent,
-            false if is_stranger(text) => Class::Stranger,
+            false if text.contains(char::is_whitespace) => Class::Stranger,
+            false if is_mostly_digits(text) && text.starts_with(char::is_alphabetic) => Class::Labelled,
+            false if is_mostly_digits(text) => Class::Marked,
             false => Class::Text,
         };
         Shape { class, chars: u16::try_from(text.chars().count()).unwrap_or(u16::MAX), leading_zero }
@@ -106,9 +120,9 @@ fn is_bare_exponent(text: &str) -> bool {
     })
 }
 
-fn is_stranger(text: &str) -> bool {
+fn is_mostly_digits(text: &str) -> bool {
     let digits = text.bytes().filter(u8::is_ascii_digit).count();
-    text.contains(char::is_whitespace) || digits >= DIGITS_PER_OTHER * (text.chars().count() - digits)
+    digits >= DIGITS_PER_OTHER * (text.chars().count() - digits)
 }
 
 /// A distinct id of the sample.
@@ -117,6 +131,8 @@ struct Sampled {
     shape: Shape,
     /// Its first character.
     first: u8,
+    /// The noughts that end it.
+    noughts: usize,
     /// By [`Mark::ALL`]: whether it bears the mark, and how likely that is by nature.
     marks: [(bool, f64); 3],
 }
@@ -133,31 +149,49 @@ struct Tally {
     counted: [u64; COUNTERS.len()],
     /// The noughts that end the last id.
     noughts: usize,
+    /// The most noughts that one begins with.
+    leading: u16,
     /// Digits of a counter, as the id of its one shows them: the one and the noughts before it.
     counter: usize,
 }
 
-/// Digits that counters have at least, a long one and a short one.
-const COUNTERS: [usize; 2] = [10, 6];
+/// How many digits a counter may have.
+const COUNTERS: [usize; 7] = [6, 7, 8, 9, 10, 11, 12];
 
 impl Tally {
     fn new(shape: Shape) -> Tally {
-        Tally { shape, rows: 0, last: 0, is_one: true, counted: [0; COUNTERS.len()], noughts: 0, counter: 0 }
+        Tally {
+            shape,
+            rows: 0,
+            last: 0,
+            is_one: true,
+            counted: [0; COUNTERS.len()],
+            noughts: 0,
+            leading: 0,
+            counter: 0,
+        }
     }
 
     fn see(&mut self, text: &str, hash: u64) {
         self.is_one &= self.rows == 0 || self.last == hash;
         (self.rows, self.last) = (self.rows + 1, hash);
         if self.shape.is_digits() {
-            self.noughts = text.len() - text.trim_end_matches('0').len();
+            self.noughts = noughts_of(text);
+            let leading = text.len() - text.trim_start_matches('0').len();
+            self.leading = self.leading.max(u16::try_from(leading).unwrap_or(u16::MAX));
+            let last: u64 = text[text.len().saturating_sub(COUNTERS[COUNTERS.len() - 1])..].parse().unwrap_or(0);
             for (counted, digits) in self.counted.iter_mut().zip(COUNTERS) {
-                *counted = (*counted).max(text[text.len().saturating_sub(digits)..].parse().unwrap_or(0));
+                *counted = (*counted).max(last % 10_u64.pow(digits as u32));
             }
             if let Some(rest) = text.strip_suffix('1') {
                 self.counter = self.counter.max(text.len() - rest.trim_end_matches('0').len());
             }
         }
     }
+}
+
+fn noughts_of(digits: &str) -> usize {
+    digits.len() - digits.trim_end_matches('0').len()
 }
 
 /// The ids of one column.
@@ -168,6 +202,7 @@ pub struct Ids {
     missed: u64,
     /// Of digits, by their length.
     orders: BTreeMap<u16, Order>,
+    counters: Counters,
     sample: BTreeMap<u64, Sampled>,
     /// By [`Mark::ALL`]: the first ids that bear it.
     examples: [Vec<String>; 3],
@@ -183,6 +218,7 @@ impl Ids {
         self.keep(text, hash, shape);
         if shape.is_digits() && (self.orders.len() < SHAPES_MAX || self.orders.contains_key(&shape.chars)) {
             self.orders.entry(shape.chars).or_insert_with(Order::new).see(text, shape.is_rounded());
+            self.counters.see(text);
         }
         let known = self.shapes.iter().position(|known| known.shape == shape);
         let at = match known {
@@ -222,7 +258,8 @@ impl Ids {
                 examples.push(text.to_owned());
             }
         }
-        self.sample.insert(hash, Sampled { shape, first: text.bytes().next().unwrap_or_default(), marks });
+        let first = text.bytes().next().unwrap_or_default();
+        self.sample.insert(hash, Sampled { shape, first, noughts: noughts_of(text), marks });
     }
 
     /// What is wrong with the ids of a shape, once all were seen; 0 is no id.
@@ -246,7 +283,7 @@ impl Ids {
             Some(Flaw::new(Rule::IdWidth, format!("{chars} digits, in a column whose ids have {usual}"), EXPECTED))
         };
         if shape.is_digits() && !shape.leading_zero {
-            if let Some(usual) = self.padded_to().filter(|usual| chars < *usual) {
+            if let Some(usual) = self.padded_to(chars) {
                 return short(usual);
             }
             if let Some(usual) = self.zeros_lost_from().filter(|usual| chars < *usual && chars + LOST_MAX >= *usual) {
@@ -256,7 +293,7 @@ impl Ids {
         const FORM: &str =
             "an id like the others; correct it, or list the column in input.verbatim where both are meant";
         let usual = self.form().filter(|usual| chars != *usual || !shape.is_digits())?;
-        if shape.class == Class::Text {
+        if shape.class == Class::Text || chars.abs_diff(usual) > LOST_MAX && self.is_kind(shape) {
             return None;
         }
         Some(Flaw::new(Rule::IdWidth, format!("{chars} characters, in a column whose ids have {usual} digits"), FORM))
@@ -271,7 +308,8 @@ impl Ids {
             for (is_on, natural) in marks {
                 (seen, all, expected) = (seen + u32::from(is_on), all + 1, expected + natural);
             }
-            (seen > 1 && surprise(seen, all, expected) > SURPRISE_MAX).then_some((at, mark, seen, expected))
+            let is_odd = seen > 1 && surprise(seen, all, expected) > SURPRISE_MAX && !self.is_unit(*mark);
+            is_odd.then_some((at, mark, seen, expected))
         });
         doubtful.map(|(at, mark, seen, expected)| {
             let like = match mark {
@@ -285,10 +323,30 @@ impl Ids {
         })
     }
 
+    /// Whether all ids end in more noughts than rounding leaves: seconds that are written as nanoseconds.
+    fn is_unit(&self, mark: Mark) -> bool {
+        let Some(kept) = mark.kept() else { return false };
+        let is_more = |id: &Sampled| id.noughts >= usize::from(id.shape.chars).saturating_sub(kept) + UNIT_NOUGHTS;
+        self.sample.len() >= UNIT_FROM && self.sample.values().all(is_more)
+    }
+
+    /// Whether ids of a shape, of another length than nearly all, are a kind of their own: damage makes one of a kind.
+    fn is_kind(&self, shape: Shape) -> bool {
+        let is_like = |other: &Shape| {
+            other.chars == shape.chars && (other.class == shape.class || other.is_digits() && shape.is_digits())
+        };
+        let like = self.shapes.iter().filter(|tally| is_like(&tally.shape));
+        let different: usize = like.map(|tally| if tally.is_one { 1 } else { 2 }).sum();
+        shape.class == Class::Labelled || shape.class != Class::Stranger && different > 1
+    }
+
     /// Whether an id that ends in noughts may be meant so: the only one, and of few significant digits, where it belongs
     /// in the order of the others; or the nought of a counter, where the others of its length count up from one without
     /// a gap, in as many digits. A number that was rounded leaves a gap where it stood.
     fn is_meant(&self, nought: &Tally) -> bool {
+        if self.counters.begin_at_nought(self.missed) {
+            return true;
+        }
         let chars = nought.shape.chars;
         let same = || self.shapes.iter().filter(|tally| tally.shape.is_digits() && tally.shape.chars == chars);
         if !nought.is_one || same().filter(|tally| tally.shape.is_rounded()).count() != 1 {
@@ -302,9 +360,12 @@ impl Ids {
         match others[..] {
             [] => nought.rows == 1 && nought.shape.class == Class::MaybeRounded,
             [others] => {
-                let at = usize::from(nought.noughts < COUNTERS[0]);
+                let is_counter = |(counted, digits): (&u64, usize)| {
+                    // Several counters are told by themselves: each counts a part of the rows.
+                    digits <= nought.noughts && *counted <= others.rows + self.missed && counted * 2 > others.rows
+                };
                 // The digit before the counter is a nought in one id of ten.
-                others.counted[at] <= others.rows + self.missed && nought.noughts <= others.counter + 1
+                nought.noughts <= others.counter + 1 && others.counted.iter().zip(COUNTERS).any(is_counter)
             }
             _ => false,
         }
@@ -312,15 +373,23 @@ impl Ids {
 
     fn has_no_letters(&self) -> bool {
         let has = |class| self.shapes.iter().any(|tally| tally.shape.class == class);
-        !has(Class::Text) && !has(Class::Stranger) && has(Class::Digits)
+        ![Class::Text, Class::Labelled, Class::Marked, Class::Stranger].into_iter().any(has) && has(Class::Digits)
     }
 
-    /// The length to which digits are padded with noughts; none where several lengths have them.
-    fn padded_to(&self) -> Option<u16> {
-        let mut lengths =
-            self.shapes.iter().map(|tally| tally.shape).filter(|shape| shape.leading_zero).map(|shape| shape.chars);
+    /// The length to which digits are padded with noughts, where those of `chars` digits have lost some; none where
+    /// several lengths have them. Random digits begin with a few noughts, too: then much shorter ones are another kind.
+    fn padded_to(&self, chars: u16) -> Option<u16> {
+        let mut lengths = self.shapes.iter().filter(|tally| tally.shape.leading_zero);
         let first = lengths.next()?;
-        lengths.all(|length| length == first).then_some(first)
+        let (mut rows, mut leading, usual) = (first.rows, first.leading, first.shape.chars);
+        for other in lengths {
+            if other.shape.chars != usual {
+                return None;
+            }
+            (rows, leading) = (rows + other.rows, leading.max(other.leading));
+        }
+        let is_counter = u32::from(leading) > u32::from(LOST_MAX) + rows.ilog10();
+        (chars < usual && (is_counter || chars + LOST_MAX.max(leading + 1) >= usual)).then_some(usual)
     }
 
     /// The length of digits that nearly all have, and of which those have lost noughts that lack a few: their first
@@ -336,9 +405,11 @@ impl Ids {
             *firsts |= 1 << (id.first - b'0');
         }
         let (usual, (count, firsts)) = lengths.iter().max_by_key(|(_, (count, _))| *count)?;
+        let all: usize = lengths.values().map(|(count, _)| count).sum();
         let short: usize = lengths.range(usual.saturating_sub(LOST_MAX)..*usual).map(|(_, (count, _))| count).sum();
         let share = short as f64 / (short + count) as f64;
-        (*usual >= NO_COUNTER_DIGITS && firsts.count_ones() >= 3 && share <= LOST_SHARE).then_some(*usual)
+        let is_usual = *count as f64 >= USUAL_SHARE * all as f64;
+        (is_usual && *usual >= NO_COUNTER_DIGITS && firsts.count_ones() >= 3 && share <= LOST_SHARE).then_some(*usual)
     }
 
     /// The length that all ids but a few have, where they are digits.
@@ -422,6 +493,23 @@ mod tests {
             random(1200, 27),
             random(1200, 16),
             random(200, 20),
+            // A counter for each day and shop, from nought; and one behind the time of day.
+            count(|at| format!("202611{:02}{:019}", 1 + at / 40, at % 40), 0..400),
+            count(|at| format!("20261101{:06}{:013}", 140 + at % 5, at / 5), 0..100),
+            count(|at| format!("202611150014{:06}{at:09}", 84_020 + at % 7), 0..60),
+            // Seconds as microseconds, milliseconds as nanoseconds.
+            count(|at| format!("{}000000", 1_793_500_000 + at * 7), 0..300),
+            count(|at| format!("{}000000", 1_793_500_000_000 + at * 777), 0..300),
+            // Of many lengths.
+            [21, 21, 21, 21, 18, 9, 10, 11, 12, 13, 14, 15, 16, 25]
+                .iter()
+                .enumerate()
+                .map(|(at, width)| format!("{}{}", at % 9 + 1, digits(width - 1, at as u64)))
+                .collect(),
+            // Two kinds, of which one is rare.
+            [random(97, 27), random(3, 16)].concat(),
+            [count(|at| format!("20261101{at:019}"), 1..97), count(|at| format!("20261101{at:08}7"), 1..4)].concat(),
+            [count(|at| format!("20261101{at:019}"), 1..97), count(|at| format!("20261101-02-{at:06}"), 1..4)].concat(),
             vec!["2160120036095020".to_owned(); 500],
             vec!["T5228480402".to_owned(); 500],
             vec!["202601020000000000000000001".to_owned()],
@@ -466,7 +554,7 @@ mod tests {
             ids.push(stranger.to_owned());
             assert_eq!(odd(&ids), [(stranger.to_owned(), Rule::IdWidth)]);
         }
-        for other_kind in ["manual-17", "B-000001", "2f9c1e4a-77aa-4c1b-9d52-0a6f3e9b1c55"] {
+        for other_kind in ["manual-17", "B-000001", "B20261110-000139", "2f9c1e4a-77aa-4c1b-9d52-0a6f3e9b1c55"] {
             let mut ids: Vec<String> = (1..200).map(|at| format!("20260102{at:019}")).collect();
             ids.push(other_kind.to_owned());
             assert_eq!(odd(&ids), []);
@@ -510,6 +598,19 @@ mod tests {
             let mut ids = counter[1..].to_vec();
             ids[lost - 1] = counter[0].clone();
             assert_eq!(odd(&ids).len(), 1, "{lost}");
+        }
+    }
+
+    #[test]
+    fn a_rounded_id_of_one_of_several_counters_shows() {
+        for from in [0, 1] {
+            let ids: Vec<String> =
+                (0..60).map(|at| format!("20261101{:06}{:013}", 141 + at % 3, from + at / 3)).collect();
+            for lost in 3..60 {
+                let mut ids = ids.clone();
+                ids[lost] = format!("{}{}", &ids[lost][..15], "0".repeat(12));
+                assert!(!odd(&ids).is_empty(), "{lost} of those from {from}");
+            }
         }
     }
 

@@ -29,7 +29,7 @@ pub fn flaw(text: &str, headers: &[&str]) -> Option<Flaw> {
 }
 
 /// What stands in a cell that has no id, and what stands below columns. In lower case.
-const WORDS: [&str; 33] = [
+const WORDS: [&str; 34] = [
     "null",
     "(null)",
     "<null>",
@@ -41,6 +41,7 @@ const WORDS: [&str; 33] = [
     "nat",
     "na",
     "n/a",
+    "n.a.",
     "\\n",
     "undefined",
     "unknown",
@@ -110,7 +111,8 @@ fn character(text: &str) -> Option<Flaw> {
             || is_invisible(character)
             || is_look_alike(character)
             // Signs of text: a cell that was quoted twice, or marked as text for a spreadsheet.
-            || is_edge && matches!(character, '"' | '\'' | '`' | '=')
+            || is_edge && matches!(character, '"' | '\'' | '`')
+            || at == 0 && character == '='
             // What an encoding writes for a character that it lacks.
             || matches!(character, '\u{fffd}' | '?');
         if is_bad {
@@ -120,11 +122,12 @@ fn character(text: &str) -> Option<Flaw> {
     mojibake::decoded_from(text).and_then(|detail| found(detail.to_owned()))
 }
 
-/// Looks like an ASCII letter, digit or sign and is none: full-width forms, dashes, quotes, other digits, accents.
+/// Looks like an ASCII letter, digit or sign and is none: full-width forms, dashes, quotes, other digits, accents. Or is
+/// a sign of money: `€` is what GBK makes of a byte that was overwritten.
 fn is_look_alike(character: char) -> bool {
     matches!(character,
-        '\u{ff01}'..='\u{ff5e}' | '\u{ffe0}'..='\u{ffe6}' | '\u{2010}'..='\u{2027}' | '\u{2212}' | '\u{b4}'
-        | '\u{300}'..='\u{36f}' | '\u{2070}'..='\u{209c}' | '\u{b2}' | '\u{b3}' | '\u{b9}' | '\u{1d400}'..='\u{1d7ff}')
+        '\u{fe30}'..='\u{fe6f}' | '\u{ff01}'..='\u{ff5e}' | '\u{ffe0}'..='\u{ffe6}' | '\u{2010}'..='\u{2027}' | '\u{2212}' | '\u{b4}'
+        | '\u{20a0}'..='\u{20cf}' | '\u{300}'..='\u{36f}' | '\u{2070}'..='\u{209c}' | '\u{b2}' | '\u{b3}' | '\u{b9}' | '\u{1d400}'..='\u{1d7ff}')
         || character.is_numeric() && !character.is_ascii() && !is_ideograph(character)
 }
 
@@ -161,6 +164,7 @@ mod tests {
             "会员七号",
             "T5228480402",
             "oGg1s5O7xYk=x",
+            "_kqCFVnlqCWwLUptMXTlRw==",
             "MixedCase",
             "nanjing",
             "nullary",
@@ -194,7 +198,7 @@ mod tests {
             ),
             (
                 Rule::IdWord,
-                &["#N/A", "#REF!", "NULL", "null", "NaN", "None", "TRUE", "-", "n/a", "总计", "Total", "\\N"],
+                &["#N/A", "#REF!", "NULL", "null", "NaN", "None", "TRUE", "-", "n/a", "总计", "Total", "\\N", "N.A."],
             ),
             (Rule::RepeatedHeader, &["pass_id", "PASS_ID", "pass"]),
             (
@@ -211,6 +215,9 @@ mod tests {
                     "１２",
                     "1２3",
                     "12\u{2013}3",
+                    "12€3",
+                    "=A1+1",
+                    "12\u{fe30}3",
                     "'0012",
                     "=\"0012\"",
                     "\"12\"",

@@ -14,6 +14,15 @@ pub(super) enum Mark {
 impl Mark {
     pub const ALL: [Mark; 3] = [Mark::Fifteen, Mark::Seventeen, Mark::Binary];
 
+    /// The significant digits behind which it leaves noughts; none where it leaves other digits.
+    pub fn kept(self) -> Option<usize> {
+        match self {
+            Mark::Fifteen => Some(15),
+            Mark::Seventeen => Some(17),
+            Mark::Binary => None,
+        }
+    }
+
     /// How likely it is that digits which no float has seen bear this mark; 0 where it says nothing about them.
     pub fn natural(self, digits: &str) -> f64 {
         let length = bits(digits).map(|(_, length)| length);

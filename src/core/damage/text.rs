@@ -41,7 +41,7 @@ pub fn decoding(text: &str) -> Option<Flaw> {
 
 /// Exactly as programs write them: a level may well be called "Unknown".
 fn is_word_for_nothing(text: &str) -> bool {
-    const WORDS: [&str; 15] = [
+    const WORDS: [&str; 16] = [
         "NULL",
         "null",
         "Null",
@@ -55,15 +55,20 @@ fn is_word_for_nothing(text: &str) -> bool {
         "nil",
         "N/A",
         "n/a",
+        "N.A.",
         "undefined",
         "\\N",
     ];
     WORDS.contains(&text)
 }
 
-/// `“Gold”`, `="Gold"`: signs that another program took for quotes.
+/// `“Gold”`, `"Gold"`, `="Gold"`, `'Gold`: signs that another program took for quotes, or left there. Not `'90s` or
+/// `'t Hof`.
 fn is_wrapped(text: &str) -> bool {
+    let is_elision = |rest: &str| rest.starts_with(|first: char| first.is_ascii_digit() || first.is_ascii_lowercase());
     text.starts_with("=\"")
+        || text.len() > 1 && text.starts_with('"') && text.ends_with('"')
+        || text.strip_prefix('\'').is_some_and(|rest| !is_elision(rest))
         || text.starts_with(['“', '”', '„', '‘', '’'])
             && text.ends_with(['“', '”', '‘', '’'])
             && text.chars().count() > 1
@@ -118,6 +123,9 @@ mod tests {
             "#1 member",
             "«Privilège»",
             "5% off, “really”",
+            "Platinum \"K11\"",
+            "'90s Club",
+            "'t Hof",
         ] {
             assert_eq!(flaw(text), None, "{text}");
         }
@@ -137,6 +145,9 @@ mod tests {
             "Go\u{7}ld",
             "金\u{3000}",
             "“Gold”",
+            "\"Gold\"",
+            "'Gold",
+            "'金卡",
             "=\"Gold\"",
             "??",
             "?",

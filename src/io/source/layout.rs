@@ -335,6 +335,9 @@ const EDITS_MAX: usize = 2;
 
 /// `level_zh_HK`, `Level.en_US`, `levl.zh_HK` for the head `level`.
 fn misses_pattern(name: &str, head: &str) -> bool {
+    if name.trim() != name {
+        return name.trim().starts_with(&format!("{head}.")) || misses_pattern(name.trim(), head);
+    }
     let Some(at) = name.find(['.', '_', '-', ' ', ':', '/']).filter(|at| at + 1 < name.len()) else { return false };
     let own = &name[..at];
     folded(own) == head || (name[at..].starts_with('.') && strsim::osa_distance(own, head) <= EDITS_MAX)

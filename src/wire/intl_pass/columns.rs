@@ -45,8 +45,8 @@ const VERIFY_TYPE_CHARS_MAX: usize = 32;
 pub fn column(name: &str) -> Option<Column> {
     let own = match name {
         "status" => Some(Column { required: true, id: false }),
-        "update_type" | "verify_type" | "end_date" | "points" | "level" => Some(Column { required: false, id: false }),
-        "verify_code" => Some(Column { required: false, id: true }),
+        "update_type" | "end_date" | "points" | "level" => Some(Column { required: false, id: false }),
+        "verify_code" | "verify_type" => Some(Column { required: false, id: true }),
         _ => member::column(name),
     };
     own.or_else(|| row::common_column(name)).or_else(|| card::column(name))

@@ -36,7 +36,7 @@ fn a_plan_is_sent_as_it_was_checked_or_not_at_all() {
     assert_ne!(again, plan, "the ledger knows the rows now");
     night.expect(0, &["run", "job.toml", "--again", "--plan", &again]);
     assert_eq!(night.calls(), 20);
-    night.expect(2, &["run", "job.toml", "--plan", "3f1c"]);
+    night.expect(3, &["run", "job.toml", "--plan", "3f1c"]);
 }
 
 #[test]

@@ -103,3 +103,35 @@ pub fn wait_for(mut is_so: impl FnMut() -> bool) {
         std::thread::sleep(Duration::from_millis(5));
     }
 }
+
+/// A person's answer about a row that a cut-off run had still before it is not forgotten when that run is given up.
+#[test]
+fn an_answer_given_while_a_run_is_cut_off_stands_when_it_is_abandoned() {
+    let faults = "unknown=100%".parse().unwrap();
+    let night = Night::new(Config { faults, ..Config::default() }, "");
+    let rows = deltas(20, 1);
+    night.write("in.csv", &as_csv(&rows));
+    night.expect(1, &["run", "job.toml", "--set", "retry.attempts_max=1", "--set", "run.halt_after_errors=off"]);
+    assert_eq!(night.counts()["unknown"], 20);
+    let before = night.calls();
+    let mut child = night.start(&[
+        "replay",
+        "job.toml",
+        "out/night/latest",
+        "--set",
+        "limits.quota=1/5s",
+        "--set",
+        "limits.concurrency=1",
+    ]);
+    wait_for(|| night.calls() > before);
+    child.kill().unwrap();
+    child.wait().unwrap();
+    let bill = rows[19].bill.clone();
+    let words = ["ledger", "settle", &bill, "--as", "not-applied", "--reason", "seen", "--state", "state"];
+    night.expect(0, &words);
+    night.expect(1, &["resume", "job.toml", "--abandon"]);
+    let outcomes = night.outcomes();
+    let answered = outcomes.iter().find(|line| &line["bill_no"] == bill.as_str()).unwrap();
+    assert_eq!((&answered["outcome"], &answered["in_doubt"]), ("unsent", "0"));
+    assert_eq!(night.counts()["unknown"], 19);
+}

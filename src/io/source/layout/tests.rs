@@ -67,6 +67,7 @@ fn names_that_nearly_fit_stop_the_job() {
         ("BillNo", "bill_no"),
         ("passid", "pass_id"),
         ("level_zh_HK", "level.<locale>"),
+        (" level.zh_HK", "level.<locale>"),
         ("Level.en_US", "level.<locale>"),
         ("levl.zh_HK", "level.<locale>"),
         ("data-x", "data.<name>"),
