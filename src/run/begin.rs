@@ -124,8 +124,6 @@ fn temporary_folder(runs: &Path) -> Result<(TempDir, File), Fault> {
     Ok((temporary, in_use))
 }
 
-/// What a folder of a survey is called until its run is booked.
-
 /// Folders younger than this may not be locked yet.
 const ORPHAN_AGE: Duration = Duration::from_secs(60);
 
