@@ -18,8 +18,10 @@ use crate::run::{Job, Phase, Progress};
 
 /// How often the line moves: often enough to look alive, rarely enough to cost nothing.
 const FRAME: Duration = Duration::from_millis(200);
-/// How often the log tells, so that a run under cron does not look hung.
-const LOG_EVERY: Duration = Duration::from_secs(30);
+/// How often the log tells, in looks, so that a run under cron does not look hung.
+const LOG_EVERY: u32 = 30;
+/// How often the log looks, so that its first line has rates, too.
+const SAMPLE: Duration = Duration::from_secs(1);
 
 /// Shows the counters of a run until it is dropped.
 pub struct Watch {
@@ -39,22 +41,26 @@ impl Watch {
             let pace = trend.take(&seen, Instant::now());
             (seen, pace)
         };
-        let mut show: Box<dyn FnMut() + Send> = if screen.progress {
+        let mut show: Box<dyn FnMut(u32) + Send> = if screen.progress {
             let line = Line::new();
-            Box::new(move || {
+            Box::new(move |_| {
                 let (seen, pace) = look();
                 line.draw(&seen, pace, &quota);
             })
         } else {
-            Box::new(move || {
+            Box::new(move |times| {
                 let (seen, pace) = look();
-                seen.log(pace, &quota);
+                if times % LOG_EVERY == 0 {
+                    seen.log(pace, &quota);
+                }
             })
         };
-        let wait = if screen.progress { FRAME } else { LOG_EVERY };
+        let wait = if screen.progress { FRAME } else { SAMPLE };
         let work = move || {
+            let mut times = 0;
             while ended.recv_timeout(wait) == Err(RecvTimeoutError::Timeout) {
-                show();
+                times += 1;
+                show(times);
             }
         };
         let thread = std::thread::Builder::new().name("progress".to_owned()).spawn(work);

@@ -22,7 +22,7 @@ pub const STEPS: &[(&str, &[&str])] = &[
     ("index", &["write", "sync"]),
     ("fates", &["write", "sync"]),
     ("plan", &["write", "sync"]),
-    ("survey", &["sync-folder", "remove", "rename"]),
+    ("survey", &["sync-folder", "set-aside", "remove", "rename"]),
     // The ledger: a run's beginning and end, what it may send, and what it learns.
     ("ledger", &["create", "set-up", "rename"]),
     ("run", &["book", "close"]),

@@ -118,14 +118,11 @@ fn temporary_folder(runs: &Path) -> Result<(TempDir, File), Fault> {
     let fault = |error| StorageError::new("make a folder in", runs, error);
     folder::make(runs).map_err(fault)?;
     remove_orphans(runs).map_err(fault)?;
-    let temporary = tempfile::Builder::new().prefix(SURVEY_PREFIX).tempdir_in(runs).map_err(fault)?;
+    let temporary = tempfile::Builder::new().prefix(RunFolder::ORPHAN_PREFIX).tempdir_in(runs).map_err(fault)?;
     let in_use = File::open(temporary.path()).map_err(fault)?;
     in_use.lock().map_err(fault)?;
     Ok((temporary, in_use))
 }
-
-/// What a folder of a survey is called until its run is booked.
-const SURVEY_PREFIX: &str = ".survey-";
 
 /// Folders younger than this may not be locked yet.
 const ORPHAN_AGE: Duration = Duration::from_secs(60);
@@ -135,7 +132,8 @@ const ORPHAN_AGE: Duration = Duration::from_secs(60);
 fn remove_orphans(runs: &Path) -> io::Result<()> {
     for entry in std::fs::read_dir(runs)? {
         let path = entry?.path();
-        let is_survey = path.file_name().is_some_and(|name| name.to_string_lossy().starts_with(SURVEY_PREFIX));
+        let is_survey =
+            path.file_name().is_some_and(|name| name.to_string_lossy().starts_with(RunFolder::ORPHAN_PREFIX));
         let Ok(folder) = File::open(&path) else { continue }; // it vanished: its survey has ended
         let age = folder.metadata()?.modified()?.elapsed().unwrap_or_default();
         if is_survey && age >= ORPHAN_AGE && folder.try_lock().is_ok() {

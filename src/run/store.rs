@@ -169,12 +169,21 @@ impl RunFolder {
         Ok(true)
     }
 
-    /// Removes the folder.
+    /// What the folder of a survey without a run begins with; the next survey removes those that nobody uses.
+    pub const ORPHAN_PREFIX: &str = ".survey-";
+
+    /// Removes the folder. It loses its name first: half of a survey must not pass for a damaged one.
     pub fn remove(&self) -> Result<(), StorageError> {
         if !self.0.exists() {
             return Ok(());
         }
-        fault::around("survey", "remove", || std::fs::remove_dir_all(&self.0))
+        let orphan = self.0.with_file_name(format!("{}{}", Self::ORPHAN_PREFIX, self.name()));
+        let set_aside = || match std::fs::remove_dir_all(&orphan) {
+            Err(error) if error.kind() != std::io::ErrorKind::NotFound => Err(error),
+            _ => std::fs::rename(&self.0, &orphan), // an earlier removal may have been cut off
+        };
+        fault::around("survey", "set-aside", set_aside)
+            .and_then(|()| fault::around("survey", "remove", || std::fs::remove_dir_all(&orphan)))
             .map_err(|error| StorageError::new("remove", &self.0, error))
     }
 

@@ -51,7 +51,7 @@ impl Scene {
     /// The scenes that come by a point, each for reasons of its own.
     pub fn of(point: &str) -> &'static [Scene] {
         match point.rsplit_once('.').unwrap().0 {
-            "survey.remove" => &[Scene::Reopened, Scene::Ninth, Scene::Pruned],
+            "survey.set-aside" | "survey.remove" => &[Scene::Reopened, Scene::Ninth, Scene::Pruned],
             "prune.commit" => &[Scene::Pruned],
             "backup.copy" | "backup.rename" => &[Scene::BackedUp],
             "kept.remove" => &[Scene::Kept],
@@ -309,8 +309,10 @@ impl Play {
     }
 }
 
+/// How many a folder has, but for surveys that wait for the next one to remove them.
 fn entries(folder: &Path) -> usize {
-    std::fs::read_dir(folder).unwrap().count()
+    let names = std::fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().file_name().into_string().unwrap());
+    names.filter(|name| !name.starts_with(".survey-")).count()
 }
 
 /// One more row for each card, newer than all of these.
