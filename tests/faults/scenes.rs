@@ -264,7 +264,7 @@ impl Play {
         }
         match self.scene {
             Scene::Pruned => {
-                assert_eq!(entries(&self.night.path("state/runs")), 0, "{told}: a survey outlived its run")
+                assert_eq!(entries(&self.night.path("state/runs")), 0, "{told}: a survey outlived its run");
             }
             Scene::BackedUp => drop(self.night.expect(0, &["ledger", "verify", "--state", "out/safe"])),
             Scene::Kept => {
