@@ -28,6 +28,18 @@ pub enum Stop {
 }
 
 impl Stop {
+    /// One of each.
+    pub const ALL: [Stop; 8] = [
+        Stop::Signal,
+        Stop::Deadline,
+        Stop::Misconfigured(String::new()),
+        Stop::Errors,
+        Stop::Unreachable,
+        Stop::TooMuchDoubt,
+        Stop::Canary,
+        Stop::CanaryFailed,
+    ];
+
     /// Halted (exit 4), or stopped (exit 5).
     pub fn is_halt(&self) -> bool {
         !matches!(self, Stop::Signal | Stop::Deadline | Stop::Canary | Stop::CanaryFailed)
@@ -49,15 +61,7 @@ impl Stop {
 
     /// Whether a row with this code was not sent because of a stop.
     pub fn is_code(code: &str) -> bool {
-        let stops = [
-            Stop::Signal,
-            Stop::Deadline,
-            Stop::Misconfigured(String::new()),
-            Stop::Errors,
-            Stop::Unreachable,
-            Stop::TooMuchDoubt,
-        ];
-        stops.iter().any(|stop| stop.code() == code)
+        Stop::ALL.iter().any(|stop| stop.code() == code)
     }
 }
 

@@ -179,17 +179,7 @@ mod tests {
         for entry in DIALECTS {
             let listed = entry.codes.iter().map(|line| line.code);
             let rules = Rule::ALL.iter().map(|rule| rule.code());
-            let stops = [
-                Stop::Signal,
-                Stop::Deadline,
-                Stop::Misconfigured(String::new()),
-                Stop::Errors,
-                Stop::Unreachable,
-                Stop::TooMuchDoubt,
-                Stop::Canary,
-                Stop::CanaryFailed,
-            ];
-            for code in listed.chain(rules).chain(stops.iter().map(Stop::code)).chain(["HTTP_503"]) {
+            for code in listed.chain(rules).chain(Stop::ALL.iter().map(Stop::code)).chain(["HTTP_503"]) {
                 let meaning = of(code, entry.codes).unwrap_or_else(|| panic!("{code}"));
                 assert!(!meaning.what.is_empty() && !meaning.advice.is_empty(), "{code}");
             }
