@@ -48,9 +48,11 @@ struct Line {
 fn line(number: u64, rows: u64, night: u64) -> Line {
     // An odd factor: every bill of a file is another one, in no order.
     let dice = (number + 1).wrapping_mul(0x9E37_79B9_7F4A_7C15);
-    let card = dice % rows.div_ceil(2); // two rows a card on average
+    let card = (dice >> 8) % rows.div_ceil(2); // two rows a card on average
+    // Prime to ten: again every one is another, and their last digits are not those of rounded ids.
+    let bill = (number + 1).wrapping_mul(7_777_777_777) % 10_000_000_000;
     Line {
-        bill_no: format!("202601{night:02}{:09}{number:010}", dice >> 34),
+        bill_no: format!("202601{night:02}{:09}{bill:010}", dice >> 34),
         ms: MIDNIGHT_MS + (number as i64 * 86_400_000 / rows as i64) / 1_000 * 1_000,
         pass_id: format!("{:020}", 20_260_000_000 + card),
         user_id: format!("2088{:012}", 100_000_000 + card),
