@@ -4,6 +4,7 @@
 #![expect(clippy::disallowed_methods, reason = "a benchmark has the clock, files and processes")]
 #![expect(clippy::print_stdout, reason = "a benchmark prints")]
 
+mod bills;
 mod calls;
 mod gateway;
 mod input;
@@ -25,8 +26,10 @@ struct Size {
     rows: u64,
 }
 
-const HELP: &str = "cargo bench --bench whole -- [calls] [survey] [quota] [scale] [--runs N] [--calls N] [--rows N]
-without a name: calls, survey, quota. `scale` wants about a kilobyte and a half of disk for each of --rows";
+const HELP: &str =
+    "cargo bench --bench whole -- [calls] [survey] [quota] [scale] [bills] [--runs N] [--calls N] [--rows N]
+without a name: calls, survey, quota. `scale` wants about a kilobyte and a half of disk for each of --rows,
+`bills` half of one";
 
 fn main() {
     let args: Vec<String> = std::env::args().skip(1).filter(|arg| arg != "--bench").collect();
@@ -42,7 +45,7 @@ fn main() {
             "--runs" => size.runs = number() as usize,
             "--calls" => size.calls = number(),
             "--rows" => size.rows = number(),
-            "calls" | "survey" | "quota" | "scale" => names.push(arg),
+            "calls" | "survey" | "quota" | "scale" | "bills" => names.push(arg),
             _ => return println!("{HELP}"),
         }
     }
@@ -54,6 +57,7 @@ fn main() {
             "calls" => calls::compare(size),
             "survey" => survey::compare(size),
             "quota" => quota::measure(size),
+            "bills" => bills::measure(size),
             _ => scale::measure(size),
         }
     }
