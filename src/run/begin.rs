@@ -306,6 +306,7 @@ fn detail(job: &Job, surveyed: &Surveyed, flags: Flags, plan: &Plan, id: &str, a
         dir,
         settings: job.settings.in_force.clone(),
         warnings,
+        called: job.called.clone(),
         pruned: false,
     }
 }

@@ -163,7 +163,7 @@ impl Job {
             },
             durations,
             warnings: done.clock_off_ms.map(words::clock_is_off).into_iter().collect(),
-            ground: Ground::of(settings),
+            ground: Ground::of(settings, &begun.detail),
             now_ms: self.clock.now_ms(),
         };
         let manifest = close::close(&order, ledger)?;

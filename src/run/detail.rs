@@ -3,6 +3,7 @@
 use serde::{Deserialize, Serialize};
 
 use super::Fault;
+use super::next::Called;
 use super::store::Seals;
 use crate::io::ledger::RunRow;
 use crate::model::{Outcome, Total, moment};
@@ -41,6 +42,9 @@ pub struct RunDetail {
     pub settings: serde_json::Value,
     /// What the survey warned of.
     pub warnings: Vec<String>,
+    /// How it was called; `None` where nobody typed it, or an earlier version wrote this.
+    #[serde(default)]
+    pub called: Option<Called>,
     /// `ledger prune` has forgotten its attempts and its settings.
     #[serde(default)]
     pub pruned: bool,

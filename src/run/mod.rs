@@ -42,6 +42,7 @@ mod manifest;
 pub mod meaning;
 mod meter;
 mod metrics;
+pub mod next;
 mod notify;
 pub mod numbers;
 mod observed;

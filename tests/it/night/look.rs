@@ -88,6 +88,24 @@ fn a_quiet_run_speaks_only_of_what_did_not_end_well() {
 }
 
 #[test]
+fn a_page_has_the_next_command_and_it_works_from_any_folder() {
+    let (night, _) = night_in_doubt();
+    let page_of = |dir: &str| fs::read_to_string(night.path(dir).join("report.html")).unwrap();
+    let page = page_of("out/night/latest");
+    let command = page.split_once("<pre><code><bdi>").and_then(|(_, rest)| rest.split_once("</bdi>"));
+    let words = Night::words(command.expect("a command").0);
+    let replayed = std::process::Command::new(env!("CARGO_BIN_EXE_passync")).args(&words).current_dir("/").output();
+    let replayed = replayed.unwrap();
+    assert_eq!(replayed.status.code(), Some(1), "{words:?}: {}", String::from_utf8_lossy(&replayed.stderr));
+    assert_eq!(night.manifest()["kind"], "replay");
+
+    // What is written again is the same.
+    let dir = night.path("out/night").join(words[2].rsplit('/').next().unwrap());
+    night.expect(0, &["report", dir.to_str().unwrap()]);
+    assert_eq!(page_of(dir.to_str().unwrap()), page);
+}
+
+#[test]
 fn open_rows_are_listed_with_the_command_that_closes_them() {
     let (night, bill) = night_in_doubt();
     let open = night.json(0, &["open", "job.toml"]);

@@ -150,6 +150,8 @@ fn the_webhook_is_told_what_a_person_needs_and_no_more() {
     assert_eq!((&notice["failures"], &notice["open_rows"], &notice["attempts"]), (&1.into(), &0.into(), &5.into()));
     assert!(notice["next"][0].as_str().unwrap().contains("replay job.toml"), "{notice}");
     assert!(notice["text"].as_str().unwrap().contains("night ended with 1"), "{notice}");
+    let page = std::fs::read_to_string(night.path("out/night/latest/report.html")).unwrap();
+    assert!(page.contains("Next: a person looks at 1 row") && !page.contains("T0/token"), "{page}");
     let text = notice.to_string();
     assert!(!text.contains("T0/token"), "the next command does without the token: {text}");
     assert!(!text.contains("2160220037090534") && !text.contains("0029000001"), "no personal id: {text}");
