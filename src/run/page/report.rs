@@ -16,7 +16,7 @@ use crate::run::figures::{Figures, Slow};
 use crate::run::manifest::{Manifest, Sum};
 use crate::run::meaning;
 use crate::run::next::Next;
-use crate::run::numbers::{count, grouped, latency, span};
+use crate::run::numbers::{count, grouped, latency, rate, span};
 
 /// Lines of the tables of codes and answers.
 const CODES_SHOWN: usize = 40;
@@ -361,7 +361,7 @@ fn lines(told: &Told<'_>) -> Vec<TimeLine> {
             from: clock::long(start_ms, &told.ground.zone),
             cells: vec![
                 grouped(&slot.calls),
-                format!("{:.1}", slot.calls as f64 / seconds),
+                rate(slot.calls as f64 / seconds),
                 grouped(&slot.retries),
                 grouped(&slot.in_doubt),
                 grouped(&slot.throttled),
