@@ -59,7 +59,7 @@ fn check_tells_what_a_run_would_do_and_sends_nothing() {
     assert!(text.contains("rows_min") && text.contains("rejects_max"), "every reason, not only the first: {text}");
 
     assert_eq!(night.calls(), 0);
-    assert!(!night.path("state/ledger.db").exists() && !night.path("out").exists());
+    assert!(!night.path("state").exists() && !night.path("out").exists());
     night.expect(0, &["run", "job.toml"]);
     let again = night.json(3, &["check", "job.toml"]);
     assert!(again["refused"][0].as_str().unwrap().contains("has read the same inputs"), "{}", again["refused"]);
