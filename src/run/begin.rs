@@ -1,5 +1,6 @@
 //! The beginning of a run: inputs are read and judged, the plan becomes durable, the run is booked. Nothing is sent.
 
+use std::collections::BTreeMap;
 use std::fs::File;
 use std::io;
 use std::path::Path;
@@ -12,6 +13,7 @@ use super::context::Job;
 use super::control::{self, Covering, Judged};
 use super::detail::{Flags, RunDetail, run_id};
 use super::inputs::{self, Occurred};
+use super::manifest::Manifest;
 use super::plan::{self, Plan};
 use super::progress::Phase;
 use super::space::Need;
@@ -315,8 +317,20 @@ fn detail(job: &Job, surveyed: &Surveyed, flags: Flags, plan: &Plan, id: &str, a
         settings: job.settings.in_force.clone(),
         warnings,
         called: job.called.clone(),
+        counted: again.map(counted).unwrap_or_default(),
         pruned: false,
     }
+}
+
+/// The rows of a run's earlier closings, by outcome.
+fn counted(run: &RunRow) -> BTreeMap<Outcome, u64> {
+    let mut counted = RunDetail::parse(&run.detail).map(|detail| detail.counted).unwrap_or_default();
+    let newest: Option<Manifest> = run.summary.as_deref().and_then(|json| serde_json::from_str(json).ok());
+    for (outcome, sum) in newest.iter().flat_map(|manifest| &manifest.rows.outcomes) {
+        let rows = counted.entry(*outcome).or_default();
+        *rows = sum.rows.max(*rows);
+    }
+    counted
 }
 
 /// What a person should know of the inputs.

@@ -167,7 +167,7 @@ impl Job {
             now_ms: self.clock.now_ms(),
         };
         let manifest = close::close(&order, ledger)?;
-        self.progress.close(&manifest);
+        self.progress.close(&manifest, &begun.detail.counted);
         if let Some(sink) = self.progress.spans.get() {
             sink.tell(trail::run(&manifest, begun.run.started_ms, self.clock.now_ms()));
         }

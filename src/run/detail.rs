@@ -1,5 +1,7 @@
 //! What the ledger keeps of a run beside its rows: enough to resume it as it was begun.
 
+use std::collections::BTreeMap;
+
 use serde::{Deserialize, Serialize};
 
 use super::Fault;
@@ -45,6 +47,9 @@ pub struct RunDetail {
     /// How it was called; `None` where nobody typed it, or an earlier version wrote this.
     #[serde(default)]
     pub called: Option<Called>,
+    /// Rows that its earlier closings had, by outcome: a run that is reopened is counted once.
+    #[serde(default)]
+    pub counted: BTreeMap<Outcome, u64>,
     /// `ledger prune` has forgotten its attempts and its settings.
     #[serde(default)]
     pub pruned: bool,

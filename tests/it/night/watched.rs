@@ -124,6 +124,26 @@ fn the_text_file_adds_nights_up_and_remembers_the_last_success() {
 }
 
 #[test]
+fn the_rows_of_a_reopened_run_are_counted_once() {
+    let night = Night::new(Config::default(), "metrics.textfile = \"night.prom\"");
+    night.write("in.csv", &as_csv(&deltas(20, 1)));
+    let rows = |outcome: &str| {
+        let text = std::fs::read_to_string(night.path("night.prom")).unwrap();
+        metric(&text, &format!("passync_rows_total{{outcome=\"{outcome}\"}}")).unwrap()
+    };
+    night.expect(5, &["run", "job.toml", "--canary", "5"]);
+    assert_eq!((rows("applied"), rows("unsent")), (5.0, 15.0));
+    night.expect(5, &["run", "job.toml", "--canary", "8"]);
+    let applied = rows("applied");
+    assert!(applied > 5.0 && applied < 20.0, "{applied}");
+    night.expect(0, &["run", "job.toml"]);
+    assert_eq!((rows("applied"), rows("unsent")), (20.0, 15.0), "what ended so, once for each row");
+    let first: f64 = night.counts()["applied"] as f64;
+    night.expect(0, &["run", "job.toml", "--again"]);
+    assert_eq!((rows("applied"), rows("already_applied")), (first, first), "another run is counted");
+}
+
+#[test]
 fn a_text_file_that_cannot_be_written_costs_a_warning() {
     let night = Night::new(Config::default(), r#"metrics.textfile = "nowhere/night.prom""#);
     night.write("in.csv", &as_csv(&deltas(3, 1)));
