@@ -10,11 +10,11 @@ use super::CliError;
 use crate::io::folder;
 use crate::io::job::dates::Dates;
 use crate::io::job::settings::GatewayUrl;
-use crate::io::job::{self, Overrides, Settings};
+use crate::io::job::{self, JobFault, Overrides, Settings};
 use crate::io::ledger::Ledger;
-use crate::model::{Exit, LocalTime};
+use crate::model::LocalTime;
 use crate::run::next::Called;
-use crate::run::{Fault, Job, Request, Signals};
+use crate::run::{Fault, Job, Request, Signals, tell_unopened};
 
 /// The job and its overrides.
 #[derive(Debug, Args)]
@@ -37,6 +37,10 @@ impl JobArgs {
 
     /// The job's settings; `inputs` and `out` stand in for those of the job file.
     pub fn load(&self, inputs: &[String], out: Option<&String>) -> Result<Settings, CliError> {
+        Ok(self.read(inputs, out)?)
+    }
+
+    fn read(&self, inputs: &[String], out: Option<&String>) -> Result<Settings, JobFault> {
         let overrides = Overrides {
             environment: environment(),
             set: self.set.clone(),
@@ -44,25 +48,40 @@ impl JobArgs {
             out: out.cloned(),
             state: self.state.clone(),
         };
-        Ok(job::load(&self.job, &overrides)?)
+        job::load(&self.job, &overrides)
+    }
+
+    /// The job, for a command that tells how it ended: those who watch are told, too, of a job that cannot be opened, as
+    /// far as it says who they are.
+    pub fn open_watched(&self, inputs: &[String], out: Option<&String>) -> Result<Opened, CliError> {
+        let settings = self.read(inputs, out).inspect_err(|fault| {
+            fault.settings().into_iter().for_each(|settings| tell_unopened(settings, &Fault::usage(fault)));
+        })?;
+        let watchers = settings.clone();
+        self.made_ready(settings, out).map_err(|fault| {
+            tell_unopened(&watchers, &fault);
+            fault.into()
+        })
     }
 
     /// The job, ready to do something. With the embedded sandbox the ledger is new for each run unless `--state` is
     /// given: its gateway forgets, too.
     pub fn open(&self, inputs: &[String], out: Option<&String>) -> Result<Opened, CliError> {
-        let mut settings = self.load(inputs, out)?;
-        let thrown_away = if self.keeps_ledger(&settings) {
-            None
-        } else {
+        Ok(self.made_ready(self.load(inputs, out)?, out)?)
+    }
+
+    fn made_ready(&self, mut settings: Settings, out: Option<&String>) -> Result<Opened, Fault> {
+        let called = self.called(&settings, out);
+        let thrown_away = if called.forgets {
             let folder = tempfile::Builder::new().prefix("passync-sandbox-").tempdir();
-            let folder = folder.map_err(|error| {
-                CliError::new(Exit::Storage, format!("no folder for the sandbox's ledger: {error}"))
-            })?;
+            let folder =
+                folder.map_err(|error| Fault::storage(format!("no folder for the sandbox's ledger: {error}")))?;
             settings.ledger = folder.path().join("ledger.db");
             Some(folder)
+        } else {
+            None
         };
-        let signals = Signals::listen().map_err(|error| CliError::new(Exit::Storage, error))?;
-        let called = self.called(&settings, out);
+        let signals = Signals::listen().map_err(Fault::storage)?;
         let job = Job { called: Some(called.clone().from_anywhere()), ..Job::new(settings, &self.job, signals)? };
         Ok(Opened { job, called, thrown_away })
     }

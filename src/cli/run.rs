@@ -56,7 +56,7 @@ fn cards(text: &str) -> Result<usize, String> {
 
 impl Run {
     pub(super) fn execute(self, screen: Screen) -> Result<Exit, CliError> {
-        let opened = self.job.open(&self.input.inputs, self.send.out.as_ref())?;
+        let opened = self.job.open_watched(&self.input.inputs, self.send.out.as_ref())?;
         let mut request = request(&self.send, Some((&self.input, &opened.job.settings)))?;
         request.again = self.again;
         request.canary = self.canary.map(|cards| Canary { cards, continues: self.canary_then_continue });

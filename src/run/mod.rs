@@ -78,6 +78,7 @@ pub use fault::Fault;
 pub use findings::{Clash, Difference, Finding};
 pub use job::{Finished, Request};
 pub use manifest::{Calls, Durations, FileFact, Manifest, Sum, Tally};
+pub use observed::tell_unopened;
 pub use progress::{Phase, Progress};
 pub use signals::Signals;
 pub use survey::Columns;

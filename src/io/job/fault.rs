@@ -2,6 +2,7 @@
 
 use std::fmt;
 
+use super::settings::Settings;
 use miette::{GraphicalReportHandler, GraphicalTheme, LabeledSpan, MietteDiagnostic, NamedSource, Report};
 
 /// A text in which settings were said.
@@ -116,6 +117,8 @@ pub struct JobFault {
     texts: Texts,
     /// In the order of their texts, the job file first.
     faults: Vec<Fault>,
+    /// With defaults in the place of what is wrong.
+    settings: Option<Box<Settings>>,
 }
 
 impl JobFault {
@@ -123,13 +126,23 @@ impl JobFault {
         texts.hide_long_runs();
         faults.sort_by_key(|fault| fault.spot.map(|spot| (spot.text, spot.start, spot.end)));
         faults.dedup();
-        JobFault { texts, faults }
+        JobFault { texts, faults, settings: None }
     }
 
     /// A fault of the file as a whole.
     pub(super) fn of_file(title: String, help: &str) -> JobFault {
         let fault = Fault { spot: None, title, label: String::new(), help: Some(help.to_owned()) };
-        JobFault { texts: Texts::default(), faults: vec![fault] }
+        JobFault { texts: Texts::default(), faults: vec![fault], settings: None }
+    }
+
+    pub(super) fn within(self, settings: Settings) -> JobFault {
+        JobFault { settings: Some(Box::new(settings)), ..self }
+    }
+
+    /// The job as far as it can be read, with defaults in the place of what is wrong: enough to tell those who are to be
+    /// told of the fault, and for nothing else. `None` where not even its name and its dialect are known.
+    pub fn settings(&self) -> Option<&Settings> {
+        self.settings.as_deref()
     }
 
     /// Every fault, one after the other.
