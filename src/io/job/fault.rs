@@ -5,6 +5,10 @@ use std::fmt;
 use super::settings::Settings;
 use miette::{GraphicalReportHandler, GraphicalTheme, LabeledSpan, MietteDiagnostic, NamedSource, Report};
 
+/// Each is shown with the text around it: a file that is no job file at all would fill screens with thousands, and take
+/// minutes for it.
+const FAULTS_SHOWN: usize = 20;
+
 /// A text in which settings were said.
 #[derive(Clone, Debug)]
 struct Text {
@@ -115,7 +119,7 @@ pub struct Fault {
 #[derive(Clone, Debug, thiserror::Error)]
 pub struct JobFault {
     texts: Texts,
-    /// In the order of their texts, the job file first.
+    /// In the order of their texts, the job file first; no more than are shown.
     faults: Vec<Fault>,
     /// With defaults in the place of what is wrong.
     settings: Option<Box<Settings>>,
@@ -126,6 +130,14 @@ impl JobFault {
         texts.hide_long_runs();
         faults.sort_by_key(|fault| fault.spot.map(|spot| (spot.text, spot.start, spot.end)));
         faults.dedup();
+        let more = faults.len().saturating_sub(FAULTS_SHOWN);
+        faults.truncate(FAULTS_SHOWN);
+        faults.extend((more > 0).then(|| Fault {
+            spot: None,
+            title: format!("and {more} more"),
+            label: String::new(),
+            help: Some("mend these first".to_owned()),
+        }));
         JobFault { texts, faults, settings: None }
     }
 
@@ -135,7 +147,10 @@ impl JobFault {
         JobFault { texts: Texts::default(), faults: vec![fault], settings: None }
     }
 
-    pub(super) fn within(self, settings: Settings) -> JobFault {
+    /// `settings` without what stands there as it was written: a key may have been, and that may be the fault.
+    pub(super) fn within(self, mut settings: Settings) -> JobFault {
+        settings.in_force = serde_json::Value::Null;
+        settings.gateway.table = toml::Table::new();
         JobFault { settings: Some(Box::new(settings)), ..self }
     }
 

@@ -270,6 +270,11 @@ fn variable_of(path: &str) -> String {
 fn nearest<'n>(name: &str, names: impl Iterator<Item = &'n str>) -> Option<&'n str> {
     let plain = |name: &str| name.to_lowercase().replace(['-', '_', ' '], "");
     let wanted = plain(name);
+    // What is much longer than any name is none of them, and the comparison takes room for the product of both lengths.
+    const LETTERS_MAX: usize = 100;
+    if name.len() > LETTERS_MAX {
+        return None;
+    }
     // A third of the letters: `qouta` means `quota`, but `x` means nothing.
     let near = (name.chars().count() / 3).min(3);
     names
