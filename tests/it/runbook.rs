@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 use std::fs;
 use std::io::Write;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use super::sandbox::Sandbox;
@@ -11,7 +11,6 @@ use super::sandbox::Sandbox;
 /// How commands end on this stage, where it is not with 0: words of the command, the exit, and words of what it says.
 const ENDS: &[(&str, i32, &str)] = &[
     ("--plan 0123456789abcdef", 3, "--plan names 0123456789abcdef"),
-    ("--canary 20", 3, "has read the same inputs"),
     ("--include rejected,conflict,refused", 0, ""),
     ("doctor", 0, ""),
     ("resume jobs/nightly.toml --abandon", 2, "nothing to resume"),
@@ -59,9 +58,7 @@ fn set_up(stage: &Path) {
             write(&stage.join("jobs").join(path.file_name().unwrap()), &job);
         }
     }
-    let zone = jiff::tz::TimeZone::get("Asia/Hong_Kong").unwrap();
-    let yesterday = jiff::Timestamp::now().to_zoned(zone).date().yesterday().unwrap();
-    write_gz(&stage.join(format!("jobs/inbox/points-{yesterday}.csv.gz")), &format!("{HEADER}{ROW}"));
+    write_gz(&tonight(stage), &format!("{HEADER}{ROW}"));
     let later = ROW.replace("0000001,", "0000031,").replace("2026-01-02", "2026-01-31");
     write_gz(&stage.join("jobs/inbox/points-2026-01-31.csv.gz"), &format!("{HEADER}{later}"));
     for day in 1..=31 {
@@ -73,6 +70,13 @@ fn set_up(stage: &Path) {
     write(&stage.join("corrected.csv"), &format!("{HEADER}{}", ROW.replace("0000001,", "0000002,")));
     write(&stage.join("balances.csv"), "PASS_ID,USER_ID,POINTS\n0029000001,2160220037090534,250\n");
     write(&stage.join("sent-2025.csv"), &format!("{HEADER}{}", ROW.replace("2026", "2025")));
+}
+
+/// What the nightly job reads.
+fn tonight(stage: &Path) -> PathBuf {
+    let zone = jiff::tz::TimeZone::get("Asia/Hong_Kong").unwrap();
+    let yesterday = jiff::Timestamp::now().to_zoned(zone).date().yesterday().unwrap();
+    stage.join(format!("jobs/inbox/points-{yesterday}.csv.gz"))
 }
 
 fn run(stage: &Path, line: &str, sandbox: &Sandbox) -> (i32, String) {
@@ -103,6 +107,12 @@ fn every_command_of_the_runbook_does_what_it_says() {
     let (mut count, mut read) = (0, BTreeSet::new());
     for line in lines.filter(|line| line.starts_with("passync ")) {
         count += 1;
+        if ["--plan", "--canary"].iter().any(|flag| line.contains(flag)) {
+            // These are for a night that was not run yet.
+            let row = ROW.replace("0000001,", &format!("00{count:05},")).replace(",100,5,", &format!(",{count},5,"));
+            write_gz(&tonight(stage), &format!("{HEADER}{row}"));
+            read.remove("jobs/nightly.toml");
+        }
         let (code, said) = run(stage, line, &sandbox);
         let told = ENDS.iter().find(|(words, ..)| line.contains(words));
         let inputs = inputs_of(line);
