@@ -33,7 +33,8 @@ impl<T: Ord + Serialize + DeserializeOwned> Sorter<T> {
     /// A sorter whose temporary files lie in `folder`.
     pub fn new(folder: &Path) -> Self {
         // So few in this crate's tests that every plan is sorted on disk.
-        let records = if cfg!(test) { 7 } else { Self::RUN_BYTES / size_of::<T>() };
+        // Otherwise a power of two: that is how `pending` grows, and what it would have beyond is never used.
+        let records = if cfg!(test) { 7 } else { 1 << (Self::RUN_BYTES / size_of::<T>()).ilog2() };
         Self::with_run(folder, records)
     }
 
