@@ -102,7 +102,8 @@ impl JobArgs {
     /// How the job was called: what a command that a person types next says again.
     pub fn called(&self, settings: &Settings, out: Option<&String>) -> Called {
         // The path of an address may be a token, and the next command does well without.
-        let told = |set: &&String| !["notify.url=", "metrics.otlp="].iter().any(|secret| set.starts_with(secret));
+        const ADDRESSES: [&str; 4] = ["notify", "notify.url", "metrics", "metrics.otlp"];
+        let told = |set: &&String| !ADDRESSES.contains(&set.split('=').next().unwrap_or_default().trim());
         Called {
             program: program(),
             job: self.job.display().to_string(),

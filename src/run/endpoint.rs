@@ -74,8 +74,9 @@ pub fn load_keys(settings: &Settings, dialect: &dyn Dialect) -> Result<(Signer, 
         .as_ref()
         .ok_or_else(|| Fault::usage("gateway.private_key is missing: `passync keys generate` makes one"))?;
     let bytes = keys::load(secret, Kind::Private).map_err(|fault| {
-        Fault::usage(fault)
-            .help("gateway.private_key says where it is; `passync keys generate` makes one, whose public half is uploaded")
+        Fault::usage(fault).help(
+            "gateway.private_key says where it is; `passync keys generate` makes one, whose public half is uploaded",
+        )
     })?;
     let named = |secret, fault| Fault::usage(format!("{}: {fault}", keys::place(secret)));
     let signer = Signer::parse(&bytes).map_err(|fault| named(secret, fault))?;

@@ -46,11 +46,11 @@ impl Spool {
         let mut spool = Spool::default();
         for input in inputs.iter_mut().filter(|input| input.name == STANDARD_INPUT) {
             let folder = folder::of(path);
-            spool._folder = folder::make_passing(folder).map_err(|error| StorageError::new("create", folder, error))?;
+            let passing = folder::make_passing(folder).map_err(|error| StorageError::new("create", folder, error))?;
             source::spool(&mut std::io::stdin().lock(), path)?;
             path.clone_into(&mut input.path);
             let kept = TempPath::try_from_path(path).map_err(|error| StorageError::new("keep", path, error))?;
-            spool.file = Some(kept);
+            spool = Spool { file: Some(kept), _folder: passing };
         }
         Ok(spool)
     }

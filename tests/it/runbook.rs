@@ -24,10 +24,7 @@ const AGAIN: (i32, &str) = (3, "has read the same inputs");
 /// What a command reads, where it reads the inputs of a job: the job, its days, its files.
 fn inputs_of(line: &str) -> Option<String> {
     let words: Vec<&str> = line.split_whitespace().take_while(|word| *word != "#").collect();
-    let (job, flags) = match words[..] {
-        ["passync", "run" | "check", job, ref flags @ ..] => (job, flags),
-        _ => return None,
-    };
+    let ["passync", "run" | "check", job, ref flags @ ..] = words[..] else { return None };
     let named = flags.windows(2).filter(|pair| matches!(pair[0], "--date" | "--input")).map(<[&str]>::concat);
     Some(job.to_owned() + &named.collect::<String>())
 }
