@@ -8,6 +8,7 @@ use super::job::{InputArgs, JobArgs};
 use super::progress::Watch;
 use super::{CliError, Screen};
 use crate::model::Exit;
+use crate::run::next::Called;
 use crate::run::{Request, WriteControl};
 
 /// Read, validate, deduplicate and plan; send nothing, change no ledger
@@ -58,13 +59,13 @@ impl Check {
         if self.json {
             screen.print_json(&checked)?;
         } else {
-            screen.print(&text::of(&checked, &job.settings, &self.run_command(&checked.plan)))?;
+            screen.print(&text::of(&checked, &job.settings, &self.run_command(&opened.called, &checked.plan)))?;
         }
         Ok(checked.exit())
     }
 
     /// The run of this very plan, to be typed as it stands.
-    fn run_command(&self, plan: &str) -> String {
+    fn run_command(&self, called: &Called, plan: &str) -> String {
         let mut words: Vec<String> = Vec::new();
         let mut add = |flag: &str, value: &str| words.extend([flag.to_owned(), value.to_owned()]);
         self.input.inputs.iter().for_each(|input| add("--input", input));
@@ -77,6 +78,6 @@ impl Check {
         add("--plan", plan);
         words.extend(self.again.then(|| "--again".to_owned()));
         words.extend(self.allow_stale.then(|| "--allow-stale".to_owned()));
-        self.job.command("run", &words)
+        called.command("run", &words)
     }
 }

@@ -14,6 +14,7 @@ use crate::io::atomic::AtomicFile;
 use crate::io::ledger::Ledger;
 use crate::model::Exit;
 use crate::run::diff::{self, Difference, Of, Order};
+use crate::run::next::Called;
 use crate::run::{Fault, dialect};
 
 /// Compare a full balance snapshot with what the ledger says each card shows, and write the deltas between them
@@ -86,11 +87,11 @@ impl Diff {
         if self.json {
             screen.print_json(&found)?;
         }
-        screen.say(&self.said(&found));
+        screen.say(&self.said(&found, &self.job.called(&settings, None)));
         Ok(if found.deltas > 0 { Exit::Failures } else { Exit::Clean })
     }
 
-    fn said(&self, found: &Difference) -> String {
+    fn said(&self, found: &Difference, called: &Called) -> String {
         let Difference { agree, differ, in_doubt, unknown, newer, closed, missing, .. } = found;
         let mut text = format!("compared: {}", found.members.join(", "));
         for (cards, what) in [
@@ -109,7 +110,7 @@ impl Diff {
         }
         if let (Some(out), true) = (&self.out, found.deltas > 0) {
             let words = ["--input".to_owned(), path(out)];
-            text += &format!("\nlook at them, then: {}", self.job.command("run", &words));
+            text += &format!("\nlook at them, then: {}", called.command("run", &words));
         }
         text
     }

@@ -4,23 +4,20 @@ use std::sync::atomic::Ordering;
 
 use serde::Serialize;
 
-use super::job::{JobArgs, Opened};
+use super::job::Opened;
 use super::progress::Watch;
 use super::timings::Spent;
 use super::{CliError, Screen, figures, summary};
 use crate::io::cpu;
-use crate::model::{Exit, Outcome};
+use crate::model::Exit;
+use crate::run::next::Next;
 use crate::run::{Fault, Finished, Job, Manifest, Versus};
 use crate::wire;
 
 /// A command that runs a job, and what its end depends on.
 pub struct Ending<'a> {
-    /// As the command was given.
-    pub args: &'a JobArgs,
     /// The job.
     pub opened: &'a Opened,
-    /// `--out`.
-    pub out: Option<&'a String>,
     /// `--timings`.
     pub timings: bool,
     /// `--json`.
@@ -58,7 +55,7 @@ impl Ending<'_> {
         let timings = self.timings.then(|| Spent::of(&job.progress, cpu::of_process().saturating_sub(before)));
         match finished {
             Ok(finished) => {
-                let next = self.next(&runs_of(&finished), finished.open_rows);
+                let next = self.opened.called.next(&runs_of(&finished), finished.open_rows, figures::path);
                 let shown = self.show(screen, &finished, &next, timings.as_ref());
                 // Behind the last screen: whoever looks at it need not wait.
                 job.notify(Ok(&finished), next.into_iter().map(|next| next.command).collect());
@@ -120,63 +117,6 @@ impl Ending<'_> {
             _ => format!("The ledger has {}.\n", figures::count(open, "open row")),
         }
     }
-
-    /// What to do about failures: open rows are sent again as they stand, the others want a person.
-    fn next(&self, runs: &[&Manifest], open_in_ledger: u64) -> Vec<Next> {
-        let failed = runs.iter().any(|manifest| manifest.rows.failures() > 0);
-        if failed && self.opened.forgets() {
-            let why = "Next, to see a replay: run it with a ledger that stays:".to_owned();
-            return vec![Next { why, command: self.keeping() }];
-        }
-        let with_file = runs.iter().filter(|manifest| manifest.files.keys().any(|name| name.starts_with("failures")));
-        let mut next = Vec::new();
-        for manifest in with_file {
-            // What an earlier run left open, a later one may have closed.
-            next.extend((open_in_ledger > 0).then(|| self.next_of_open(manifest)).flatten());
-            next.extend(self.next_of_others(manifest));
-        }
-        if next.is_empty() && open_in_ledger > 0 && !self.opened.forgets() {
-            let why = "Next: see what earlier runs left open, and how to close it:".to_owned();
-            next.push(Next { why, command: self.args.command("open", &[]) });
-        }
-        next
-    }
-
-    fn next_of_open(&self, manifest: &Manifest) -> Option<Next> {
-        let open = manifest.rows.open();
-        (open > 0).then(|| Next {
-            why: format!("Next: send what stayed open again ({}):", figures::count(open, "row")),
-            command: self.replay(manifest, &[]),
-        })
-    }
-
-    fn next_of_others(&self, manifest: &Manifest) -> Option<Next> {
-        let classes = [Outcome::Rejected, Outcome::Conflict, Outcome::Refused];
-        let classes: Vec<_> = classes.into_iter().filter(|class| manifest.rows.of(*class) > 0).collect();
-        let rows = classes.iter().map(|class| manifest.rows.of(*class)).sum();
-        let words = classes.into_iter().map(Outcome::as_str).collect::<Vec<_>>().join(",");
-        (rows > 0).then(|| Next {
-            why: format!(
-                "Next: a person looks at {} ({words}); mended in the failure file, they are sent by:",
-                figures::count(rows, "row")
-            ),
-            command: self.replay(manifest, &["--include".to_owned(), words]),
-        })
-    }
-
-    fn replay(&self, manifest: &Manifest, include: &[String]) -> String {
-        let out = self.out.map(|out| ["--out".to_owned(), out.clone()]);
-        let words = include.iter().cloned().chain(out.into_iter().flatten()).collect::<Vec<_>>();
-        self.args.replay(&manifest.dir, &words, &self.opened.job.settings)
-    }
-
-    /// The same job with a ledger that is kept.
-    fn keeping(&self) -> String {
-        let state = format!("state/{}", self.opened.job.settings.name);
-        let out = self.out.map(|out| ["--out".to_owned(), out.clone()]);
-        let words = ["--state".to_owned(), state].into_iter().chain(out.into_iter().flatten()).collect::<Vec<_>>();
-        self.args.command("run", &words)
-    }
 }
 
 /// What was done, in its order.
@@ -184,15 +124,9 @@ fn runs_of(finished: &Finished) -> Vec<&Manifest> {
     [&finished.interrupted, &finished.replayed, &finished.manifest].into_iter().flatten().collect()
 }
 
-/// A command, and what it is for.
-struct Next {
-    why: String,
-    command: String,
-}
-
 fn next_lines(next: &[Next]) -> String {
     if next.is_empty() {
         return "Next: nothing, all is done.\n".to_owned();
     }
-    next.iter().fold(String::new(), |text, Next { why, command }| text + why + "\n  " + command + "\n")
+    next.iter().fold(String::new(), |text, Next { why, command }| text + "Next: " + why + "\n  " + command + "\n")
 }

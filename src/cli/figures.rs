@@ -2,7 +2,8 @@
 
 use std::path::Path;
 
-pub use crate::run::numbers::{count, grouped, size, span};
+pub use crate::run::next::quoted;
+pub use crate::run::numbers::{count, grouped, rate, size, span};
 
 /// A path as a person at this prompt would write it: relative to the working directory where it lies below.
 pub fn path(path: &Path) -> String {
@@ -11,33 +12,4 @@ pub fn path(path: &Path) -> String {
     let below = here.and_then(|here| there.strip_prefix(here).map(Path::to_owned).ok());
     let shown = below.filter(|below| !below.as_os_str().is_empty()).unwrap_or(there);
     shown.display().to_string()
-}
-
-/// A word as a shell reads it back.
-pub fn quoted(word: &str) -> String {
-    let plain = |byte: u8| byte.is_ascii_alphanumeric() || b"_-./:=,@%+".contains(&byte);
-    if !word.is_empty() && word.bytes().all(plain) {
-        word.to_owned()
-    } else {
-        format!("'{}'", word.replace('\'', "'\\''"))
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn words_survive_the_shell() {
-        for (word, shown) in [
-            ("limits.quota=20/1s", "limits.quota=20/1s"),
-            ("", "''"),
-            ("my file.csv", "'my file.csv'"),
-            ("it's", "'it'\\''s'"),
-            ("a;b", "'a;b'"),
-            ("~/x", "'~/x'"),
-        ] {
-            assert_eq!(quoted(word), shown);
-        }
-    }
 }

@@ -1,19 +1,20 @@
 //! Arguments that several commands share: the job, what overrides it, its days, and where a ledger is.
 
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::time::Duration;
 
 use clap::Args;
 use tempfile::TempDir;
 
-use super::{CliError, figures};
+use super::CliError;
 use crate::io::folder;
 use crate::io::job::dates::Dates;
 use crate::io::job::settings::GatewayUrl;
-use crate::io::job::{self, Overrides, Settings};
+use crate::io::job::{self, JobFault, Overrides, Settings};
 use crate::io::ledger::Ledger;
-use crate::model::{Exit, LocalTime};
-use crate::run::{Fault, Job, Request, Signals};
+use crate::model::LocalTime;
+use crate::run::next::Called;
+use crate::run::{Fault, Job, Request, Signals, tell_unopened};
 
 /// The job and its overrides.
 #[derive(Debug, Args)]
@@ -36,6 +37,10 @@ impl JobArgs {
 
     /// The job's settings; `inputs` and `out` stand in for those of the job file.
     pub fn load(&self, inputs: &[String], out: Option<&String>) -> Result<Settings, CliError> {
+        Ok(self.read(inputs, out)?)
+    }
+
+    fn read(&self, inputs: &[String], out: Option<&String>) -> Result<Settings, JobFault> {
         let overrides = Overrides {
             environment: environment(),
             set: self.set.clone(),
@@ -43,25 +48,42 @@ impl JobArgs {
             out: out.cloned(),
             state: self.state.clone(),
         };
-        Ok(job::load(&self.job, &overrides)?)
+        job::load(&self.job, &overrides)
+    }
+
+    /// The job, for a command that tells how it ended: those who watch are told, too, of a job that cannot be opened, as
+    /// far as it says who they are.
+    pub fn open_watched(&self, inputs: &[String], out: Option<&String>) -> Result<Opened, CliError> {
+        let settings = self.read(inputs, out).inspect_err(|fault| {
+            fault.settings().into_iter().for_each(|settings| tell_unopened(settings, &Fault::usage(fault)));
+        })?;
+        let watchers = settings.clone();
+        self.made_ready(settings, out).map_err(|fault| {
+            tell_unopened(&watchers, &fault);
+            fault.into()
+        })
     }
 
     /// The job, ready to do something. With the embedded sandbox the ledger is new for each run unless `--state` is
     /// given: its gateway forgets, too.
     pub fn open(&self, inputs: &[String], out: Option<&String>) -> Result<Opened, CliError> {
-        let mut settings = self.load(inputs, out)?;
-        let thrown_away = if self.keeps_ledger(&settings) {
-            None
-        } else {
+        Ok(self.made_ready(self.load(inputs, out)?, out)?)
+    }
+
+    fn made_ready(&self, mut settings: Settings, out: Option<&String>) -> Result<Opened, Fault> {
+        let called = self.called(&settings, out);
+        let thrown_away = if called.forgets {
             let folder = tempfile::Builder::new().prefix("passync-sandbox-").tempdir();
-            let folder = folder.map_err(|error| {
-                CliError::new(Exit::Storage, format!("no folder for the sandbox's ledger: {error}"))
-            })?;
+            let folder =
+                folder.map_err(|error| Fault::storage(format!("no folder for the sandbox's ledger: {error}")))?;
             settings.ledger = folder.path().join("ledger.db");
             Some(folder)
+        } else {
+            None
         };
-        let signals = Signals::listen().map_err(|error| CliError::new(Exit::Storage, error))?;
-        Ok(Opened { job: Job::new(settings, &self.job, signals)?, thrown_away })
+        let signals = Signals::listen().map_err(Fault::storage)?;
+        let job = Job { called: Some(called.clone().from_anywhere()), ..Job::new(settings, &self.job, signals)? };
+        Ok(Opened { job, called, thrown_away })
     }
 
     /// The ledger of a job, for commands that only look into it.
@@ -77,23 +99,20 @@ impl JobArgs {
         settings.gateway.url != GatewayUrl::Sandbox || self.state.is_some()
     }
 
-    /// A command on the same job with the same ledger and settings, to be typed as it stands.
-    pub fn command(&self, verb: &str, words: &[String]) -> String {
-        let job = self.job.display().to_string();
-        let state = self.state.iter().flat_map(|state| ["--state", state]);
-        // A webhook's path may be a token, and the next command does well without.
-        let set = self.set.iter().filter(|set| !set.starts_with("notify.url="));
-        let set = set.flat_map(|set| ["--set", set]);
-        let words = [verb, &job].into_iter().chain(words.iter().map(String::as_str)).chain(state).chain(set);
-        command_line(words)
-    }
-
-    /// The replay of a run directory. The sandbox throws the same dice for the same bill: without its faults a replay
-    /// can heal.
-    pub fn replay(&self, dir: &str, more: &[String], settings: &Settings) -> String {
-        let words = [&[figures::path(Path::new(dir))], more].concat();
-        let misbehaves = settings.gateway.url == GatewayUrl::Sandbox && !settings.sandbox.faults.is_empty();
-        self.command("replay", &words) + if misbehaves { " --set sandbox.faults=" } else { "" }
+    /// How the job was called: what a command that a person types next says again.
+    pub fn called(&self, settings: &Settings, out: Option<&String>) -> Called {
+        // The path of an address may be a token, and the next command does well without.
+        const ADDRESSES: [&str; 4] = ["notify", "notify.url", "metrics", "metrics.otlp"];
+        let told = |set: &&String| !ADDRESSES.contains(&set.split('=').next().unwrap_or_default().trim());
+        Called {
+            program: program(),
+            job: self.job.display().to_string(),
+            state: self.state.clone(),
+            set: self.set.iter().filter(told).cloned().collect(),
+            out: out.cloned(),
+            forgets: !self.keeps_ledger(settings),
+            misbehaves: settings.gateway.url == GatewayUrl::Sandbox && !settings.sandbox.faults.is_empty(),
+        }
     }
 
     /// What tells a `ledger` command where the ledger is.
@@ -105,16 +124,17 @@ impl JobArgs {
     }
 }
 
-/// A command of this program as it was called, quoted for the shell.
-pub fn command_line<'a>(words: impl Iterator<Item = &'a str>) -> String {
-    let program = std::env::args_os().next().unwrap_or_else(|| "passync".into());
-    words.fold(figures::quoted(&program.to_string_lossy()), |line, word| line + " " + &figures::quoted(word))
+/// This program as it was called.
+pub fn program() -> String {
+    std::env::args_os().next().map_or_else(|| "passync".to_owned(), |program| program.to_string_lossy().into_owned())
 }
 
 /// A job, and the folder of its ledger where that is thrown away at the end.
 pub struct Opened {
     /// The job.
     pub job: Job,
+    /// How it was called.
+    pub called: Called,
     thrown_away: Option<TempDir>,
 }
 

@@ -1,17 +1,18 @@
 //! `passync open`.
 
 use std::collections::BTreeMap;
+use std::path::Path;
 use std::time::Duration;
 
 use clap::Args;
 use serde::Serialize;
 
-use super::figures::{count, span};
+use super::figures::{count, path, span};
 use super::job::{JobArgs, duration};
 use super::{CliError, Screen};
-use crate::io::job::Settings;
 use crate::model::Exit;
 use crate::run::look::{self, OpenRow};
+use crate::run::next::{Called, command_line};
 use crate::run::{Fault, wall_ms};
 
 /// Show every open row of all runs, and the command that closes it
@@ -64,6 +65,7 @@ impl Open {
     pub(super) fn execute(self, screen: Screen) -> Result<Exit, CliError> {
         let settings = self.job.load(&[], None)?;
         let ledger = self.job.ledger(&settings)?;
+        let called = self.job.called(&settings, None);
         let mut met = Met::default();
         if self.json {
             screen.print("[")?;
@@ -73,7 +75,8 @@ impl Open {
         look::each_open(&ledger, wall_ms(), |mut row| -> Result<(), Fault> {
             screen.veil(&mut row.card);
             if said.is_ok() {
-                said = screen.print(&if self.json { self.line(&row, &settings, &met) } else { text(&row, &met) });
+                said =
+                    screen.print(&if self.json { line(&row, &settings.name, &called, &met) } else { text(&row, &met) });
             }
             met.take(row);
             Ok(())
@@ -82,19 +85,13 @@ impl Open {
         if self.json {
             screen.print("\n]\n")?;
         } else {
-            screen.print(&self.end(&met, &settings))?;
+            screen.print(&self.end(&met, &settings.name, &called))?;
         }
         let too_old = self.max_age.is_some_and(|most| met.rows > 0 && Duration::from_millis(met.oldest_ms) > most);
         Ok(if too_old { Exit::Failures } else { Exit::Clean })
     }
 
-    fn line(&self, row: &OpenRow, settings: &Settings, met: &Met) -> String {
-        let close = (row.job == settings.name).then(|| self.job.replay(&row.dir, &[], settings));
-        let line = serde_json::to_string(&Line { row, close }).expect("an open row is plain data");
-        format!("{}\n  {line}", if met.rows == 0 { "" } else { "," })
-    }
-
-    fn end(&self, met: &Met, settings: &Settings) -> String {
+    fn end(&self, met: &Met, own: &str, called: &Called) -> String {
         if met.rows == 0 {
             return "The ledger has no open rows.\n".to_owned();
         }
@@ -103,8 +100,8 @@ impl Open {
             format!("\n{}, the oldest for {oldest}. To close them, oldest run first:\n", count(met.rows, "open row"));
         for (run, MetRun { job, dir, rows, oldest_ms }) in &met.runs {
             let rows = format!("{}, the oldest for {}", count(*rows, "row"), span(Duration::from_millis(*oldest_ms)));
-            if *job == settings.name {
-                text += &format!("  {}   # {rows}\n", self.job.replay(dir, &[], settings));
+            if *job == own {
+                text += &format!("  {}   # {rows}\n", called.replay(&path(Path::new(dir)), &[]));
             } else {
                 text += &format!("  # {rows} of run {run} belong to job {job}: replay {dir} with its job file\n");
             }
@@ -114,7 +111,7 @@ impl Open {
         let words = std::iter::once("ledger").chain(words.iter().map(String::as_str));
         text + &format!(
             "or, for what a person found out (applied or not-applied):\n  {}\n",
-            super::job::command_line(words)
+            command_line(&called.program, words)
         )
     }
 }
@@ -127,6 +124,12 @@ impl Met {
         run.rows += 1;
         run.oldest_ms = run.oldest_ms.max(row.age_ms);
     }
+}
+
+fn line(row: &OpenRow, own: &str, called: &Called, met: &Met) -> String {
+    let close = (row.job == own).then(|| called.replay(&path(Path::new(&row.dir)), &[]));
+    let line = serde_json::to_string(&Line { row, close }).expect("an open row is plain data");
+    format!("{}\n  {line}", if met.rows == 0 { "" } else { "," })
 }
 
 fn text(row: &OpenRow, met: &Met) -> String {

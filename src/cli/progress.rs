@@ -10,7 +10,7 @@ use std::time::{Duration, Instant};
 use indicatif::{ProgressBar, ProgressStyle};
 
 use super::Screen;
-use super::figures::{count, grouped, size, span};
+use super::figures::{count, grouped, rate, size, span};
 use crate::io::job::settings::Limits;
 use crate::io::job::show_duration;
 use crate::model::Outcome;
@@ -213,14 +213,6 @@ impl Seen {
             // A rate of a row an hour is no promise for the years to come.
             _ => Duration::try_from_secs_f64(needed_s).ok().map(|needed| format!("done in {}", span(needed))),
         }
-    }
-}
-
-fn rate(per_second: f64) -> String {
-    if per_second >= 10.0 || per_second.fract() == 0.0 {
-        grouped(&per_second.round())
-    } else {
-        format!("{per_second:.1}")
     }
 }
 

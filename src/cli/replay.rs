@@ -40,10 +40,9 @@ fn class(text: &str) -> Result<Outcome, String> {
 
 impl Replay {
     pub(super) fn execute(self, screen: Screen) -> Result<Exit, CliError> {
-        let opened = self.job.open(&[], self.send.out.as_ref())?;
+        let opened = self.job.open_watched(&[], self.send.out.as_ref())?;
         let request = request(&self.send, None)?;
-        let (out, timings, json) = (self.send.out.as_ref(), false, self.json);
-        Ending { args: &self.job, opened: &opened, out, timings, json }
+        Ending { opened: &opened, timings: false, json: self.json }
             .reach(screen, |job| job.replay(&self.failures, &self.include, &request))
     }
 }

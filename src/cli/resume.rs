@@ -36,9 +36,9 @@ pub struct Resume {
 
 impl Resume {
     pub(super) fn execute(self, screen: Screen) -> Result<Exit, CliError> {
-        let opened = self.job.open(&[], None)?;
+        let opened = self.job.open_watched(&[], None)?;
         let moved: Vec<PathBuf> = self.inputs.iter().map(PathBuf::from).collect();
-        let ending = Ending { args: &self.job, opened: &opened, out: None, timings: false, json: self.json };
+        let ending = Ending { opened: &opened, timings: false, json: self.json };
         ending.reach(
             screen,
             |job| {

@@ -56,13 +56,12 @@ fn cards(text: &str) -> Result<usize, String> {
 
 impl Run {
     pub(super) fn execute(self, screen: Screen) -> Result<Exit, CliError> {
-        let opened = self.job.open(&self.input.inputs, self.send.out.as_ref())?;
+        let opened = self.job.open_watched(&self.input.inputs, self.send.out.as_ref())?;
         let mut request = request(&self.send, Some((&self.input, &opened.job.settings)))?;
         request.again = self.again;
         request.canary = self.canary.map(|cards| Canary { cards, continues: self.canary_then_continue });
         // What is no digest at all differs from every plan's: exit 3, as for any other.
         request.plan = self.plan.map(|digest| digest.to_ascii_lowercase());
-        let (out, timings, json) = (self.send.out.as_ref(), self.timings, self.json);
-        Ending { args: &self.job, opened: &opened, out, timings, json }.reach(screen, |job| job.run(&request))
+        Ending { opened: &opened, timings: self.timings, json: self.json }.reach(screen, |job| job.run(&request))
     }
 }

@@ -8,10 +8,32 @@ use std::path::{Path, PathBuf};
 /// Makes a folder (mode 0700) and those above it where they are missing. Its name is durable afterwards: a power loss
 /// must not take away the folder under files that were synced.
 pub fn make(path: &Path) -> io::Result<()> {
-    let is_missing = |folder: &&Path| !folder.as_os_str().is_empty() && !folder.exists();
-    let missing: Vec<&Path> = path.ancestors().take_while(is_missing).collect();
+    let missing: Vec<&Path> = missing(path).collect();
     DirBuilder::new().recursive(true).mode(0o700).create(path)?;
     missing.into_iter().try_for_each(|folder| sync(of(folder)))
+}
+
+/// A folder and those above it, innermost first, as far as they are missing.
+fn missing(path: &Path) -> impl Iterator<Item = &Path> {
+    path.ancestors().take_while(|folder| !folder.as_os_str().is_empty() && !folder.exists())
+}
+
+/// Folders that were made for what comes and goes. Those that are empty when this is dropped go, too.
+#[derive(Debug, Default)]
+pub struct Passing(Vec<PathBuf>);
+
+/// Makes a folder as [`make`] does, for as long as something lies in it.
+pub fn make_passing(path: &Path) -> io::Result<Passing> {
+    let made = missing(path).map(Path::to_owned).collect();
+    make(path)?;
+    Ok(Passing(made))
+}
+
+impl Drop for Passing {
+    fn drop(&mut self) {
+        // Innermost first; one that is in use stays, and with it those above.
+        let _ = self.0.iter().try_for_each(std::fs::remove_dir);
+    }
 }
 
 /// Makes a folder, and proves that this process may make files in it.
@@ -40,6 +62,19 @@ mod tests {
     use std::os::unix::fs::PermissionsExt;
 
     use super::*;
+
+    #[test]
+    fn passing_folders_go_unless_something_was_left_in_them() {
+        let base = tempfile::tempdir().unwrap();
+        std::fs::create_dir(base.path().join("there")).unwrap();
+        let deep = base.path().join("there/state/runs");
+        drop(make_passing(&deep).unwrap());
+        assert!(base.path().join("there").is_dir() && !base.path().join("there/state").exists());
+        let passing = make_passing(&deep).unwrap();
+        std::fs::write(base.path().join("there/state/lock"), "").unwrap();
+        drop(passing);
+        assert!(!deep.exists() && base.path().join("there/state/lock").exists());
+    }
 
     #[test]
     fn folders_are_for_their_owner_alone() {

@@ -1,38 +1,30 @@
 //! `outcomes.csv|parquet`: one line per input row, in input order.
 
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
 
-use arrow::array::{ArrayRef, Int32Builder, Int64Builder, RecordBatch, StringBuilder, TimestampMillisecondBuilder};
-use arrow::datatypes::{DataType, Field, Schema, SchemaRef, TimeUnit};
-use parquet::arrow::ArrowWriter;
-use parquet::basic::{Compression, ZstdLevel};
-use parquet::errors::ParquetError;
-use parquet::file::properties::WriterProperties;
-
-use super::atomic::{AtomicFile, OutputError};
+use super::atomic::OutputError;
+use super::table::{Cell, Column, Kind, TableWriter};
 use crate::model::Settled;
-use crate::model::moment::rfc3339_ms;
 
 /// The columns of `outcomes`.
-pub const COLUMNS: [&str; 17] = [
-    "source",
-    "line",
-    "bill_no",
-    "card",
-    "outcome",
-    "code",
-    "status",
-    "message",
-    "attempts",
-    "in_doubt",
-    "first_sent_at",
-    "settled_at",
-    "latency_ms",
-    "trace_id",
-    "carried_by",
-    "http_status",
-    "result_at",
+const COLUMNS: [Column; 17] = [
+    Column::filled("source", Kind::Text),
+    Column::filled("line", Kind::Number),
+    Column::new("bill_no", Kind::Text),
+    Column::filled("card", Kind::Text),
+    Column::filled("outcome", Kind::Text),
+    Column::filled("code", Kind::Text),
+    Column::filled("status", Kind::Text),
+    Column::filled("message", Kind::Text),
+    Column::filled("attempts", Kind::Small),
+    Column::filled("in_doubt", Kind::Small),
+    Column::new("first_sent_at", Kind::Time),
+    Column::filled("settled_at", Kind::Time),
+    Column::new("latency_ms", Kind::Number),
+    Column::filled("trace_id", Kind::Text),
+    Column::new("carried_by", Kind::Text),
+    Column::new("http_status", Kind::Small),
+    Column::filled("result_at", Kind::Text),
 ];
 
 /// One line.
@@ -53,90 +45,45 @@ pub struct OutcomeLine<'a> {
 }
 
 /// Writes `outcomes`; the file has its name after [`OutcomeWriter::finish`].
-pub struct OutcomeWriter {
-    path: PathBuf,
-    form: Form,
-}
-
-enum Form {
-    Csv(Box<csv::Writer<AtomicFile>>),
-    Parquet(Box<ArrowWriter<AtomicFile>>, Box<Batch>),
-}
+pub struct OutcomeWriter(TableWriter);
 
 impl OutcomeWriter {
     /// Begins `outcomes.csv` or `outcomes.parquet` in `dir`.
     pub fn create(dir: &Path, as_parquet: bool) -> Result<OutcomeWriter, OutputError> {
         let path = dir.join(if as_parquet { "outcomes.parquet" } else { "outcomes.csv" });
-        let file = AtomicFile::create(&path)?;
-        let form = if as_parquet {
-            let writer = ArrowWriter::try_new(file, schema(), Some(parquet_properties()));
-            Form::Parquet(Box::new(writer.map_err(|error| from_parquet(&path, error))?), Box::default())
-        } else {
-            let mut writer = csv::Writer::from_writer(file);
-            writer.write_record(COLUMNS).map_err(|error| from_csv(&path, error))?;
-            Form::Csv(Box::new(writer))
-        };
-        Ok(OutcomeWriter { path, form })
+        TableWriter::create(&path, &COLUMNS, as_parquet).map(OutcomeWriter)
     }
 
     /// Adds a line.
     pub fn write(&mut self, line: &OutcomeLine<'_>) -> Result<(), OutputError> {
-        match &mut self.form {
-            Form::Csv(writer) => writer.write_record(texts(line)).map_err(|error| from_csv(&self.path, error)),
-            Form::Parquet(writer, batch) => {
-                batch.push(line);
-                if batch.rows < BATCH_ROWS {
-                    return Ok(());
-                }
-                writer.write(&batch.take()).map_err(|error| from_parquet(&self.path, error))
-            }
-        }
+        let settled = line.settled;
+        self.0.write(&[
+            Cell::Text(line.source),
+            Cell::Number(line.line as i64),
+            line.bill_no.map_or(Cell::Absent, Cell::Text),
+            Cell::Text(line.card),
+            Cell::Text(settled.outcome.as_str()),
+            Cell::Text(&settled.code),
+            Cell::Text(&settled.status),
+            Cell::Text(&settled.message),
+            Cell::Number(i64::from(settled.attempts)),
+            Cell::Number(i64::from(settled.in_doubt)),
+            settled.first_sent_ms.map_or(Cell::Absent, Cell::Time),
+            Cell::Time(settled.settled_ms),
+            latency_ms(settled).map_or(Cell::Absent, |ms| Cell::Number(ms as i64)),
+            Cell::Text(&settled.trace_id),
+            line.carried_by.map_or(Cell::Absent, Cell::Text),
+            Some(settled.http_status)
+                .filter(|status| *status != 0)
+                .map_or(Cell::Absent, |status| Cell::Number(status.into())),
+            Cell::Text(&settled.result_at),
+        ])
     }
 
     /// Makes the file durable and gives it its name.
     pub fn finish(self) -> Result<PathBuf, OutputError> {
-        let file = match self.form {
-            Form::Csv(writer) => {
-                writer.into_inner().map_err(|error| OutputError::new("write", &self.path, error.into_error()))?
-            }
-            Form::Parquet(mut writer, mut batch) => {
-                let written = writer.write(&batch.take()).and_then(|()| writer.into_inner());
-                written.map_err(|error| from_parquet(&self.path, error))?
-            }
-        };
-        file.commit()?;
-        Ok(self.path)
+        self.0.finish()
     }
-}
-
-/// Rows gathered before they are encoded; small, since cards and bills of so many rows are held.
-const BATCH_ROWS: usize = 1024;
-
-/// Small row groups bound the writer's memory: it holds one, encoded.
-pub(super) fn parquet_properties() -> WriterProperties {
-    WriterProperties::builder()
-        .set_compression(Compression::ZSTD(ZstdLevel::default()))
-        .set_max_row_group_row_count(Some(64 * 1024))
-        .set_max_row_group_bytes(Some(16 * 1024 * 1024))
-        .set_created_by(concat!("passync ", env!("CARGO_PKG_VERSION")).to_owned())
-        .build()
-}
-
-/// The error of a Parquet writer; the system's own word is inside where the disk was at fault.
-pub(super) fn from_parquet(path: &Path, error: ParquetError) -> OutputError {
-    let source = match error {
-        ParquetError::External(inner) => match inner.downcast::<std::io::Error>() {
-            Ok(io) => *io,
-            Err(other) => std::io::Error::other(other),
-        },
-        other => std::io::Error::other(other),
-    };
-    OutputError::new("write", path, source)
-}
-
-/// The error of a CSV writer.
-pub(super) fn from_csv(path: &Path, error: csv::Error) -> OutputError {
-    OutputError::new("write", path, error.into())
 }
 
 /// Microseconds as whole milliseconds, rounded.
@@ -144,122 +91,9 @@ fn latency_ms(settled: &Settled) -> Option<u64> {
     settled.latency_us.map(|us| us.saturating_add(500) / 1000)
 }
 
-fn texts(line: &OutcomeLine<'_>) -> [String; 17] {
-    let text = |text: &str| text.to_owned();
-    let number = |number: Option<u64>| number.map(|number| number.to_string()).unwrap_or_default();
-    let settled = line.settled;
-    [
-        text(line.source),
-        line.line.to_string(),
-        text(line.bill_no.unwrap_or_default()),
-        text(line.card),
-        text(settled.outcome.as_str()),
-        text(&settled.code),
-        text(&settled.status),
-        text(&settled.message),
-        settled.attempts.to_string(),
-        settled.in_doubt.to_string(),
-        settled.first_sent_ms.map(rfc3339_ms).unwrap_or_default(),
-        rfc3339_ms(settled.settled_ms),
-        number(latency_ms(settled)),
-        text(&settled.trace_id),
-        text(line.carried_by.unwrap_or_default()),
-        number(Some(u64::from(settled.http_status)).filter(|status| *status != 0)),
-        text(&settled.result_at),
-    ]
-}
-
-fn schema() -> SchemaRef {
-    let time = DataType::Timestamp(TimeUnit::Millisecond, Some("UTC".into()));
-    Arc::new(Schema::new(
-        COLUMNS
-            .map(|name| match name {
-                "line" => Field::new(name, DataType::Int64, false),
-                "attempts" | "in_doubt" => Field::new(name, DataType::Int32, false),
-                "first_sent_at" => Field::new(name, time.clone(), true),
-                "settled_at" => Field::new(name, time.clone(), false),
-                "latency_ms" => Field::new(name, DataType::Int64, true),
-                "http_status" => Field::new(name, DataType::Int32, true),
-                "bill_no" | "carried_by" => Field::new(name, DataType::Utf8, true),
-                _ => Field::new(name, DataType::Utf8, false),
-            })
-            .to_vec(),
-    ))
-}
-
-/// Lines that are not yet encoded.
-#[derive(Default)]
-struct Batch {
-    rows: usize,
-    source: StringBuilder,
-    line: Int64Builder,
-    bill_no: StringBuilder,
-    card: StringBuilder,
-    outcome: StringBuilder,
-    code: StringBuilder,
-    status: StringBuilder,
-    message: StringBuilder,
-    attempts: Int32Builder,
-    in_doubt: Int32Builder,
-    first_sent_at: TimestampMillisecondBuilder,
-    settled_at: TimestampMillisecondBuilder,
-    latency_ms: Int64Builder,
-    trace_id: StringBuilder,
-    carried_by: StringBuilder,
-    http_status: Int32Builder,
-    result_at: StringBuilder,
-}
-
-impl Batch {
-    fn push(&mut self, line: &OutcomeLine<'_>) {
-        let settled = line.settled;
-        self.rows += 1;
-        self.source.append_value(line.source);
-        self.line.append_value(line.line as i64);
-        self.bill_no.append_option(line.bill_no);
-        self.card.append_value(line.card);
-        self.outcome.append_value(settled.outcome.as_str());
-        self.code.append_value(&settled.code);
-        self.status.append_value(&settled.status);
-        self.message.append_value(&settled.message);
-        self.attempts.append_value(settled.attempts as i32);
-        self.in_doubt.append_value(settled.in_doubt as i32);
-        self.first_sent_at.append_option(settled.first_sent_ms);
-        self.settled_at.append_value(settled.settled_ms);
-        self.latency_ms.append_option(latency_ms(settled).map(|ms| ms as i64));
-        self.trace_id.append_value(&settled.trace_id);
-        self.carried_by.append_option(line.carried_by);
-        self.http_status.append_option(Some(i32::from(settled.http_status)).filter(|status| *status != 0));
-        self.result_at.append_value(&settled.result_at);
-    }
-
-    fn take(&mut self) -> RecordBatch {
-        self.rows = 0;
-        let columns: [ArrayRef; 17] = [
-            Arc::new(self.source.finish()),
-            Arc::new(self.line.finish()),
-            Arc::new(self.bill_no.finish()),
-            Arc::new(self.card.finish()),
-            Arc::new(self.outcome.finish()),
-            Arc::new(self.code.finish()),
-            Arc::new(self.status.finish()),
-            Arc::new(self.message.finish()),
-            Arc::new(self.attempts.finish()),
-            Arc::new(self.in_doubt.finish()),
-            Arc::new(self.first_sent_at.finish().with_timezone("UTC")),
-            Arc::new(self.settled_at.finish().with_timezone("UTC")),
-            Arc::new(self.latency_ms.finish()),
-            Arc::new(self.trace_id.finish()),
-            Arc::new(self.carried_by.finish()),
-            Arc::new(self.http_status.finish()),
-            Arc::new(self.result_at.finish()),
-        ];
-        RecordBatch::try_new(schema(), columns.to_vec()).expect("the builders stand as the schema")
-    }
-}
-
 #[cfg(test)]
 mod tests {
+    use arrow::array::RecordBatch;
     use parquet::arrow::arrow_reader::ParquetRecordBatchReader;
 
     use super::*;
@@ -305,8 +139,20 @@ mod tests {
         let path = write(dir.path(), true, 2_500);
         let reader = ParquetRecordBatchReader::try_new(std::fs::File::open(path).unwrap(), 1000).unwrap();
         let batches: Vec<_> = reader.map(Result::unwrap).collect();
-        let names: Vec<_> = batches[0].schema().fields().iter().map(|field| field.name().clone()).collect();
-        assert_eq!(names, COLUMNS);
+        let schema = batches[0].schema();
+        let told: Vec<_> = schema
+            .fields()
+            .iter()
+            .map(|field| {
+                format!("{} {}{}", field.name(), field.data_type(), if field.is_nullable() { "?" } else { "" })
+            })
+            .collect();
+        assert_eq!(
+            told.join(", "),
+            "source Utf8, line Int64, bill_no Utf8?, card Utf8, outcome Utf8, code Utf8, status Utf8, message Utf8, \
+             attempts Int32, in_doubt Int32, first_sent_at Timestamp(ms, \"UTC\")?, settled_at Timestamp(ms, \"UTC\"), \
+             latency_ms Int64?, trace_id Utf8, carried_by Utf8?, http_status Int32?, result_at Utf8"
+        );
         assert_eq!(batches.iter().map(RecordBatch::num_rows).sum::<usize>(), 2_500);
     }
 }

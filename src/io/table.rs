@@ -3,23 +3,47 @@
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use arrow::array::{ArrayRef, Int64Builder, RecordBatch, StringBuilder, TimestampMillisecondBuilder};
+use arrow::array::{ArrayRef, Int32Builder, Int64Builder, RecordBatch, StringBuilder, TimestampMillisecondBuilder};
 use arrow::datatypes::{DataType, Field, Schema, SchemaRef, TimeUnit};
 use parquet::arrow::ArrowWriter;
+use parquet::basic::{Compression, ZstdLevel};
+use parquet::errors::ParquetError;
+use parquet::file::properties::WriterProperties;
 
 use super::atomic::{AtomicFile, OutputError};
-use super::outcomes::{from_csv, from_parquet, parquet_properties};
 use crate::model::moment::rfc3339_ms;
 
-/// What a column holds; any cell may be absent.
+/// What a column holds.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Kind {
     /// Text.
     Text,
     /// A whole number.
     Number,
+    /// A whole number of 32 bits.
+    Small,
     /// An instant, in milliseconds since 1970; RFC 3339 in a CSV.
     Time,
+}
+
+/// A column.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Column {
+    name: &'static str,
+    kind: Kind,
+    is_filled: bool,
+}
+
+impl Column {
+    /// A column any cell of which may be absent.
+    pub const fn new(name: &'static str, kind: Kind) -> Column {
+        Column { name, kind, is_filled: false }
+    }
+
+    /// A column that every row has.
+    pub const fn filled(name: &'static str, kind: Kind) -> Column {
+        Column { name, kind, is_filled: true }
+    }
 }
 
 /// One cell; what its column does not hold is absent.
@@ -27,7 +51,7 @@ pub enum Kind {
 pub enum Cell<'a> {
     /// Text.
     Text(&'a str),
-    /// A whole number.
+    /// A whole number, of either width.
     Number(i64),
     /// Milliseconds since 1970.
     Time(i64),
@@ -48,7 +72,7 @@ enum Form {
 
 impl TableWriter {
     /// Begins a table at `path`.
-    pub fn create(path: &Path, columns: &[(&str, Kind)], as_parquet: bool) -> Result<TableWriter, OutputError> {
+    pub fn create(path: &Path, columns: &[Column], as_parquet: bool) -> Result<TableWriter, OutputError> {
         let file = AtomicFile::create(path)?;
         let form = if as_parquet {
             let batch = Batch::new(columns);
@@ -56,7 +80,7 @@ impl TableWriter {
             Form::Parquet(Box::new(writer.map_err(|error| from_parquet(path, error))?), batch)
         } else {
             let mut writer = csv::Writer::from_writer(file);
-            writer.write_record(columns.iter().map(|(name, _)| name)).map_err(|error| from_csv(path, error))?;
+            writer.write_record(columns.iter().map(|column| column.name)).map_err(|error| from_csv(path, error))?;
             Form::Csv(Box::new(writer))
         };
         Ok(TableWriter { path: path.to_owned(), form })
@@ -65,9 +89,7 @@ impl TableWriter {
     /// Adds a row, whose cells stand as the columns.
     pub fn write(&mut self, cells: &[Cell<'_>]) -> Result<(), OutputError> {
         match &mut self.form {
-            Form::Csv(writer) => {
-                writer.write_record(cells.iter().map(text)).map_err(|error| from_csv(&self.path, error))
-            }
+            Form::Csv(writer) => write_csv(writer, cells).map_err(|error| from_csv(&self.path, error)),
             Form::Parquet(writer, batch) => {
                 batch.push(cells);
                 if batch.rows < BATCH_ROWS {
@@ -94,16 +116,46 @@ impl TableWriter {
     }
 }
 
-fn text(cell: &Cell<'_>) -> String {
-    match cell {
-        Cell::Text(text) => (*text).to_owned(),
-        Cell::Number(number) => number.to_string(),
-        Cell::Time(ms) => rfc3339_ms(*ms),
-        Cell::Absent => String::new(),
+fn write_csv(writer: &mut csv::Writer<AtomicFile>, cells: &[Cell<'_>]) -> csv::Result<()> {
+    for cell in cells {
+        match cell {
+            Cell::Text(text) => writer.write_field(text)?,
+            Cell::Number(number) => writer.write_field(number.to_string())?,
+            Cell::Time(ms) => writer.write_field(rfc3339_ms(*ms))?,
+            Cell::Absent => writer.write_field("")?,
+        }
     }
+    writer.write_record(None::<&[u8]>) // the end of the record
 }
 
-/// Rows gathered before they are encoded.
+/// Small row groups bound the writer's memory: it holds one, encoded.
+pub(super) fn parquet_properties() -> WriterProperties {
+    WriterProperties::builder()
+        .set_compression(Compression::ZSTD(ZstdLevel::default()))
+        .set_max_row_group_row_count(Some(64 * 1024))
+        .set_max_row_group_bytes(Some(16 * 1024 * 1024))
+        .set_created_by(concat!("passync ", env!("CARGO_PKG_VERSION")).to_owned())
+        .build()
+}
+
+/// The error of a Parquet writer; the system's own word is inside where the disk was at fault.
+pub(super) fn from_parquet(path: &Path, error: ParquetError) -> OutputError {
+    let source = match error {
+        ParquetError::External(inner) => match inner.downcast::<std::io::Error>() {
+            Ok(io) => *io,
+            Err(other) => std::io::Error::other(other),
+        },
+        other => std::io::Error::other(other),
+    };
+    OutputError::new("write", path, source)
+}
+
+/// The error of a CSV writer.
+pub(super) fn from_csv(path: &Path, error: csv::Error) -> OutputError {
+    OutputError::new("write", path, error.into())
+}
+
+/// Rows gathered before they are encoded; few, since bills and cards of so many are held.
 const BATCH_ROWS: usize = 1024;
 
 /// Rows that are not yet encoded.
@@ -116,22 +168,25 @@ struct Batch {
 enum Builder {
     Text(StringBuilder),
     Number(Int64Builder),
+    Small(Int32Builder),
     Time(TimestampMillisecondBuilder),
 }
 
 impl Batch {
-    fn new(columns: &[(&str, Kind)]) -> Batch {
-        let fields = columns.iter().map(|(name, kind)| {
-            let data = match kind {
+    fn new(columns: &[Column]) -> Batch {
+        let fields = columns.iter().map(|column| {
+            let data = match column.kind {
                 Kind::Text => DataType::Utf8,
                 Kind::Number => DataType::Int64,
+                Kind::Small => DataType::Int32,
                 Kind::Time => DataType::Timestamp(TimeUnit::Millisecond, Some("UTC".into())),
             };
-            Field::new(*name, data, true)
+            Field::new(column.name, data, !column.is_filled)
         });
-        let builders = columns.iter().map(|(_, kind)| match kind {
+        let builders = columns.iter().map(|column| match column.kind {
             Kind::Text => Builder::Text(StringBuilder::new()),
             Kind::Number => Builder::Number(Int64Builder::new()),
+            Kind::Small => Builder::Small(Int32Builder::new()),
             Kind::Time => Builder::Time(TimestampMillisecondBuilder::new().with_timezone("UTC")),
         });
         Batch { schema: Arc::new(Schema::new(fields.collect::<Vec<_>>())), rows: 0, builders: builders.collect() }
@@ -144,9 +199,13 @@ impl Batch {
             match (builder, cell) {
                 (Builder::Text(texts), Cell::Text(text)) => texts.append_value(text),
                 (Builder::Number(numbers), Cell::Number(number)) => numbers.append_value(*number),
+                (Builder::Small(numbers), Cell::Number(number)) => {
+                    numbers.append_value(i32::try_from(*number).unwrap_or(i32::MAX));
+                }
                 (Builder::Time(times), Cell::Time(ms)) => times.append_value(*ms),
                 (Builder::Text(texts), _) => texts.append_null(),
                 (Builder::Number(numbers), _) => numbers.append_null(),
+                (Builder::Small(numbers), _) => numbers.append_null(),
                 (Builder::Time(times), _) => times.append_null(),
             }
         }
@@ -158,6 +217,7 @@ impl Batch {
             match builder {
                 Builder::Text(texts) => Arc::new(texts.finish()),
                 Builder::Number(numbers) => Arc::new(numbers.finish()),
+                Builder::Small(numbers) => Arc::new(numbers.finish()),
                 Builder::Time(times) => Arc::new(times.finish()),
             }
         });
@@ -171,7 +231,8 @@ mod tests {
 
     use super::*;
 
-    const COLUMNS: [(&str, Kind); 3] = [("name", Kind::Text), ("number", Kind::Number), ("at", Kind::Time)];
+    const COLUMNS: [Column; 3] =
+        [Column::new("name", Kind::Text), Column::new("number", Kind::Number), Column::new("at", Kind::Time)];
 
     #[test]
     fn csv_and_parquet_have_the_same_rows() {

@@ -1,5 +1,6 @@
 //! The beginning of a run: inputs are read and judged, the plan becomes durable, the run is booked. Nothing is sent.
 
+use std::collections::BTreeMap;
 use std::fs::File;
 use std::io;
 use std::path::Path;
@@ -12,6 +13,7 @@ use super::context::Job;
 use super::control::{self, Covering, Judged};
 use super::detail::{Flags, RunDetail, run_id};
 use super::inputs::{self, Occurred};
+use super::manifest::Manifest;
 use super::plan::{self, Plan};
 use super::progress::Phase;
 use super::space::Need;
@@ -19,9 +21,10 @@ use super::store::{RowsWriter, RunFolder, Seals, state_dir};
 use super::survey::{self, Found};
 use super::timings::Stage;
 use super::{Fault, findings, fold, guard};
+use crate::io::StorageError;
+use crate::io::folder::{self, Passing};
 use crate::io::ledger::{Ledger, NewRun, RunRow, RunState};
 use crate::io::source::Input;
-use crate::io::{StorageError, folder};
 use crate::model::{Delta, Outcome};
 
 /// What is to be read.
@@ -40,14 +43,20 @@ pub struct Reading<'a> {
     pub agreed: bool,
 }
 
+/// A folder, the lock that says that it is in use, and where it lies: what was made for it goes after it.
+struct Temporary {
+    folder: TempDir,
+    _in_use: File,
+    _runs: Passing,
+}
+
 /// Inputs that were read, in a folder that vanishes unless the run is booked.
 pub struct Surveyed {
     found: Found,
     inputs: Vec<Input>,
     /// What control files and trailers state, and what was found of it.
     pub judged: Judged,
-    temporary: TempDir,
-    _in_use: File,
+    temporary: Temporary,
     /// What the files of the rows are known by.
     seals: Seals,
     /// What is recorded of the inputs.
@@ -72,7 +81,7 @@ impl Surveyed {
 
     /// The rows.
     pub fn folder(&self) -> RunFolder {
-        RunFolder::at(self.temporary.path())
+        RunFolder::at(self.temporary.folder.path())
     }
 }
 
@@ -93,8 +102,8 @@ pub fn read(job: &Job, reading: &Reading<'_>) -> Result<Surveyed, Fault> {
     let _counting = job.progress.timings.count(Stage::Survey);
     job.progress.enter(Phase::Survey);
     let runs = state_dir(&job.settings.ledger).join("runs");
-    let (temporary, in_use) = temporary_folder(&runs)?;
-    let folder = RunFolder::at(temporary.path());
+    let temporary = Temporary::make(&runs)?;
+    let folder = RunFolder::at(temporary.folder.path());
     let mut rows = RowsWriter::create(&folder)?;
     let order = survey::Order {
         dialect: job.dialect.as_ref(),
@@ -110,18 +119,19 @@ pub fn read(job: &Job, reading: &Reading<'_>) -> Result<Surveyed, Fault> {
     let digest = inputs::digest(&facts);
     let (started_ms, took) = (reading.started_ms, began.elapsed());
     let (inputs, judged) = (reading.inputs.to_vec(), Judged::default());
-    Ok(Surveyed { found, inputs, judged, temporary, _in_use: in_use, seals, facts, digest, started_ms, took })
+    Ok(Surveyed { found, inputs, judged, temporary, seals, facts, digest, started_ms, took })
 }
 
-/// A new folder, and the lock that says that it is in use.
-fn temporary_folder(runs: &Path) -> Result<(TempDir, File), Fault> {
-    let fault = |error| StorageError::new("make a folder in", runs, error);
-    folder::make(runs).map_err(fault)?;
-    remove_orphans(runs).map_err(fault)?;
-    let temporary = tempfile::Builder::new().prefix(RunFolder::ORPHAN_PREFIX).tempdir_in(runs).map_err(fault)?;
-    let in_use = File::open(temporary.path()).map_err(fault)?;
-    in_use.lock().map_err(fault)?;
-    Ok((temporary, in_use))
+impl Temporary {
+    fn make(runs: &Path) -> Result<Temporary, Fault> {
+        let fault = |error| StorageError::new("make a folder in", runs, error);
+        let passing = folder::make_passing(runs).map_err(fault)?;
+        remove_orphans(runs).map_err(fault)?;
+        let folder = tempfile::Builder::new().prefix(RunFolder::ORPHAN_PREFIX).tempdir_in(runs).map_err(fault)?;
+        let in_use = File::open(folder.path()).map_err(fault)?;
+        in_use.lock().map_err(fault)?;
+        Ok(Temporary { folder, _in_use: in_use, _runs: passing })
+    }
 }
 
 /// Folders younger than this may not be locked yet.
@@ -240,7 +250,7 @@ pub fn book(
     })?;
     job.progress.planned.store(counts.planned, Ordering::Relaxed);
     let took = surveyed.took;
-    let _ = surveyed.temporary.keep(); // it has another name now
+    let _ = surveyed.temporary.folder.keep(); // it has another name now
     let run = ledger.run(name.ordinal)?.expect("just booked");
     tracing::info!(
         run = run.id,
@@ -306,8 +316,21 @@ fn detail(job: &Job, surveyed: &Surveyed, flags: Flags, plan: &Plan, id: &str, a
         dir,
         settings: job.settings.in_force.clone(),
         warnings,
+        called: job.called.clone(),
+        counted: again.map(counted).unwrap_or_default(),
         pruned: false,
     }
+}
+
+/// The rows of a run's earlier closings, by outcome.
+fn counted(run: &RunRow) -> BTreeMap<Outcome, u64> {
+    let mut counted = RunDetail::parse(&run.detail).map(|detail| detail.counted).unwrap_or_default();
+    let newest: Option<Manifest> = run.summary.as_deref().and_then(|json| serde_json::from_str(json).ok());
+    for (outcome, sum) in newest.iter().flat_map(|manifest| &manifest.rows.outcomes) {
+        let rows = counted.entry(*outcome).or_default();
+        *rows = sum.rows.max(*rows);
+    }
+    counted
 }
 
 /// What a person should know of the inputs.

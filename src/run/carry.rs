@@ -163,11 +163,11 @@ impl Job {
             },
             durations,
             warnings: done.clock_off_ms.map(words::clock_is_off).into_iter().collect(),
-            ground: Ground::of(settings),
+            ground: Ground::of(settings, &begun.detail),
             now_ms: self.clock.now_ms(),
         };
         let manifest = close::close(&order, ledger)?;
-        self.progress.close(&manifest);
+        self.progress.close(&manifest, &begun.detail.counted);
         if let Some(sink) = self.progress.spans.get() {
             sink.tell(trail::run(&manifest, begun.run.started_ms, self.clock.now_ms()));
         }

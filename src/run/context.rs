@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use super::clock::RunClock;
 use super::lease::Lease;
+use super::next::Called;
 use super::progress::Progress;
 use super::{Fault, Signals};
 use crate::io::job::settings::Settings;
@@ -17,6 +18,8 @@ pub struct Job {
     pub settings: Settings,
     /// Its job file, for the commands that messages name.
     pub file: PathBuf,
+    /// How it was called, where a person or a scheduler did.
+    pub called: Option<Called>,
     /// Its wire form.
     pub dialect: Arc<dyn Dialect>,
     /// Counters that anyone may read.
@@ -34,6 +37,7 @@ impl Job {
         Ok(Job {
             settings,
             file: file.to_owned(),
+            called: None,
             dialect,
             progress: Arc::default(),
             signals,
@@ -46,6 +50,7 @@ impl Job {
         Job {
             settings,
             file: self.file.clone(),
+            called: self.called.clone(),
             dialect: Arc::clone(&self.dialect),
             progress: Arc::clone(&self.progress),
             signals: self.signals.clone(),

@@ -1,8 +1,11 @@
 //! What the ledger keeps of a run beside its rows: enough to resume it as it was begun.
 
+use std::collections::BTreeMap;
+
 use serde::{Deserialize, Serialize};
 
 use super::Fault;
+use super::next::Called;
 use super::store::Seals;
 use crate::io::ledger::RunRow;
 use crate::model::{Outcome, Total, moment};
@@ -41,6 +44,12 @@ pub struct RunDetail {
     pub settings: serde_json::Value,
     /// What the survey warned of.
     pub warnings: Vec<String>,
+    /// How it was called; `None` where nobody typed it, or an earlier version wrote this.
+    #[serde(default)]
+    pub called: Option<Called>,
+    /// Rows that its earlier closings had, by outcome: a run that is reopened is counted once.
+    #[serde(default)]
+    pub counted: BTreeMap<Outcome, u64>,
     /// `ledger prune` has forgotten its attempts and its settings.
     #[serde(default)]
     pub pruned: bool,

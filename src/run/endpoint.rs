@@ -73,7 +73,11 @@ pub fn load_keys(settings: &Settings, dialect: &dyn Dialect) -> Result<(Signer, 
         .private_key
         .as_ref()
         .ok_or_else(|| Fault::usage("gateway.private_key is missing: `passync keys generate` makes one"))?;
-    let bytes = keys::load(secret, Kind::Private).map_err(Fault::usage)?;
+    let bytes = keys::load(secret, Kind::Private).map_err(|fault| {
+        Fault::usage(fault).help(
+            "gateway.private_key says where it is; `passync keys generate` makes one, whose public half is uploaded",
+        )
+    })?;
     let named = |secret, fault| Fault::usage(format!("{}: {fault}", keys::place(secret)));
     let signer = Signer::parse(&bytes).map_err(|fault| named(secret, fault))?;
     let mut verifiers = dialect.verifiers();
@@ -95,7 +99,9 @@ pub fn load_keys(settings: &Settings, dialect: &dyn Dialect) -> Result<(Signer, 
         .help("`passync keys check` shows what each of them is"));
     }
     for secret in &settings.gateway.platform_keys {
-        let bytes = keys::load(secret, Kind::Public).map_err(Fault::usage)?;
+        let bytes = keys::load(secret, Kind::Public).map_err(|fault| {
+            Fault::usage(fault).help("gateway.platform_keys says where it is; the platform's console shows it")
+        })?;
         let verifier = Verifier::parse(&bytes).map_err(|fault| named(secret, fault))?;
         if verifier.same_key(&own) {
             return Err(Fault::usage(format!(

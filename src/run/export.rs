@@ -7,7 +7,7 @@ use serde::Serialize;
 use super::Fault;
 use super::look::{Runs, state_word};
 use crate::io::ledger::{BillRow, Ledger, StoredCard};
-use crate::io::table::{Cell, Kind, TableWriter};
+use crate::io::table::{Cell, Column, Kind, TableWriter};
 use crate::wire::personal::is_code;
 
 /// A part of the ledger that is a table.
@@ -29,37 +29,37 @@ pub struct Exported {
 }
 
 /// Of `bills`.
-const BILLS: [(&str, Kind); 17] = [
-    ("bill_no", Kind::Text),
-    ("card", Kind::Text),
-    ("state", Kind::Text),
-    ("outcome", Kind::Text),
-    ("code", Kind::Text),
-    ("in_doubt", Kind::Number),
-    ("occurred_at", Kind::Time),
-    ("sequence", Kind::Number),
-    ("first_run", Kind::Text),
-    ("at", Kind::Text),
-    ("last_run", Kind::Text),
-    ("settled_at", Kind::Time),
-    ("closing", Kind::Text),
-    ("members", Kind::Text),
-    ("bill_key", Kind::Text),
-    ("card_key", Kind::Text),
-    ("content", Kind::Text),
+const BILLS: [Column; 17] = [
+    Column::new("bill_no", Kind::Text),
+    Column::new("card", Kind::Text),
+    Column::new("state", Kind::Text),
+    Column::new("outcome", Kind::Text),
+    Column::new("code", Kind::Text),
+    Column::new("in_doubt", Kind::Number),
+    Column::new("occurred_at", Kind::Time),
+    Column::new("sequence", Kind::Number),
+    Column::new("first_run", Kind::Text),
+    Column::new("at", Kind::Text),
+    Column::new("last_run", Kind::Text),
+    Column::new("settled_at", Kind::Time),
+    Column::new("closing", Kind::Text),
+    Column::new("members", Kind::Text),
+    Column::new("bill_key", Kind::Text),
+    Column::new("card_key", Kind::Text),
+    Column::new("content", Kind::Text),
 ];
 
 /// Of `cards`.
-const CARDS: [(&str, Kind); 9] = [
-    ("card", Kind::Text),
-    ("member", Kind::Text),
-    ("value", Kind::Text),
-    ("occurred_at", Kind::Time),
-    ("sequence", Kind::Number),
-    ("run", Kind::Text),
-    ("at", Kind::Text),
-    ("closed_at", Kind::Time),
-    ("card_key", Kind::Text),
+const CARDS: [Column; 9] = [
+    Column::new("card", Kind::Text),
+    Column::new("member", Kind::Text),
+    Column::new("value", Kind::Text),
+    Column::new("occurred_at", Kind::Time),
+    Column::new("sequence", Kind::Number),
+    Column::new("run", Kind::Text),
+    Column::new("at", Kind::Text),
+    Column::new("closed_at", Kind::Time),
+    Column::new("card_key", Kind::Text),
 ];
 
 impl Table {

@@ -12,11 +12,12 @@ use super::close::file_fact;
 use super::detail::{InputFact, RunDetail};
 use super::store::state_dir;
 use super::survey::FileFound;
+use crate::io::folder::{self, Passing};
 use crate::io::job::dates::{Dates, end_of_day_ms};
 use crate::io::job::settings::{FormatChoice, Settings};
 use crate::io::ledger::Ledger;
 use crate::io::source::{self, Format, Input, STANDARD_INPUT};
-use crate::io::{StorageError, fault, folder};
+use crate::io::{StorageError, fault};
 
 /// The files of a run of the job.
 pub fn of_job(settings: &Settings, dates: Option<Dates>, started_ms: i64) -> Result<Vec<Input>, Fault> {
@@ -34,7 +35,10 @@ pub fn stdin_folder(ledger: &Path) -> PathBuf {
 
 /// Standard input where it can be read twice. The file goes when this is dropped, unless a run is booked that needs it.
 #[derive(Default)]
-pub struct Spool(Option<TempPath>);
+pub struct Spool {
+    file: Option<TempPath>,
+    _folder: Passing,
+}
 
 impl Spool {
     /// Reads standard input into `path`, if it is among the inputs.
@@ -42,18 +46,18 @@ impl Spool {
         let mut spool = Spool::default();
         for input in inputs.iter_mut().filter(|input| input.name == STANDARD_INPUT) {
             let folder = folder::of(path);
-            folder::make(folder).map_err(|error| StorageError::new("create", folder, error))?;
+            let passing = folder::make_passing(folder).map_err(|error| StorageError::new("create", folder, error))?;
             source::spool(&mut std::io::stdin().lock(), path)?;
             path.clone_into(&mut input.path);
             let kept = TempPath::try_from_path(path).map_err(|error| StorageError::new("keep", path, error))?;
-            spool.0 = Some(kept);
+            spool = Spool { file: Some(kept), _folder: passing };
         }
         Ok(spool)
     }
 
     /// From here on a booked run needs it: [`forget_standard_input`] removes it.
     pub fn keep(self) {
-        self.0.into_iter().for_each(|path| drop(path.keep()));
+        self.file.into_iter().for_each(|path| drop(path.keep()));
     }
 }
 

@@ -290,7 +290,8 @@ impl Job {
         let settings = Settings { gateway, ledger: self.settings.ledger.clone(), ..recorded };
         let dialect = super::dialect(&settings)?;
         let (progress, signals) = (Arc::clone(&self.progress), self.signals.clone());
-        Ok(Job { settings, file: self.file.clone(), dialect, progress, signals, clock: self.clock })
+        let called = detail.called.clone().or_else(|| self.called.clone());
+        Ok(Job { settings, file: self.file.clone(), called, dialect, progress, signals, clock: self.clock })
     }
 
     /// The same inputs as those of a closed run: reopened where that one was cut short, refused otherwise.

@@ -111,18 +111,21 @@ fn sentence(job: &str, exit: Exit, why: &str, manifest: Option<&Manifest>) -> St
 }
 
 impl Job {
-    /// Tells how a command on the job ended, where the job wants it told. What goes wrong with that is a warning.
+    /// Tells how a command on the job ended, where the job wants it told.
     pub fn notify(&self, ended: Result<&Finished, &Fault>, next: Vec<String>) {
-        let exit = ended.map_or_else(Fault::exit, Finished::exit);
-        let Some(webhook) =
-            self.settings.notify_url.as_ref().filter(|_| self.settings.notify_on.contains(&exit.code()))
-        else {
-            return;
-        };
-        let notice = Notice::of(&self.settings.name, ended, next);
-        if let Err(why) = address(webhook, &self.settings).and_then(|url| tell(&url, &notice, &self.settings)) {
-            tracing::warn!("notify.url was not told how the run ended: {why}");
-        }
+        tell_end(&self.settings, ended, next);
+    }
+}
+
+/// Tells how a command ended, where these settings want it told. What goes wrong with that is a warning.
+pub(super) fn tell_end(settings: &Settings, ended: Result<&Finished, &Fault>, next: Vec<String>) {
+    let exit = ended.map_or_else(Fault::exit, Finished::exit);
+    let Some(webhook) = settings.notify_url.as_ref().filter(|_| settings.notify_on.contains(&exit.code())) else {
+        return;
+    };
+    let notice = Notice::of(&settings.name, ended, next);
+    if let Err(why) = address(webhook, settings).and_then(|url| tell(&url, &notice, settings)) {
+        tracing::warn!("notify.url was not told how the run ended: {why}");
     }
 }
 

@@ -27,6 +27,12 @@ pub fn count(number: u64, noun: &str) -> String {
     format!("{} {noun}", grouped(&number))
 }
 
+/// `0.4`, `12.5`, `500`, `1,250`: so many a second, with a tenth where it matters.
+pub fn rate(per_second: f64) -> String {
+    let steps = if per_second < 100.0 { 10.0 } else { 1.0 };
+    grouped(&((per_second * steps).round() / steps))
+}
+
 /// `512 B`, `1.4 MiB`.
 pub fn size(bytes: u64) -> String {
     const UNITS: [&str; 4] = ["KiB", "MiB", "GiB", "TiB"];
@@ -80,6 +86,12 @@ mod tests {
         }
         let counts = [count(1, "row"), count(2_000, "row"), count(1, "retry"), count(0, "retry")];
         assert_eq!(counts, ["1 row", "2,000 rows", "1 retry", "0 retries"]);
+    }
+
+    #[test]
+    fn rates_have_a_tenth_where_it_matters() {
+        let shown = [0.0, 0.04, 0.4, 1.0, 12.5, 49.97, 99.96, 123.4, 500.0, 1_249.6].map(rate);
+        assert_eq!(shown, ["0", "0", "0.4", "1", "12.5", "50", "100", "123", "500", "1,250"]);
     }
 
     #[test]

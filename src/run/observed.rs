@@ -8,13 +8,14 @@ use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel};
 use std::thread::JoinHandle;
 use std::time::Duration;
 
-use super::Fault;
 use super::clock::RunClock;
 use super::context::Job;
 use super::job::Finished;
 use super::metrics::{Counters, LastRun, Moment, families, textfile};
 use super::otlp::{self, About, Exporter, Sink};
 use super::progress::{Phase, Progress, Standing};
+use super::{Fault, notify};
+use crate::io::job::Settings;
 use crate::io::ledger::Ledger;
 use crate::model::{Exit, Outcome};
 
@@ -24,12 +25,36 @@ const EVERY: Duration = Duration::from_secs(30);
 impl Job {
     /// Does some work on the job, watched.
     pub fn observed(&self, work: impl FnOnce(&Job) -> Result<Finished, Fault>) -> Result<Finished, Fault> {
-        let stand = Arc::new(Stand::new(self));
-        let observers: Vec<Observer> =
-            [self.textfile(&stand), self.otlp(&stand)].into_iter().flatten().filter_map(began).collect();
+        let watched = Watched::begin(&self.settings, &self.progress, self.clock);
         let finished = work(self);
-        let exit = finished.as_ref().map_or_else(Fault::exit, Finished::exit);
-        for observer in observers {
+        watched.end(finished.as_ref().map_or_else(Fault::exit, Finished::exit));
+        finished
+    }
+}
+
+/// Tells those who watch of a job that cannot be opened. `settings`: what could be read of it, with defaults in the place
+/// of what is wrong.
+pub fn tell_unopened(settings: &Settings, fault: &Fault) {
+    Watched::begin(settings, &Arc::default(), RunClock::start()).end(fault.exit());
+    notify::tell_end(settings, Err(fault), Vec::new());
+}
+
+/// A job that is watched.
+struct Watched {
+    observers: Vec<Observer>,
+    progress: Arc<Progress>,
+}
+
+impl Watched {
+    fn begin(settings: &Settings, progress: &Arc<Progress>, clock: RunClock) -> Watched {
+        let stand = Arc::new(Stand::new(settings, progress, clock));
+        let observers = [stand.textfile(settings), stand.otlp(settings)];
+        let observers = observers.into_iter().flatten().filter_map(began).collect();
+        Watched { observers, progress: Arc::clone(progress) }
+    }
+
+    fn end(self, exit: Exit) {
+        for observer in self.observers {
             let _ = observer.end.send(exit); // its thread is gone: what it said of that is in the log
             if observer.thread.join().is_err() {
                 tracing::warn!("a thread that tells how the run goes has failed");
@@ -38,33 +63,6 @@ impl Job {
         if let Some(dropped) = self.progress.spans.get().map(Sink::dropped).filter(|dropped| *dropped > 0) {
             tracing::warn!("metrics.otlp: {dropped} spans came faster than they could be told, and were not");
         }
-        finished
-    }
-
-    fn textfile(&self, stand: &Arc<Stand>) -> Option<Result<Observer, String>> {
-        let (file, stand) = (self.settings.metrics_textfile.clone()?, Arc::clone(stand));
-        Some(Observer::start("metrics", move |ended| stand.keep_writing(&file, ended)))
-    }
-
-    fn otlp(&self, stand: &Arc<Stand>) -> Option<Result<Observer, String>> {
-        let (url, stand) = (self.settings.metrics_otlp.as_deref()?, Arc::clone(stand));
-        let gateway = &self.settings.gateway;
-        let about = About {
-            job: stand.job.clone(),
-            dialect: stand.dialect.clone(),
-            since_ns: stand.started_ms.saturating_mul(1_000_000),
-        };
-        let exporter = Exporter::new(url, about, gateway.proxy.as_deref(), gateway.ca_file.as_deref());
-        Some(exporter.and_then(|mut exporter| {
-            let (sink, spans) = Sink::new();
-            self.progress.spans.set(sink).map_err(|_| "a run is watched already".to_owned())?;
-            Observer::start("otlp", move |ended| {
-                exporter.work(&spans, ended, |about, exit| {
-                    let now_ns = stand.clock.now_ms().saturating_mul(1_000_000);
-                    otlp::metrics(about, &families(&stand.moment(&textfile::Earlier::default(), exit)), now_ns)
-                });
-            })
-        }))
     }
 }
 
@@ -99,18 +97,43 @@ struct Stand {
 }
 
 impl Stand {
-    fn new(job: &Job) -> Stand {
-        let settings = &job.settings;
+    fn new(settings: &Settings, progress: &Arc<Progress>, clock: RunClock) -> Stand {
         Stand {
             job: settings.name.clone(),
             dialect: settings.dialect.clone(),
             ledger: settings.ledger.clone(),
-            progress: Arc::clone(&job.progress),
-            clock: job.clock,
-            started_ms: job.clock.now_ms(),
+            progress: Arc::clone(progress),
+            clock,
+            started_ms: clock.now_ms(),
             quota: f64::from(settings.limits.quota),
             quota_window_s: settings.limits.quota_window.as_secs_f64(),
         }
+    }
+
+    fn textfile(self: &Arc<Stand>, settings: &Settings) -> Option<Result<Observer, String>> {
+        let (file, stand) = (settings.metrics_textfile.clone()?, Arc::clone(self));
+        Some(Observer::start("metrics", move |ended| stand.keep_writing(&file, ended)))
+    }
+
+    fn otlp(self: &Arc<Stand>, settings: &Settings) -> Option<Result<Observer, String>> {
+        let (url, stand) = (settings.metrics_otlp.as_deref()?, Arc::clone(self));
+        let gateway = &settings.gateway;
+        let about = About {
+            job: stand.job.clone(),
+            dialect: stand.dialect.clone(),
+            since_ns: stand.started_ms.saturating_mul(1_000_000),
+        };
+        let exporter = Exporter::new(url, about, gateway.proxy.as_deref(), gateway.ca_file.as_deref());
+        Some(exporter.and_then(|mut exporter| {
+            let (sink, spans) = Sink::new();
+            self.progress.spans.set(sink).map_err(|_| "a run is watched already".to_owned())?;
+            Observer::start("otlp", move |ended| {
+                exporter.work(&spans, ended, |about, exit| {
+                    let now_ns = stand.clock.now_ms().saturating_mul(1_000_000);
+                    otlp::metrics(about, &families(&stand.moment(&textfile::Earlier::default(), exit)), now_ns)
+                });
+            })
+        }))
     }
 
     fn keep_writing(&self, file: &Path, ended: &Receiver<Exit>) {

@@ -1,5 +1,6 @@
 //! What a run tells while it runs: counters that anyone may read at any time.
 
+use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU8, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 
@@ -124,10 +125,12 @@ impl Progress {
     }
 
     /// Counts the rows of a run that is closed. Those that no call was made for have their outcome from here on, too.
-    pub fn close(&self, manifest: &Manifest) {
+    /// `counted`: what its earlier closings had.
+    pub fn close(&self, manifest: &Manifest, counted: &BTreeMap<Outcome, u64>) {
         for outcome in Outcome::ALL {
             let rows = manifest.rows.of(outcome);
-            self.closed[outcome as usize].fetch_add(rows, Ordering::Relaxed);
+            let known = counted.get(&outcome).copied().unwrap_or_default();
+            self.closed[outcome as usize].fetch_add(rows.saturating_sub(known), Ordering::Relaxed);
             self.outcomes[outcome as usize].store(rows, Ordering::Relaxed);
         }
     }

@@ -120,7 +120,7 @@ impl Old {
 /// What is left of a run: its name, its inputs, its sums.
 fn forget(run: &RunRow) -> Result<PrunedRun, Fault> {
     let nothing = || serde_json::Value::Null;
-    let detail = RunDetail { pruned: true, settings: nothing(), ..RunDetail::of(run)? };
+    let detail = RunDetail { pruned: true, called: None, settings: nothing(), ..RunDetail::of(run)? };
     let manifest: Option<Manifest> = run.summary.as_deref().and_then(|json| serde_json::from_str(json).ok());
     let summary = match manifest {
         Some(manifest) => {

@@ -46,7 +46,7 @@ pub fn report(ledger: &Path, dir: &Path) -> Result<Manifest, Fault> {
         calls: Calls::default(),
         durations: Durations::default(),
         warnings: Vec::new(),
-        ground: Ground::of(&settings),
+        ground: Ground::of(&settings, &detail),
         now_ms: run.closed_ms.unwrap_or_default(),
     };
     close::rewrite(&order, &dir, &ledger, closed)

@@ -63,6 +63,11 @@ impl Charset {
         if character.is_ascii() {
             return Some(Unit::One([character as u8]));
         }
+        if self == Charset::Gb2312
+            && let Some((_, pair)) = GB2312_TOO.iter().find(|(other, _)| *other == character)
+        {
+            return Some(Unit::Two(*pair));
+        }
         let mut utf8 = [0; 4];
         let (bytes, _, unmappable) = GBK.encode(character.encode_utf8(&mut utf8));
         let pair = match *bytes {
@@ -97,6 +102,10 @@ impl Charset {
         len.min(bytes.len())
     }
 }
+
+/// Two signs of GB2312-80 are read in two ways: GBK has the dash as U+2014 and the dot as U+00B7, while the GB2312 of Java
+/// and of Python has these. The standard has one cell for either, so whichever a file has, it is what the cell means.
+const GB2312_TOO: [(char, [u8; 2]); 2] = [('\u{2015}', [0xa1, 0xaa]), ('\u{30fb}', [0xa1, 0xa4])];
 
 enum Unit {
     One([u8; 1]),
@@ -184,7 +193,7 @@ mod tests {
     fn the_charsets_have_as_many_characters_as_their_standards() {
         // GB2312-80: 682 signs and 6,763 hanzi. GBK 1.0: 21,886, less those that Unicode got later (the 95 that Java
         // and Python lack too leave 21,791).
-        assert_eq!(repertoire(Charset::Gb2312), 682 + 6_763);
+        assert_eq!(repertoire(Charset::Gb2312), 682 + 6_763 + GB2312_TOO.len());
         assert_eq!(repertoire(Charset::Gbk), 21_791);
     }
 
@@ -202,6 +211,11 @@ mod tests {
         ] {
             assert_eq!(charset.encode(text), Err(Unencodable { character, charset }), "{text}");
         }
+        for text in ["金—卡·A", "金\u{2015}卡\u{30fb}A"] {
+            assert_eq!(&*Charset::Gb2312.encode(text).unwrap(), b"\xbd\xf0\xa1\xaa\xbf\xa8\xa1\xa4A", "{text}");
+        }
+        assert_eq!(&*Charset::Gbk.encode("\u{2015}").unwrap(), b"\xa8\x44", "GBK has both dashes");
+        assert!(Charset::Gbk.encode("\u{30fb}").is_err(), "and one dot");
         let fault = Charset::Gb2312.encode("鑽").unwrap_err().to_string();
         assert_eq!(fault, "'鑽' (U+947D) cannot be written in GB2312");
     }

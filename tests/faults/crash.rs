@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use passync::io::fault::points;
 
-use super::scenes::{Play, Scene, thorough, with_each};
+use super::scenes::{Play, Scene, points_of, thorough, with_each};
 use super::stage::{deltas, faulty};
 
 /// Kills at the nth passing of a point, each of which must be met; `before` is killed first.
@@ -24,12 +24,6 @@ fn kill_at_each(points: impl Iterator<Item = (String, Scene)>, nth: u64, before:
         play.end_well(&told);
     });
     eprintln!("{} kills survived", kills.into_inner());
-}
-
-/// The points of these steps, or of all steps of these subjects.
-fn points_of(steps: &[&str], scene: Scene) -> impl Iterator<Item = (String, Scene)> {
-    let is_of = |point: &str, step: &str| point.strip_prefix(step).is_some_and(|rest| rest.starts_with('.'));
-    points().filter(move |point| steps.iter().any(|step| is_of(point, step))).map(move |point| (point, scene))
 }
 
 /// Two kills take twice the time: behind each step will do, unless somebody has more of it.
@@ -80,6 +74,17 @@ fn a_kill_while_a_run_is_abandoned_costs_nothing() {
     let closing =
         ["folder", "tails", "fold", "ends", "outcomes", "failures", "report", "manifest", "latest", "run.close"];
     kill_at_each(points_of(&closing, Scene::Abandoned), 1, "");
+}
+
+#[test]
+fn a_kill_while_an_import_is_booked_costs_nothing() {
+    kill_at_each(points_of(Scene::STEPS_OF_IMPORT, Scene::Imported), 1, "");
+}
+
+#[test]
+fn a_kill_in_the_recovery_of_an_import_costs_nothing() {
+    let closing = ["rows.sync", "fold", "outcomes", "manifest"];
+    kill_at_each(points_of(&closing, Scene::Imported).filter(is_due), 1, "run.book.before:1:kill");
 }
 
 /// How often the loop below kills: `PASSYNC_KILLS`, or so many that nobody waits for them.

@@ -7,7 +7,7 @@ use std::process::{Output, Stdio};
 use std::sync::{Condvar, Mutex};
 use std::time::{Duration, Instant};
 
-use passync::io::fault::VARIABLE;
+use passync::io::fault::{VARIABLE, points};
 use passync::sandbox::Config;
 use rusqlite::Connection;
 use rustix::process::{Pid, Signal, kill_process};
@@ -41,6 +41,8 @@ pub enum Scene {
     Settled,
     /// Last night is forgotten.
     Pruned,
+    /// What another program has applied is booked without a call.
+    Imported,
     /// The ledger is copied over an older copy.
     BackedUp,
     /// Tonight's file, and the files of an old run go.
@@ -63,6 +65,27 @@ impl Scene {
         }
     }
 
+    /// The steps that [`Scene::Imported`] comes by.
+    pub const STEPS_OF_IMPORT: &[&str] = &[
+        "rows",
+        "index",
+        "fates",
+        "plan.sync",
+        "survey.sync-folder",
+        "survey.rename",
+        "ledger",
+        "run",
+        "fold",
+        "folder",
+        "tails.sync",
+        "tails.remove",
+        "outcomes",
+        "failures",
+        "report",
+        "manifest",
+        "latest",
+    ];
+
     fn args(self) -> &'static [&'static str] {
         match self {
             Scene::StandardInput => &["run", "job.toml", "--input", "-"],
@@ -71,6 +94,7 @@ impl Scene {
             Scene::Folding => &["run", "other.toml"],
             Scene::Settled => &["ledger", "settle", "--file", "answers.csv", "--state", "state"],
             Scene::Pruned => &["ledger", "prune", "--older-than", "0s", "--state", "state", "--apply"],
+            Scene::Imported => &["ledger", "import", "sent.csv", "--job", "job.toml", "--apply"],
             Scene::BackedUp => &["ledger", "backup", "out/safe/ledger.db", "--state", "state"],
             Scene::Kept => &["run", "job.toml", "--set", "output.keep=1d"],
             _ => &["run", "job.toml"],
@@ -137,6 +161,11 @@ impl Play {
                 play.night.write("answers.csv", &answers);
             }
             Scene::Pruned => drop(play.night.expect(0, &["run", "job.toml"])),
+            Scene::Imported => {
+                let (sent, new): (Vec<_>, Vec<_>) = play.rows.iter().cloned().partition(|row| row.points == 1_000);
+                play.night.write("sent.csv", &as_csv(&sent));
+                play.rows = new;
+            }
             Scene::BackedUp => {
                 play.night.expect(0, &["run", "job.toml"]);
                 play.night.expect(0, scene.args());
@@ -249,7 +278,8 @@ impl Play {
         let ends: &[i32] = match self.scene {
             // Closed, or closed before: then there is nothing to resume.
             Scene::Abandoned => &[0, 1, 2],
-            // 3: the run was closed before the disturbance, and these inputs are done; or the answers were booked.
+            // 3: the run was closed before the disturbance, and these inputs are done; the answers were booked; or an
+            // import was cut off, and is finished before another one.
             _ => &[0, 3],
         };
         let said = String::from_utf8_lossy(&output.stderr);
@@ -260,6 +290,7 @@ impl Play {
                 self.all_are_applied("other", told);
                 self.night.expect(0, &["run", "job.toml"]);
             }
+            Scene::Imported => self.all_are_known(output.status.code() == Some(3), told),
             _ => self.all_are_applied("night", told),
         }
         match self.scene {
@@ -286,6 +317,24 @@ impl Play {
         let bills = outcomes.iter().map(|line| &line["bill_no"]).collect::<Vec<_>>();
         assert_eq!(bills, self.rows.iter().map(|row| &row.bill[..]).collect::<Vec<_>>(), "{told}");
         assert!(outcomes.iter().all(|line| line["outcome"] == *"applied"), "{told}: {outcomes:?}");
+    }
+
+    /// The import was booked, as a whole: none of its rows is sent, and nothing older than they are.
+    #[track_caller]
+    fn all_are_known(&self, is_cut_off: bool, told: &str) {
+        if is_cut_off {
+            self.night.expect(0, &["resume", "job.toml"]);
+        }
+        assert_eq!(self.night.calls(), 0, "{told}: an import makes no call");
+        assert_eq!(self.night.manifest()["kind"], "import", "{told}");
+        self.night.expect(0, &["reconcile", "out/night/latest"]);
+        self.night.expect(0, &["run", "job.toml"]);
+        let counts = self.night.counts();
+        let each = self.rows.len();
+        assert_eq!((counts["already_applied"], counts["applied"]), (each, each), "{told}: {counts:?}");
+        let exchanges = self.night.exchanges();
+        let sent = exchanges.iter().filter_map(|exchange| exchange["bill_no"].as_str()).collect::<BTreeSet<_>>();
+        assert_eq!(sent, self.rows.iter().map(|row| &row.bill[..]).collect(), "{told}");
     }
 
     /// Every file of the run is the one that its manifest has digested, and nothing lies beside them.
@@ -320,6 +369,12 @@ fn newer(rows: &[Delta]) -> Vec<Delta> {
     let cards = rows.iter().map(|row| &row.card).collect::<BTreeSet<_>>();
     let row = |(at, card): (u64, &String)| Delta::new(&format!("tonight-{at:04}"), card, 9_000, 10_000 + at);
     (0..).zip(cards).map(row).collect()
+}
+
+/// The points of these steps, or of all steps of these subjects.
+pub fn points_of(steps: &[&str], scene: Scene) -> impl Iterator<Item = (String, Scene)> {
+    let is_of = |point: &str, step: &str| point.strip_prefix(step).is_some_and(|rest| rest.starts_with('.'));
+    points().filter(move |point| steps.iter().any(|step| is_of(point, step))).map(move |point| (point, scene))
 }
 
 /// Whether somebody has the time for all of it.

@@ -7,7 +7,7 @@ use jiff::Timestamp;
 use passync::io::fault::points;
 use passync::sandbox::Config;
 
-use super::scenes::{Play, Scene, thorough, with_each};
+use super::scenes::{Play, Scene, points_of, thorough, with_each};
 use super::stage::deltas;
 
 #[track_caller]
@@ -38,6 +38,19 @@ fn a_fault_of_the_disk_at_every_point_costs_nothing() {
         play.end_well(&told);
     });
     eprintln!("{faults} faults of the disk survived");
+}
+
+#[test]
+fn a_fault_of_the_disk_while_an_import_is_booked_costs_nothing() {
+    let points = points_of(Scene::STEPS_OF_IMPORT, Scene::Imported);
+    // The one before the step, the other behind it.
+    let error_at = |point: &str| if point.ends_with("before") { "enospc" } else { "eio" };
+    with_each(points, |(point, scene)| {
+        let told = format!("{scene:?}, {} at {point}", error_at(&point));
+        let mut play = Play::begin(scene);
+        says_what_and_what_to_do(&play.disturb(&format!("{point}:1:{}", error_at(&point))), &told);
+        play.end_well(&told);
+    });
 }
 
 #[test]

@@ -107,6 +107,12 @@ fn a_doctor_says_what_is_wrong_and_what_to_do() {
     let folder = tempfile::tempdir().unwrap();
     let nobody = ["init", "--name", "n", "--dialect", "alipayhk-card", "--url", "https://127.0.0.1:1"];
     assert!(passync(folder.path(), &[&nobody[..], &IDS].concat()).status.success());
+    let nowhere = passync(folder.path(), &["doctor", "n.toml", "--offline"]);
+    let said = text(&nowhere.stdout);
+    assert!(
+        said.contains("keys/platform.pem cannot be read") && said.contains("help: gateway.platform_keys says"),
+        "{said}"
+    );
     fs::copy(folder.path().join("keys/merchant.pub.pem"), folder.path().join("keys/platform.pem")).unwrap();
     let found = passync(folder.path(), &["doctor", "n.toml", "--json"]);
     let report: serde_json::Value = serde_json::from_slice(&found.stdout).unwrap();

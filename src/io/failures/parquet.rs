@@ -12,8 +12,8 @@ use parquet::errors::ParquetError;
 
 use super::Tail;
 use crate::io::atomic::{AtomicFile, OutputError};
-use crate::io::outcomes::{from_parquet, parquet_properties};
 use crate::io::source::TailColumn;
+use crate::io::table::{from_parquet, parquet_properties};
 
 /// A failure file in Parquet, being written.
 pub(super) struct ParquetFailures {

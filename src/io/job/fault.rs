@@ -2,7 +2,12 @@
 
 use std::fmt;
 
+use super::settings::Settings;
 use miette::{GraphicalReportHandler, GraphicalTheme, LabeledSpan, MietteDiagnostic, NamedSource, Report};
+
+/// Each is shown with the text around it: a file that is no job file at all would fill screens with thousands, and take
+/// minutes for it.
+const FAULTS_SHOWN: usize = 20;
 
 /// A text in which settings were said.
 #[derive(Clone, Debug)]
@@ -114,8 +119,10 @@ pub struct Fault {
 #[derive(Clone, Debug, thiserror::Error)]
 pub struct JobFault {
     texts: Texts,
-    /// In the order of their texts, the job file first.
+    /// In the order of their texts, the job file first; no more than are shown.
     faults: Vec<Fault>,
+    /// With defaults in the place of what is wrong.
+    settings: Option<Box<Settings>>,
 }
 
 impl JobFault {
@@ -123,13 +130,34 @@ impl JobFault {
         texts.hide_long_runs();
         faults.sort_by_key(|fault| fault.spot.map(|spot| (spot.text, spot.start, spot.end)));
         faults.dedup();
-        JobFault { texts, faults }
+        let more = faults.len().saturating_sub(FAULTS_SHOWN);
+        faults.truncate(FAULTS_SHOWN);
+        faults.extend((more > 0).then(|| Fault {
+            spot: None,
+            title: format!("and {more} more"),
+            label: String::new(),
+            help: Some("mend these first".to_owned()),
+        }));
+        JobFault { texts, faults, settings: None }
     }
 
     /// A fault of the file as a whole.
     pub(super) fn of_file(title: String, help: &str) -> JobFault {
         let fault = Fault { spot: None, title, label: String::new(), help: Some(help.to_owned()) };
-        JobFault { texts: Texts::default(), faults: vec![fault] }
+        JobFault { texts: Texts::default(), faults: vec![fault], settings: None }
+    }
+
+    /// `settings` without what stands there as it was written: a key may have been, and that may be the fault.
+    pub(super) fn within(self, mut settings: Settings) -> JobFault {
+        settings.in_force = serde_json::Value::Null;
+        settings.gateway.table = toml::Table::new();
+        JobFault { settings: Some(Box::new(settings)), ..self }
+    }
+
+    /// The job as far as it can be read, with defaults in the place of what is wrong: enough to tell those who are to be
+    /// told of the fault, and for nothing else. `None` where not even its name and its dialect are known.
+    pub fn settings(&self) -> Option<&Settings> {
+        self.settings.as_deref()
     }
 
     /// Every fault, one after the other.

@@ -6,6 +6,7 @@ use std::path::{Path, absolute};
 use toml::Value as Leaf;
 
 use super::fault::{Fault, JobFault, Spot, Texts};
+use super::settings::Settings;
 use super::tree::{Member, Node, Value, join};
 use crate::wire::Entry;
 
@@ -65,8 +66,19 @@ impl<'a> Layers<'a> {
     }
 
     /// The settings, or everything that is wrong.
-    pub fn finish<T>(self, settings: T) -> Result<T, JobFault> {
-        if self.faults.is_empty() { Ok(settings) } else { Err(JobFault::new(self.texts, self.faults)) }
+    pub fn finish(self, settings: Settings) -> Result<Settings, JobFault> {
+        if self.faults.is_empty() {
+            return Ok(settings);
+        }
+        let is_known = ["name", "dialect"].into_iter().all(|key| self.is_sound(key));
+        let fault = JobFault::new(self.texts, self.faults);
+        Err(if is_known { fault.within(settings) } else { fault })
+    }
+
+    /// Whether somebody said it, and nothing is wrong with it.
+    fn is_sound(&self, path: &str) -> bool {
+        let spot = self.root.at(path).map(|node| node.spot).filter(|spot| !spot.is_default());
+        spot.is_some_and(|spot| !self.faults.iter().any(|fault| fault.spot == Some(spot)))
     }
 
     /// `--set section.key=value` as a layer of its own.
@@ -258,6 +270,11 @@ fn variable_of(path: &str) -> String {
 fn nearest<'n>(name: &str, names: impl Iterator<Item = &'n str>) -> Option<&'n str> {
     let plain = |name: &str| name.to_lowercase().replace(['-', '_', ' '], "");
     let wanted = plain(name);
+    // What is much longer than any name is none of them, and the comparison takes room for the product of both lengths.
+    const LETTERS_MAX: usize = 100;
+    if name.len() > LETTERS_MAX {
+        return None;
+    }
     // A third of the letters: `qouta` means `quota`, but `x` means nothing.
     let near = (name.chars().count() / 3).min(3);
     names

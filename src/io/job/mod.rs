@@ -60,16 +60,18 @@ pub fn recorded(recorded: &serde_json::Value, base: &Path) -> Result<Settings, J
 
 const ABANDON: &str = "close the interrupted run with `passync resume JOB --abandon`";
 
+/// Bytes of a job file. One that says all that can be said, with comments, is a tenth of it; a larger one is a data file
+/// given by mistake.
+const SIZE_MAX: u64 = 128 << 10;
+
 fn load_with(path: &Path, overrides: &Overrides, dialects: &[Entry]) -> Result<Settings, JobFault> {
-    // A job file is a page or two; a larger one is a data file given by mistake.
-    const SIZE_MAX: u64 = 1 << 20;
     let name = path.display().to_string();
     let unreadable = |error: &dyn std::fmt::Display| {
         JobFault::of_file(format!("{name}: the job file cannot be read: {error}"), "give the path of a job file (TOML)")
     };
     let size = std::fs::metadata(path).map_err(|error| unreadable(&error))?.len();
     if size > SIZE_MAX {
-        return Err(unreadable(&format!("it has {size} bytes, more than a job file ever needs")));
+        return Err(unreadable(&format!("it has {size} bytes, and a job file has {SIZE_MAX} at most")));
     }
     let bytes = std::fs::read(path).map_err(|error| unreadable(&error))?;
     let file = String::from_utf8(bytes).map_err(|error| unreadable(&error))?;

@@ -394,3 +394,29 @@ fn a_file_that_cannot_be_read_is_named() {
     assert!(fault.starts_with("/nowhere/job.toml: the job file cannot be read: "), "{fault}");
     assert!(load(Path::new("/"), &Overrides::default()).is_err());
 }
+
+#[test]
+fn what_is_no_job_file_is_told_in_little_time_and_room() {
+    let base = "name = \"n\"\ndialect = \"alipayhk-card\"\n[input]\nfiles = [\"a\"]\n[gateway]\nurl = \"sandbox\"\n";
+    let size = SIZE_MAX as usize;
+    let lines = |line: fn(usize) -> String| (0..size / line(9_999).len()).map(line).collect::<String>();
+    for (what, text) in [
+        ("no TOML", "=\n".repeat(size / 2)),
+        ("unknown keys", lines(|at| format!("k{at} = 1\n"))),
+        ("wrong values", format!("{base}[input.columns]\n{}", lines(|at| format!("c{at} = 5\n")))),
+        ("a key that is long", format!("{} = 1\n", "k".repeat(size))),
+        ("a key that is deep", format!("a{} = 1\n", ".a".repeat(size / 2))),
+        ("lists in lists", format!("a = {}", "[".repeat(size))),
+        ("tables in tables", format!("a = {}", "{a=".repeat(size / 3))),
+    ] {
+        let began = std::time::Instant::now();
+        let fault = job(&text, &Overrides::default()).expect_err(what);
+        let told = fault.render(false).len() + fault.to_string().len();
+        assert!((1..=21).contains(&fault.faults().len()), "{what}: {} faults", fault.faults().len());
+        assert!(told < 2 << 20, "{what}: {told} bytes");
+        // Two seconds at most in a debug build; without a bound it was minutes.
+        assert!(began.elapsed() < Duration::from_secs(20), "{what}: {:?}", began.elapsed());
+    }
+    let many = job(&"=\n".repeat(30), &Overrides::default()).expect_err("no TOML");
+    assert!(many.to_string().ends_with("more; mend these first"), "{many}");
+}

@@ -195,7 +195,7 @@ fn counted(counters: &Counters) -> [Family; 6] {
         Family::by_outcome(
             "passync_rows_total",
             Kind::Counter,
-            "Rows of closed runs, by outcome; those of a run that is reopened count again.",
+            "Rows of closed runs, by outcome; of a run that is reopened, those that it has beyond its earlier closings.",
             &counters.rows,
         ),
         Family::one(

@@ -8,7 +8,7 @@ use jiff::tz::TimeZone;
 use super::clock;
 use super::scale::{Scale, Tick};
 use crate::run::figures::{Histogram, Slot, Timeline};
-use crate::run::numbers::{grouped, latency};
+use crate::run::numbers::{grouped, latency, rate};
 
 /// A drawing with its axes, and what it shows in words.
 #[derive(Clone, Debug)]
@@ -64,7 +64,11 @@ pub fn calls(timeline: &Timeline, rates: Rates, zone: &TimeZone) -> Chart {
     Chart {
         id: "calls",
         title: "Calls per second against the quota",
-        says: format!("At most {most:.1} calls per second, {of_quota:.0} % of the quota of {:.1}.", rates.quota),
+        says: format!(
+            "At most {} calls per second, {of_quota:.0} % of the quota of {}.",
+            rate(most),
+            rate(rates.quota)
+        ),
         width: values.len(),
         shapes: vec![
             Shape { class: "area", name: "calls per second".to_owned(), path: bars(&values, &scale) },
@@ -215,7 +219,7 @@ mod tests {
     #[test]
     fn a_chart_says_what_it_shows() {
         let chart = calls(&timeline(&[50, 25, 0, 50]), Rates { quota: 50.0, peak: 50.0 }, &TimeZone::UTC);
-        assert_eq!(chart.says, "At most 50.0 calls per second, 100 % of the quota of 50.0.");
+        assert_eq!(chart.says, "At most 50 calls per second, 100 % of the quota of 50.");
         assert_eq!(chart.shapes[0].path, "M0 100V0.00h1V100zM1 100V50.00h1V100zM3 100V0.00h1V100z");
         assert_eq!(chart.shapes[2].path, "M0 0.00H4");
         let labels: Vec<_> = chart.x.iter().map(|tick| tick.label.as_str()).collect();

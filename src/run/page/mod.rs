@@ -20,9 +20,11 @@ pub use report::{SlowCall, Told, report};
 
 use crate::io::atomic::{AtomicFile, OutputError};
 use crate::io::job::Settings;
+use crate::run::RunDetail;
+use crate::run::next::Called;
 use crate::wire::{self, Code};
 
-/// What the job's settings say about its page.
+/// What the job's settings and its call say about its page.
 #[derive(Clone, Debug)]
 pub struct Ground {
     /// Calls in one window.
@@ -33,16 +35,19 @@ pub struct Ground {
     pub zone: TimeZone,
     /// What the gateway's codes mean.
     pub codes: &'static [Code],
+    /// How it was called: what the commands to type next say again.
+    pub called: Option<Called>,
 }
 
 impl Ground {
-    /// What these settings say.
-    pub fn of(settings: &Settings) -> Ground {
+    /// What these settings and the facts of the run say.
+    pub fn of(settings: &Settings, detail: &RunDetail) -> Ground {
         Ground {
             quota: settings.limits.quota,
             window: settings.limits.quota_window,
             zone: settings.input.timezone.clone(),
             codes: wire::entry(&settings.dialect).map_or(&[], |entry| entry.codes),
+            called: detail.called.clone(),
         }
     }
 }

@@ -15,7 +15,8 @@ use crate::run::InputFact;
 use crate::run::figures::{Figures, Slow};
 use crate::run::manifest::{Manifest, Sum};
 use crate::run::meaning;
-use crate::run::numbers::{count, grouped, latency, span};
+use crate::run::next::Next;
+use crate::run::numbers::{count, grouped, latency, rate, span};
 
 /// Lines of the tables of codes and answers.
 const CODES_SHOWN: usize = 40;
@@ -23,6 +24,8 @@ const CODES_SHOWN: usize = 40;
 const LINES_SHOWN: usize = 24;
 /// Characters of a name, a path or a setting.
 const TEXT_MAX: usize = 300;
+/// Characters of a command: a job file, a state and a run's folder, each as long as a path may be.
+const COMMAND_MAX: usize = 3 * 4_096;
 
 /// What a page is made of.
 pub struct Told<'a> {
@@ -62,6 +65,7 @@ struct Page<'a> {
     started: String,
     closed: String,
     verdict: Verdict,
+    next: Vec<Next>,
     key: Vec<Fact>,
     warnings: Vec<String>,
     conserved: String,
@@ -161,6 +165,7 @@ pub fn report(told: &Told<'_>) -> String {
         started: clock::of_manifest(&manifest.started_at, zone),
         closed: clock::of_manifest(&manifest.closed_at, zone),
         verdict: verdict(manifest),
+        next: next(told),
         key: key(manifest),
         warnings: manifest.warnings.iter().map(|warning| shown(warning, 2 * TEXT_MAX)).collect(),
         conserved: conserved(manifest),
@@ -193,6 +198,15 @@ fn verdict(manifest: &Manifest) -> Verdict {
         stopped: manifest.stopped.as_ref().map(|stopped| shown(&stopped.message, TEXT_MAX)),
         advice: meaning.map(|meaning| meaning.advice).filter(|_| exit != Some(Exit::Clean)),
     }
+}
+
+/// What the last screen said, too; whoever reads the page may be in any folder.
+fn next(told: &Told<'_>) -> Vec<Next> {
+    let Told { manifest, ground, .. } = told;
+    let open = manifest.rows.open();
+    let next = ground.called.as_ref().map(|called| called.next(&[manifest], open, |dir| dir.display().to_string()));
+    let shown = |next: Next| Next { command: shown(&next.command, COMMAND_MAX), ..next };
+    next.into_iter().flatten().map(shown).collect()
 }
 
 fn key(manifest: &Manifest) -> Vec<Fact> {
@@ -347,7 +361,7 @@ fn lines(told: &Told<'_>) -> Vec<TimeLine> {
             from: clock::long(start_ms, &told.ground.zone),
             cells: vec![
                 grouped(&slot.calls),
-                format!("{:.1}", slot.calls as f64 / seconds),
+                rate(slot.calls as f64 / seconds),
                 grouped(&slot.retries),
                 grouped(&slot.in_doubt),
                 grouped(&slot.throttled),

@@ -16,7 +16,7 @@ fn what_another_program_applied_is_never_sent_and_nothing_older_is() {
 
     let dry = night.json(0, &["ledger", "import", "sent.csv", "--job", "job.toml"]);
     assert_eq!((&dry["ended"]["applied"]["rows"], &dry["run"]), (&12.into(), &serde_json::Value::Null));
-    assert!(!night.path("state/ledger.db").exists(), "nothing is booked without --apply");
+    assert!(!night.path("state").exists(), "nothing is booked without --apply, and nothing left");
 
     let text = night.expect(0, &["ledger", "import", "sent.csv", "--job", "job.toml", "--apply"]);
     assert!(text.contains("Booked as run") && text.contains("points 12"), "{text}");

@@ -59,7 +59,7 @@ fn check_tells_what_a_run_would_do_and_sends_nothing() {
     assert!(text.contains("rows_min") && text.contains("rejects_max"), "every reason, not only the first: {text}");
 
     assert_eq!(night.calls(), 0);
-    assert!(!night.path("state/ledger.db").exists() && !night.path("out").exists());
+    assert!(!night.path("state").exists() && !night.path("out").exists());
     night.expect(0, &["run", "job.toml"]);
     let again = night.json(3, &["check", "job.toml"]);
     assert!(again["refused"][0].as_str().unwrap().contains("has read the same inputs"), "{}", again["refused"]);
@@ -85,6 +85,24 @@ fn a_quiet_run_speaks_only_of_what_did_not_end_well() {
     let (night, _) = night_in_doubt();
     let said = night.expect(1, &["run", "job.toml", "--again", "-q"]);
     assert!(said.contains("3 of 60 rows did not end well") && said.contains("Next: send what stayed open"), "{said}");
+}
+
+#[test]
+fn a_page_has_the_next_command_and_it_works_from_any_folder() {
+    let (night, _) = night_in_doubt();
+    let page_of = |dir: &str| fs::read_to_string(night.path(dir).join("report.html")).unwrap();
+    let page = page_of("out/night/latest");
+    let command = page.split_once("<pre><code><bdi>").and_then(|(_, rest)| rest.split_once("</bdi>"));
+    let words = Night::words(command.expect("a command").0);
+    let replayed = std::process::Command::new(env!("CARGO_BIN_EXE_passync")).args(&words).current_dir("/").output();
+    let replayed = replayed.unwrap();
+    assert_eq!(replayed.status.code(), Some(1), "{words:?}: {}", String::from_utf8_lossy(&replayed.stderr));
+    assert_eq!(night.manifest()["kind"], "replay");
+
+    // What is written again is the same.
+    let dir = night.path("out/night").join(words[2].rsplit('/').next().unwrap());
+    night.expect(0, &["report", dir.to_str().unwrap()]);
+    assert_eq!(page_of(dir.to_str().unwrap()), page);
 }
 
 #[test]

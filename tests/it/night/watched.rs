@@ -124,6 +124,91 @@ fn the_text_file_adds_nights_up_and_remembers_the_last_success() {
 }
 
 #[test]
+fn a_job_that_cannot_be_opened_is_told_as_far_as_it_says_to_whom() {
+    let night = Night::new(Config::default(), "metrics.textfile = \"night.prom\"");
+    night.write("in.csv", &as_csv(&deltas(4, 1)));
+    night.expect(0, &["run", "job.toml"]);
+    let listener = Listener::answering(Some(OK));
+    let hook = listener.setting("notify.url", "/hook");
+    let run = |exit: i32, job: &str, more: &[&str]| {
+        night.expect(exit, &[&["run", job, "--set", &hook, "--set", "notify.on=[2, 3, 75]"], more].concat())
+    };
+    let job = std::fs::read_to_string(night.path("job.toml")).unwrap();
+    // A setting of another table, a key that does not exist, a dialect's own setting, a secret that is not there.
+    night.write("quota.toml", &job.replace("2000/1s", "many"));
+    night.write("unknown.toml", &(job.clone() + "\n limits.qouta = \"1/1s\"\n"));
+    night.write("dialect.toml", &(job.clone() + "\n gateway.bill_fields = \"perhaps\"\n"));
+    night.write("key.toml", &job.replace("file:merchant.pem", "file:nowhere.pem"));
+    for (told, (job, word)) in [
+        ("quota.toml", "limits.quota: expected"),
+        ("unknown.toml", "did you mean `quota`?"),
+        ("dialect.toml", "bill_fields"),
+        ("key.toml", "nowhere.pem"),
+    ]
+    .into_iter()
+    .enumerate()
+    {
+        std::fs::write(night.path("night.prom"), metrics_with_exit(&night, 0)).unwrap();
+        run(2, job, &[]);
+        let heard = listener.heard();
+        assert_eq!(heard.len(), told + 1, "{job}: {heard:?}");
+        let notice = &heard[told].1;
+        assert_eq!((&notice["job"], &notice["exit"], &notice["run"]), (&"night".into(), &2.into(), &Value::Null));
+        assert!(notice["reason"].as_str().unwrap().contains(word), "{job}: {notice}");
+        let text = std::fs::read_to_string(night.path("night.prom")).unwrap();
+        assert_eq!(metric(&text, "passync_last_run_exit_code"), Some(2.0), "{job}: {text}");
+        assert_eq!(metric(&text, "passync_attempts_total"), Some(4.0), "{job}: what was counted stays:\n{text}");
+        assert!(metric(&text, "passync_last_success_timestamp_seconds").is_some(), "{job}: {text}");
+    }
+    let told = listener.heard().len();
+    run(3, "job.toml", &["--input", "nowhere.csv"]);
+    assert!(listener.heard()[told].1["reason"].as_str().unwrap().contains("nowhere.csv"));
+
+    // Who it is cannot be told: nobody hears, and the text file is left as it is.
+    let before = std::fs::read_to_string(night.path("night.prom")).unwrap();
+    night.write("broken.toml", &(job.clone() + "\n [limits\n"));
+    night.write("nameless.toml", &job.replace("name = \"night\"", "name = \"no name\""));
+    for job in ["broken.toml", "nameless.toml", "nowhere.toml"] {
+        run(2, job, &[]);
+        assert_eq!(listener.heard().len(), told + 1, "{job}");
+        assert_eq!(std::fs::read_to_string(night.path("night.prom")).unwrap(), before, "{job}");
+    }
+    // `check` is asked by somebody who sees the answer.
+    night.expect(2, &["check", "quota.toml", "--set", &hook, "--set", "notify.on=[2]"]);
+    assert_eq!(listener.heard().len(), told + 1);
+}
+
+/// The text file, as if the last run had ended so.
+fn metrics_with_exit(night: &Night, exit: u8) -> String {
+    let text = std::fs::read_to_string(night.path("night.prom")).unwrap();
+    let lines = text.lines().map(|line| match line.rsplit_once(' ') {
+        Some((series, _)) if series.starts_with("passync_last_run_exit_code{") => format!("{series} {exit}\n"),
+        _ => format!("{line}\n"),
+    });
+    lines.collect()
+}
+
+#[test]
+fn the_rows_of_a_reopened_run_are_counted_once() {
+    let night = Night::new(Config::default(), "metrics.textfile = \"night.prom\"");
+    night.write("in.csv", &as_csv(&deltas(20, 1)));
+    let rows = |outcome: &str| {
+        let text = std::fs::read_to_string(night.path("night.prom")).unwrap();
+        metric(&text, &format!("passync_rows_total{{outcome=\"{outcome}\"}}")).unwrap()
+    };
+    night.expect(5, &["run", "job.toml", "--canary", "5"]);
+    assert_eq!((rows("applied"), rows("unsent")), (5.0, 15.0));
+    night.expect(5, &["run", "job.toml", "--canary", "8"]);
+    let applied = rows("applied");
+    assert!(applied > 5.0 && applied < 20.0, "{applied}");
+    night.expect(0, &["run", "job.toml"]);
+    assert_eq!((rows("applied"), rows("unsent")), (20.0, 15.0), "what ended so, once for each row");
+    let first: f64 = night.counts()["applied"] as f64;
+    night.expect(0, &["run", "job.toml", "--again"]);
+    assert_eq!((rows("applied"), rows("already_applied")), (first, first), "another run is counted");
+}
+
+#[test]
 fn a_text_file_that_cannot_be_written_costs_a_warning() {
     let night = Night::new(Config::default(), r#"metrics.textfile = "nowhere/night.prom""#);
     night.write("in.csv", &as_csv(&deltas(3, 1)));
@@ -140,7 +225,8 @@ fn the_webhook_is_told_what_a_person_needs_and_no_more() {
     night.write("in.csv", &as_csv(&deltas(5, 1)));
     let (listener, secret) = (Listener::answering(Some(OK)), "/services/T0/token");
     let hook = listener.setting("notify.url", secret);
-    night.expect(1, &["run", "job.toml", "--set", &hook]);
+    // However it is written, it stands in no next command.
+    night.expect(1, &["run", "job.toml", "--set", &hook.replace("url=", "url = ")]);
     let heard = listener.heard();
     let [(line, notice)] = &heard[..] else { panic!("{heard:?}") };
     assert_eq!(line, &format!("POST {secret} HTTP/1.1"));
@@ -150,6 +236,8 @@ fn the_webhook_is_told_what_a_person_needs_and_no_more() {
     assert_eq!((&notice["failures"], &notice["open_rows"], &notice["attempts"]), (&1.into(), &0.into(), &5.into()));
     assert!(notice["next"][0].as_str().unwrap().contains("replay job.toml"), "{notice}");
     assert!(notice["text"].as_str().unwrap().contains("night ended with 1"), "{notice}");
+    let page = std::fs::read_to_string(night.path("out/night/latest/report.html")).unwrap();
+    assert!(page.contains("Next: a person looks at 1 row") && !page.contains("T0/token"), "{page}");
     let text = notice.to_string();
     assert!(!text.contains("T0/token"), "the next command does without the token: {text}");
     assert!(!text.contains("2160220037090534") && !text.contains("0029000001"), "no personal id: {text}");

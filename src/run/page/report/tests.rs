@@ -2,6 +2,7 @@ use super::*;
 use crate::model::{Amount, Attempt, Outcome, Reading, Record, Reject, Rule, Seat, Settled, Total, Verdict as Meant};
 use crate::run::fold::Ended;
 use crate::run::manifest::FileFact;
+use crate::run::next::Called;
 use crate::run::store::{Content, StoredRow};
 use crate::wire;
 
@@ -33,6 +34,7 @@ fn ground() -> Ground {
         window: Duration::from_secs(1),
         zone: jiff::tz::TimeZone::get("Asia/Hong_Kong").unwrap(),
         codes: wire::entry("alipayhk-card").unwrap().codes,
+        called: Some(Called { program: "passync".into(), job: "/jobs/<nightly>.toml".into(), ..Called::default() }),
     }
 }
 
@@ -125,7 +127,7 @@ fn a_night_without_rows_has_a_page() {
     ] {
         assert!(page.contains(part), "{part}\n{page}");
     }
-    assert!(!page.contains("What to do"), "there is nothing to do");
+    assert!(!page.contains("What to do") && !page.contains("Next: "), "there is nothing to do");
 }
 
 #[test]
@@ -140,12 +142,15 @@ fn a_bad_night_shows_what_why_and_when() {
     manifest.calls.quota_peak = 50;
     manifest.calls.unlisted_codes = [("BRAND_NEW".into(), 31)].into();
     manifest.warnings = vec!["our clock is 90 s behind".into()];
+    manifest.files.insert("failures.csv".into(), FileFact { size: 1, sha256: "ab".into() });
     let page = page(&manifest, &busy(1_000, "TIMEOUT"), &failing("PARAM_ILLEGAL"));
     is_sound(&page);
     for part in [
         "<strong>Exit 4: halted:",
         "It stopped early: <bdi>too many errors</bdi>",
         "<li><bdi>our clock is 90 s behind</bdi></li>",
+        "<p>Next: a person looks at 100 rows (refused); mended in the failure file, they are sent by:</p>",
+        "<bdi>passync replay &#39;/jobs/&#60;nightly&#62;.toml&#39; /data/out --include refused</bdi>",
         "12,345.5",
         "style=\"width:98.00%\"",
         "a field is not valid",
@@ -186,6 +191,8 @@ fn what_files_and_gateways_say_is_text_and_nothing_else() {
         manifest.exit = 1;
         manifest.job.clone_from(&text);
         manifest.dir.clone_from(&text);
+        manifest.rows.outcomes = [(Outcome::Unknown, sum(1, "0"))].into();
+        manifest.files.insert("failures.csv".into(), FileFact { size: 1, sha256: "ab".into() });
         manifest.warnings = vec![text.clone()];
         manifest.rows.failure_codes = [(text.clone(), 7)].into();
         manifest.calls.unlisted_codes = [(text.clone(), 7)].into();
@@ -203,6 +210,7 @@ fn what_files_and_gateways_say_is_text_and_nothing_else() {
         let page = page(&manifest, &busy(3, &text), &failing(&text));
         // Quotes around the values of attributes are ours; all others are entities.
         is_sound(&page);
+        assert!(page.contains("Next: send what stayed open again (1 row):"));
         assert!(page.len() < 400_000, "{} bytes", page.len());
         for invisible in ['\u{202e}', '\u{2066}', '\u{feff}', '\u{1b}', '\r'] {
             assert!(!page.contains(invisible), "{invisible:?}");
