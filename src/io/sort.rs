@@ -52,12 +52,12 @@ impl<T: Ord + Serialize + DeserializeOwned> Sorter<T> {
 
     /// The records in order.
     pub fn finish(mut self) -> Result<Sorted<T>, StorageError> {
-        self.pending.sort_unstable();
+        sort(&mut self.pending);
         Sorted::new(self.runs.into_iter().flatten().collect(), self.pending)
     }
 
     fn spill(&mut self) -> Result<(), StorageError> {
-        self.pending.sort_unstable();
+        sort(&mut self.pending);
         let mut run = write_run(&self.folder, self.pending.drain(..).map(Ok))?;
         for level in 0.. {
             if self.runs.len() == level {
@@ -71,6 +71,21 @@ impl<T: Ord + Serialize + DeserializeOwned> Sorter<T> {
             run = write_run(&self.folder, merged)?;
         }
         Ok(())
+    }
+}
+
+/// Sorts records by moving each of them once: they are large, and sorting moves what it sorts a dozen times.
+fn sort<T: Ord>(records: &mut [T]) {
+    let mut order: Vec<u32> = (0..records.len() as u32).collect();
+    order.sort_unstable_by(|a, b| records[*a as usize].cmp(&records[*b as usize]));
+    for start in 0..order.len() {
+        // The record that belongs here may have gone where one stood that was sorted before.
+        let mut from = order[start] as usize;
+        while from < start {
+            from = order[from] as usize;
+        }
+        records.swap(start, from);
+        order[start] = from as u32;
     }
 }
 

@@ -51,10 +51,18 @@ impl Mark {
             Mark::Fifteen => ends_behind(15),
             Mark::Seventeen => ends_behind(17),
             Mark::Binary => {
-                bits(digits).is_some_and(|(number, length)| length > 64 && number.trailing_zeros() + 53 >= length)
+                is_round_enough(digits)
+                    && bits(digits).is_some_and(|(number, length)| length > 64 && number.trailing_zeros() + 53 >= length)
             }
         }
     }
+}
+
+/// Whether it may be a number of more than 64 bits that ends in a dozen zero bits, as its last dozen digits tell: the whole
+/// of it is dear to read, and one id of four thousand is.
+fn is_round_enough(digits: &str) -> bool {
+    let last = digits.len().checked_sub(12).and_then(|from| digits.get(from..)).and_then(|last| last.parse::<u64>().ok());
+    digits.len() >= 20 && last.is_none_or(|last| last % (1 << 12) == 0)
 }
 
 /// The number, and how many bits it has.
