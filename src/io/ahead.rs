@@ -27,7 +27,11 @@ pub fn ahead<'scope, T: Send + 'scope, G>(
     let (full, batches) = sync_channel(BATCHES_MAX);
     let work = scope.spawn(move || {
         let _kept = around();
-        let next = || Some(items.by_ref().take(BATCH).collect::<Vec<T>>()).filter(|batch| !batch.is_empty());
+        let next = || {
+            let mut batch = Vec::with_capacity(BATCH); // whole at once: items are large, and growing moves them
+            batch.extend(items.by_ref().take(BATCH));
+            Some(batch).filter(|batch| !batch.is_empty())
+        };
         let _ = iter::from_fn(next).try_for_each(|batch| full.send(batch));
     });
     Ahead { batches, batch: Vec::new().into_iter(), work: Some(work) }

@@ -24,6 +24,13 @@ impl Digest {
     }
 }
 
+impl Digest {
+    /// A number that sorts as the digest does, as far as it tells two apart.
+    pub fn prefix(self) -> u64 {
+        u64::from_be_bytes(*self.0.first_chunk().expect("16 bytes"))
+    }
+}
+
 impl fmt::Debug for Digest {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         fmt::Display::fmt(self, f)

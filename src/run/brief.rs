@@ -125,3 +125,78 @@ mod bytes {
         <&[u8]>::deserialize(deserializer).map(<[u8]>::to_vec)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::model::{Field, Reject, Rule, Value};
+    use crate::run::store::{Briefs, Rows, RowsWriter, RunFolder};
+
+    fn row(line: u64, content: Content) -> StoredRow {
+        StoredRow {
+            seat: Seat { source: 1, line },
+            origin: None,
+            bill_no: None,
+            card_no: "card".to_owned(),
+            change: Some(Amount::parse("-7.5").unwrap()),
+            unsummed: false,
+            content,
+        }
+    }
+
+    fn delta(occurred_ms: Option<i64>) -> Delta {
+        Delta {
+            merchant: "m".to_owned(),
+            card: "card".to_owned(),
+            status: Status::Update,
+            bill_no: None,
+            bill_key: Vec::new(),
+            ids: vec![Field::text("user_id", "u")],
+            members: vec![Field { name: "points".to_owned(), value: Value::Number(Amount::ZERO) }],
+            level: None,
+            riders: Vec::new(),
+            last_changed_points: None,
+            occurred_ms,
+            folded: false,
+            sequence: 3,
+        }
+    }
+
+    #[test]
+    fn a_row_is_read_in_brief_and_in_full() {
+        let dir = tempfile::tempdir().unwrap();
+        let folder = RunFolder::at(dir.path());
+        let rows = [
+            row(2, Content::Delta(Box::new(delta(Some(5))))),
+            row(3, Content::Reject(Box::new(Reject::new(Rule::Missing, "points", "", "x".repeat(100_000))))),
+            row(4, Content::Delta(Box::new(delta(None)))),
+        ];
+        let seen = Seen { shapes: Shapes(vec![0, 7]), members: 1, messages: vec![1] };
+        let mut writer = RowsWriter::create(&folder, "scope".to_owned()).unwrap();
+        rows.iter().for_each(|row| writer.push(row, &seen).unwrap());
+        writer.finish().unwrap();
+        let (mut briefs, whole) = (Briefs::open(&folder).unwrap(), Rows::open(&folder).unwrap());
+        for (id, row) in (0..).zip(&rows) {
+            let brief = briefs.next().unwrap().unwrap();
+            assert_eq!(brief, Brief::of(row, &seen, "scope"));
+            let full = format!("{row:?}");
+            assert_eq!(
+                (format!("{:?}", briefs.row().unwrap()), format!("{:?}", whole.get(id).unwrap())),
+                (full.clone(), full)
+            );
+        }
+        assert_eq!(briefs.next().unwrap(), None);
+    }
+
+    #[test]
+    fn a_row_without_a_bill_is_known_by_its_time_or_by_its_place() {
+        let of = |occurred_ms, origin: Option<&Origin>| {
+            Gist::of(&delta(occurred_ms), origin, &Seen::default(), "scope").bill
+        };
+        let origin = Origin { run: "run".to_owned(), source: "a.csv".to_owned(), line: 2 };
+        assert_eq!(of(Some(5), None), of(Some(5), Some(&origin)), "a replay is the same row");
+        assert_ne!(of(Some(5), None), of(Some(6), None));
+        assert_eq!(of(None, Some(&origin)), Some(seat_identity("scope", "run", "a.csv", 2)));
+        assert_eq!(of(None, None), None, "only the planner knows the run");
+    }
+}

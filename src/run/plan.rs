@@ -7,13 +7,16 @@
 //! ```
 
 mod origins;
+mod records;
+mod told;
 
-use std::cmp::Ordering;
 use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
 use self::origins::Origins;
+use self::records::{BillRecord, CardRecord};
+use self::told::Told;
 use super::Fault;
 use super::brief::{Brief, Gist, seat_identity};
 use super::detail::InputFact;
@@ -82,14 +85,6 @@ pub struct Counts {
     pub messages: u64,
 }
 
-/// A row on its way to its card.
-#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
-struct CardRecord {
-    candidate: Candidate,
-    /// A mask for each message to the customer: the member whose change it tells.
-    messages: Vec<u64>,
-}
-
 /// A plan on disk.
 #[derive(Clone, Debug)]
 pub struct Plan {
@@ -99,36 +94,6 @@ pub struct Plan {
     pub seals: Seals,
     /// What `--plan` names.
     pub digest: Digest,
-}
-
-/// A row on its way through the bill's past.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-struct BillRecord {
-    bound: CardRecord,
-    replayed: bool,
-}
-
-impl BillRecord {
-    fn bill(&self) -> Digest {
-        self.bound.candidate.bill
-    }
-
-    fn id(&self) -> u64 {
-        self.bound.candidate.id
-    }
-}
-
-/// By bill, then in the order of the inputs.
-impl Ord for BillRecord {
-    fn cmp(&self, other: &Self) -> Ordering {
-        (self.bill(), self.id()).cmp(&(other.bill(), other.id()))
-    }
-}
-
-impl PartialOrd for BillRecord {
-    fn partial_cmp(&self, other: &Self) -> Option<Ordering> {
-        Some(self.cmp(other))
-    }
 }
 
 /// Decides about every row of the folder; leaves fates and plan, both durable, and says what they are known by.
@@ -143,49 +108,19 @@ pub fn make(order: &Order<'_>, ledger: &Ledger, folder: &RunFolder) -> Result<Pl
         bills: Known::new(ledger, Keys::Bills),
         cards: Known::new(ledger, Keys::Cards),
         unproved: Known::new(ledger, Keys::Unproved),
-        fates: Sorter::new(folder.path()),
-        plan: Sorter::new(folder.path()),
+        fates: Sorter::by(folder.path(), |(id, _)| *id),
+        plan: Sorter::by(folder.path(), |record| record.lead.prefix()),
         counts: Counts::default(),
     };
-    let mut bills = Sorter::new(folder.path());
-    let rows = Told { rows: Briefs::open(folder)?, suspects: order.suspects };
+    let mut bills = Sorter::by(folder.path(), BillRecord::prefix);
+    let rows = Told::open(folder, order.suspects)?;
     beside(order.timings, rows, |rows| {
         (0..).zip(rows).try_for_each(|(id, told)| planner.admit(id, told?, &mut bills))
     })?;
-    let mut cards = Sorter::new(folder.path());
+    let mut cards = Sorter::by(folder.path(), CardRecord::prefix);
     planner.meet_bills(bills, &mut cards)?;
     planner.meet_cards(cards)?;
     planner.write(folder)
-}
-
-/// The rows in brief, and what is wrong with those that are not sent for what they are.
-struct Told<'a> {
-    rows: Briefs,
-    suspects: &'a [Suspects],
-}
-
-impl Told<'_> {
-    fn read(&mut self) -> Result<Option<(Brief, Option<Reject>)>, StorageError> {
-        let Some(brief) = self.rows.next()? else { return Ok(None) };
-        let suspect = self.suspects[usize::from(brief.seat.source)].find(&brief.shapes);
-        let reject = match (&brief.gist, suspect) {
-            (None, _) => match self.rows.row()?.content {
-                Content::Reject(reject) => Some(*reject),
-                Content::Delta(_) => unreachable!("a valid row has a gist"),
-            },
-            (Some(_), Some(suspect)) => Some(suspect.reject(&self.rows.row()?)),
-            (Some(_), None) => None,
-        };
-        Ok(Some((brief, reject)))
-    }
-}
-
-impl Iterator for Told<'_> {
-    type Item = Result<(Brief, Option<Reject>), StorageError>;
-
-    fn next(&mut self) -> Option<Self::Item> {
-        self.read().transpose()
-    }
 }
 
 /// Lets `items` run on a thread beside `work`, which takes them.

@@ -1,13 +1,15 @@
 //! The survey's first half: every input is read to its end, each row validated and stored. No ledger, no call.
 
+mod outlet;
+
 use std::borrow::Cow;
 use std::collections::BTreeMap;
 use std::panic::resume_unwind;
 use std::sync::atomic::Ordering;
-use std::sync::mpsc::{Receiver, SyncSender, channel, sync_channel};
 
 use serde::Serialize;
 
+use self::outlet::{Outlet, Taken};
 use super::brief::Seen;
 use super::gate::{Gate, Suspects};
 use super::progress::Progress;
@@ -162,8 +164,7 @@ impl Members {
 /// Reads every input to its end and stores its rows: here they are read and judged, on a thread of its own they are
 /// digested and written.
 pub fn read(order: &Order<'_>, rows: &mut RowsWriter, progress: &Progress, signals: &Signals) -> Result<Found, Fault> {
-    let (full, batches) = sync_channel::<Vec<Taken>>(Outlet::BATCHES_MAX);
-    let (done, spent) = channel();
+    let (outlet, batches, done) = Outlet::new();
     std::thread::scope(|scope| {
         let storing = scope.spawn(move || {
             let _counting = progress.timings.count(Stage::Survey);
@@ -173,7 +174,6 @@ pub fn read(order: &Order<'_>, rows: &mut RowsWriter, progress: &Progress, signa
                 Ok::<_, StorageError>(())
             })
         });
-        let outlet = Outlet { full, spent, batch: Vec::new(), bytes: 0 };
         let found = read_inputs(order, outlet, progress, signals);
         // Where rows cannot be stored, reading finds the outlet closed and nothing else.
         storing.join().unwrap_or_else(|panic| resume_unwind(panic))?;
@@ -181,53 +181,7 @@ pub fn read(order: &Order<'_>, rows: &mut RowsWriter, progress: &Progress, signa
     })
 }
 
-/// A row that was read and judged.
-struct Taken {
-    row: StoredRow,
-    seen: Seen,
-}
-
-/// Where rows go once they are judged: many at once, since to hand one over costs as much as to judge it.
-struct Outlet {
-    full: SyncSender<Vec<Taken>>,
-    /// Batches come back: memory is given back cheapest where it was taken.
-    spent: Receiver<Vec<Taken>>,
-    batch: Vec<Taken>,
-    /// Of the batch's cells.
-    bytes: usize,
-}
-
-impl Outlet {
-    const ROWS_MAX: usize = 256;
-    /// Rows may have a megabyte each.
-    const BYTES_MAX: usize = 1 << 17;
-    /// On their way: enough that neither side waits for a single slow write.
-    const BATCHES_MAX: usize = 4;
-
-    fn push(&mut self, row: Taken, bytes: usize) -> Result<(), Fault> {
-        self.batch.push(row);
-        self.bytes += bytes;
-        if self.batch.len() < Self::ROWS_MAX && self.bytes < Self::BYTES_MAX {
-            return Ok(());
-        }
-        self.flush()
-    }
-
-    fn flush(&mut self) -> Result<(), Fault> {
-        self.bytes = 0;
-        let mut next = self.spent.try_recv().unwrap_or_default();
-        next.clear();
-        let batch = std::mem::replace(&mut self.batch, next);
-        self.full.send(batch).map_err(|_| Fault::storage("rows are not stored any more".to_owned()))
-    }
-}
-
-fn read_inputs(
-    order: &Order<'_>,
-    mut outlet: Outlet,
-    progress: &Progress,
-    signals: &Signals,
-) -> Result<Found, Fault> {
+fn read_inputs(order: &Order<'_>, mut outlet: Outlet, progress: &Progress, signals: &Signals) -> Result<Found, Fault> {
     let mut found = Found::default();
     let rules = ReadRules::new(order.input).map_err(Fault::usage)?;
     let size = |input: &Input| std::fs::metadata(&input.path).map_or(0, |meta| meta.len());
@@ -296,10 +250,8 @@ impl<'a> File<'a> {
             negative_points: order.input.negative_points,
             times: crate::model::LocalTime { zone: order.input.timezone.clone() },
         };
-        let row_reader = order
-            .dialect
-            .reader(layout.columns(), &shape)
-            .map_err(|fault| Fault::usage(format!("{name}: {fault}")))?;
+        let row_reader =
+            order.dialect.reader(layout.columns(), &shape).map_err(|fault| Fault::usage(format!("{name}: {fault}")))?;
         let gate = Gate::new(reader, &layout, order.dialect, &order.input.verbatim);
         let at = Needed {
             bill_no: layout.column_of("bill_no"),

@@ -160,15 +160,8 @@ struct Tally {
 const COUNTERS: [usize; 7] = [6, 7, 8, 9, 10, 11, 12];
 
 /// The first numbers that have too many digits.
-const BEYOND: [u64; 7] = [
-    1_000_000,
-    10_000_000,
-    100_000_000,
-    1_000_000_000,
-    10_000_000_000,
-    100_000_000_000,
-    1_000_000_000_000,
-];
+const BEYOND: [u64; 7] =
+    [1_000_000, 10_000_000, 100_000_000, 1_000_000_000, 10_000_000_000, 100_000_000_000, 1_000_000_000_000];
 
 impl Tally {
     fn new(shape: Shape) -> Tally {
@@ -225,10 +218,9 @@ pub struct Ids {
 impl Ids {
     /// Takes an id, and tells its shape for [`Ids::flaw`].
     pub fn see(&mut self, text: &str) -> u8 {
-        if let (last, at @ 1..OTHER) = &self.last
-            && last == text
-        {
-            let tally = &mut self.shapes[usize::from(at - 1)];
+        let (last, at) = &self.last;
+        if last == text && !matches!(*at, 0 | OTHER) {
+            let tally = &mut self.shapes[usize::from(*at - 1)];
             tally.rows += 1;
             if tally.shape.is_digits() {
                 self.counters.see(text);
