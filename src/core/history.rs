@@ -56,6 +56,11 @@ impl Past {
     pub fn is_possible(self) -> bool {
         matches!(self, Past::Doubtful | Past::RefusedAfterDoubt)
     }
+
+    /// Whether it may still matter what the row said: it is open, or possible.
+    pub fn is_unproved(self) -> bool {
+        self.is_open() || self.is_possible()
+    }
 }
 
 /// What becomes of a row whose bill the ledger knows.

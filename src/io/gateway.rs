@@ -63,7 +63,6 @@ impl Gateway {
             .referer(false)
             .tcp_nodelay(true)
             .connect_timeout(config.connect_timeout.min(config.request_timeout.mul_f64(CONNECTING)))
-            .timeout(config.request_timeout)
             .pool_idle_timeout(IDLE)
             .pool_max_idle_per_host(config.concurrency)
             .user_agent(concat!("passync/", env!("CARGO_PKG_VERSION")));
@@ -91,9 +90,7 @@ impl Gateway {
         for (name, value) in request.headers {
             builder = builder.header(name, value);
         }
-        // reqwest's own timeout covers the exchange; this one is for whatever it forgets.
-        let limit = self.request_timeout + Duration::from_secs(1);
-        match tokio::time::timeout(limit, read(builder)).await {
+        match tokio::time::timeout(self.request_timeout, read(builder)).await {
             Ok(Ok(reply)) => Ok(reply),
             Ok(Err(error)) => Err(fault(&error)),
             Err(_) => Err(Reading::transport(Verdict::InDoubt, "TIMEOUT", "no reply within the request timeout")),
@@ -102,7 +99,8 @@ impl Gateway {
 
     /// Whether anybody is there: a GET of the root, which is no call. The error says at which step it ended.
     pub async fn look(&self) -> Result<Sight, String> {
-        let response = self.client.get(format!("{}/", self.url)).send().await.map_err(|error| causes(&error))?;
+        let request = self.client.get(format!("{}/", self.url)).timeout(self.request_timeout);
+        let response = request.send().await.map_err(|error| causes(&error))?;
         let date = response.headers().get(reqwest::header::DATE).and_then(|date| date.to_str().ok());
         let date_ms = date.and_then(|date| jiff::fmt::rfc2822::parse(date).ok());
         Ok(Sight { status: response.status().as_u16(), date_ms: date_ms.map(|date| date.timestamp().as_millisecond()) })

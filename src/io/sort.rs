@@ -1,7 +1,7 @@
 //! Sorting more than fits in memory: sorted runs in temporary files, merged.
 //!
-//! Runs are merged level by level, each with as many of its own size, so that a record is written once a level and there
-//! are two levels up to a hundred million records.
+//! Runs are merged level by level, each with as many of its own size, so that a record is written once a level: there are
+//! two levels up to thirty million records, and three up to two thousand million.
 
 use std::cmp::Reverse;
 use std::collections::BinaryHeap;
@@ -41,7 +41,8 @@ impl<T: Ord + Serialize + DeserializeOwned> Sorter<T> {
     /// `prefix` must never put two records into another order than their own.
     pub fn by(folder: &Path, prefix: fn(&T) -> u64) -> Self {
         // So few in this crate's tests that every plan is sorted on disk.
-        let records = if cfg!(test) { 7 } else { Self::RUN_BYTES / size_of::<T>() };
+        // Otherwise a power of two: that is how `pending` grows, and what it would have beyond is never used.
+        let records = if cfg!(test) { 7 } else { 1 << (Self::RUN_BYTES / size_of::<T>()).ilog2() };
         Self::with_run(folder, prefix, records)
     }
 

@@ -65,7 +65,7 @@ impl Ended {
             settled_ms: self.settled.settled_ms,
             code: self.settled.code.clone(),
             dropped: self.settled.trimmed.clone(),
-            members: values(&delta.members, &[]),
+            members: if past.is_unproved() { values(&delta.members, &[]) } else { Vec::new() },
         })
     }
 

@@ -42,20 +42,32 @@ pub struct Pool {
 }
 
 impl Pool {
-    /// Starts one thread per processor; `done` is called with each product.
+    /// Starts one thread per processor, and returns when all are ready; `done` is called with each product.
+    ///
+    /// The first signature of a process gathers randomness for a tenth of a second. Behind the quota's clock that would
+    /// make the first calls late, and the gateway see them crowded together with those after them.
     pub fn start(tools: &Tools, timings: &Arc<Timings>, done: impl Fn(Product) + Clone + Send + 'static) -> Pool {
         let (tasks, queue) = channel();
         let queue = Arc::new(Mutex::new(queue));
         let threads = std::thread::available_parallelism().map_or(2, std::num::NonZero::get);
+        let (ready, readiness) = channel();
         let start = |_| {
+            let ready = ready.clone();
             let timings = Arc::clone(timings);
             let (queue, tools, done) = (Arc::clone(&queue), tools.clone(), done.clone());
             std::thread::Builder::new()
                 .name("signer".to_owned())
-                .spawn(move || work(&queue, &tools, &timings, &done))
+                .spawn(move || {
+                    tools.signer.sign(b"");
+                    drop(ready);
+                    work(&queue, &tools, &timings, &done);
+                })
                 .expect("the system can start a thread")
         };
-        Pool { tasks: Some(tasks), threads: (0..threads).map(start).collect() }
+        let threads = (0..threads).map(start).collect();
+        drop(ready);
+        let _: Result<(), _> = readiness.recv(); // it ends when the last of them has dropped its end
+        Pool { tasks: Some(tasks), threads }
     }
 
     /// Signs a body at a moment.

@@ -199,7 +199,7 @@ impl Ledger {
     /// Sets what durability rests on, and reads it back: a pragma that did not take is silent.
     fn configure(&self) -> Result<(), LedgerError> {
         let set = || -> rusqlite::Result<(String, i64)> {
-            self.db.execute_batch("PRAGMA synchronous=FULL; PRAGMA cache_size=-8192; PRAGMA temp_store=FILE;")?;
+            self.db.execute_batch("PRAGMA synchronous=FULL; PRAGMA cache_size=-4096; PRAGMA temp_store=FILE;")?;
             let mode = self.db.pragma_query_value(None, "journal_mode", |row| row.get(0))?;
             Ok((mode, self.db.pragma_query_value(None, "synchronous", |row| row.get(0))?))
         };

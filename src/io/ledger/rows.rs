@@ -42,7 +42,7 @@ pub struct BillChange {
     pub code: String,
     /// Members that its last revision left out.
     pub dropped: Vec<String>,
-    /// Members and values; kept while open or possible.
+    /// Members and values, while it is unproved.
     pub members: Vec<(String, String)>,
 }
 
@@ -136,7 +136,7 @@ fn count_up(transaction: &Transaction<'_>, counter: &str) -> rusqlite::Result<()
 }
 
 fn fold_bill(transaction: &Transaction<'_>, run: u32, bill: &BillChange) -> rusqlite::Result<()> {
-    let unproved = bill.past.is_open() || bill.past.is_possible();
+    let unproved = bill.past.is_unproved();
     let json = |value: &dyn erased::Json| unproved.then(|| value.json());
     // A run that is closed late (abandoned, say) must not undo what another has proved since: an applied bill stays
     // applied, and "never sent" is no news of a bill that was.

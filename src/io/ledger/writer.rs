@@ -27,11 +27,15 @@ pub struct Writer {
 }
 
 /// Records in one commit: at 1,000 an fsync is shared widely enough, and a commit stays short.
-const COMMIT_MAX: usize = 1_000;
+const COMMIT_MAX: u32 = 1_000;
 
-/// How long a first record waits for others to share its commit. It is small against any call, and with 64 under way
-/// it makes one commit of what would be ten, each of which writes whole pages and wakes the driver.
-const GATHER: Duration = Duration::from_millis(1);
+/// How long a first record waits for others to share its commit: this for each record of the last commit, so that a
+/// few rows under way hardly wait, and many make one commit of what would be ten, each of which writes whole pages and
+/// wakes the driver.
+const GATHER: Duration = Duration::from_micros(500);
+
+/// The longest such wait: small against any call.
+const GATHER_MAX: Duration = Duration::from_millis(3);
 
 impl Writer {
     /// Starts the writer of a run. `done` is called after each commit with what it made durable, or once with
@@ -76,12 +80,13 @@ fn write(
     records: &Receiver<Record>,
     done: &mut dyn FnMut(Result<Vec<Ack>, LedgerError>),
 ) -> rusqlite::Result<()> {
+    let mut taken = 1;
     while let Ok(first) = records.recv() {
-        std::thread::sleep(GATHER);
+        std::thread::sleep((GATHER * taken).min(GATHER_MAX));
         let mut acks = Vec::new();
         durable("journal", "begin", || db.execute_batch("BEGIN IMMEDIATE"))?;
         let mut next = Some(first);
-        let mut taken = 0;
+        taken = 0;
         while let Some(record) = next {
             acks.extend(durable("journal", "append", || append(db, run, &record))?);
             taken += 1;
