@@ -97,16 +97,13 @@ impl Digester {
             self.gathered = 0;
         }
         let length = (bytes.len() as u64).to_le_bytes();
-        match self.parts[self.gathered..].get_mut(..LENGTH + bytes.len()) {
-            Some(room) => {
-                room[..LENGTH].copy_from_slice(&length);
-                room[LENGTH..].copy_from_slice(bytes);
-                self.gathered += room.len();
-            }
-            None => {
-                self.hasher.update(length); // longer than all the room there is
-                self.hasher.update(bytes);
-            }
+        if let Some(room) = self.parts[self.gathered..].get_mut(..LENGTH + bytes.len()) {
+            room[..LENGTH].copy_from_slice(&length);
+            room[LENGTH..].copy_from_slice(bytes);
+            self.gathered += room.len();
+        } else {
+            self.hasher.update(length); // longer than all the room there is
+            self.hasher.update(bytes);
         }
         self
     }

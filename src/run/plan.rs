@@ -22,7 +22,7 @@ use super::brief::{Brief, Gist, seat_identity};
 use super::detail::InputFact;
 use super::gate::Suspects;
 use super::plan_digest::{Own, PlanDigester};
-use super::store::{Briefs, Content, Fate, PlanRecord, RowFacts, RunFolder, Seals, name_of};
+use super::store::{Fate, PlanRecord, RowFacts, RunFolder, Seals, name_of};
 use super::survey::{Members, Timed, timed_key};
 use super::timings::{Stage, Timings};
 use crate::core::card::{self, Candidate, CardPast, CardRules, Doubt, Planned};

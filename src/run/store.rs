@@ -311,7 +311,6 @@ impl Briefs {
     }
 
     /// The next row in brief.
-    #[expect(clippy::should_implement_trait, reason = "what Briefs::row reads depends on it")]
     pub fn next(&mut self) -> Result<Option<Brief>, StorageError> {
         self.0.next_as()
     }

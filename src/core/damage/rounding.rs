@@ -113,7 +113,7 @@ mod tests {
         for shift in 0..80 {
             for odd in [1, 3, 9_007_199_254_740_991, 9_007_199_254_740_993_u128] {
                 let number = odd << shift;
-                let is_float = number >= 1 << 64 && number.trailing_zeros() + 53 >= number.ilog2() + 1;
+                let is_float = number >= 1 << 64 && number.trailing_zeros() + 53 > number.ilog2();
                 assert_eq!(Mark::Binary.is_on(&number.to_string()), is_float, "{number}");
                 assert_eq!(Mark::Binary.is_on(&format!("000{number}")), is_float, "000{number}");
             }
