@@ -75,8 +75,8 @@ pub struct SealedWriter {
 }
 
 impl SealedWriter {
-    /// Makes the file anew, readable by its owner alone.
-    pub fn create(path: &Path) -> Result<Self, StorageError> {
+    /// Makes the file anew, readable by its owner alone. `subject`: what [`fault::STEPS`] calls it.
+    pub fn create(path: &Path, subject: &'static str) -> Result<Self, StorageError> {
         let file = File::options()
             .write(true)
             .create(true)
@@ -84,13 +84,11 @@ impl SealedWriter {
             .mode(0o600)
             .open(path)
             .map_err(|error| StorageError::new("create", path, error))?;
-        Ok(Self::over(file, path))
+        Ok(Self::over(file, path, subject))
     }
 
-    /// Writes into an open (temporary) file; `path` is only for messages.
-    pub fn over(file: File, path: &Path) -> Self {
-        let (path, subject) = (path.to_owned(), fault::subject(path));
-        SealedWriter { file, path, subject, seal: Sealer::default(), gathered: Vec::new() }
+    fn over(file: File, path: &Path, subject: &'static str) -> Self {
+        SealedWriter { file, path: path.to_owned(), subject, seal: Sealer::default(), gathered: Vec::new() }
     }
 
     /// Lets `put` append bytes; returns where they begin.
@@ -135,12 +133,12 @@ pub struct FrameWriter<T> {
 impl<T: Serialize> FrameWriter<T> {
     /// Makes the file anew, readable by its owner alone.
     pub fn create(path: &Path) -> Result<Self, StorageError> {
-        Ok(FrameWriter { file: SealedWriter::create(path)?, record: PhantomData })
+        Ok(FrameWriter { file: SealedWriter::create(path, fault::subject(path))?, record: PhantomData })
     }
 
     /// Writes into an open (temporary) file; `path` is only for messages.
     pub fn over(file: File, path: &Path) -> Self {
-        FrameWriter { file: SealedWriter::over(file, path), record: PhantomData }
+        FrameWriter { file: SealedWriter::over(file, path, fault::subject(path)), record: PhantomData }
     }
 
     /// Adds a record; returns where it begins.

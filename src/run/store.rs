@@ -258,7 +258,7 @@ impl RowsWriter {
     /// Makes both files anew. `scope`: what bills are keyed by.
     pub fn create(folder: &RunFolder, scope: String) -> Result<RowsWriter, StorageError> {
         let (rows_path, index_path) = (folder.rows(), folder.index());
-        let (rows, index) = (FrameWriter::create(&rows_path)?, SealedWriter::create(&index_path)?);
+        let (rows, index) = (FrameWriter::create(&rows_path)?, SealedWriter::create(&index_path, "index")?);
         Ok(RowsWriter { rows, rows_path, index, index_path, scope })
     }
 
