@@ -1,12 +1,12 @@
 //! Files of records: each a length and its postcard bytes. The survey's rows, fates and plan are such files.
 
 use std::fs::File;
-use std::io::{self, BufRead, BufReader, BufWriter, Read, Write};
+use std::io::{self, BufRead, BufReader, Read, Write};
 use std::marker::PhantomData;
 use std::os::unix::fs::{FileExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 
-use flate2::Crc;
+use crc32fast::Hasher;
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 
@@ -46,7 +46,7 @@ impl Seal {
 #[derive(Default)]
 pub struct Sealer {
     length: u64,
-    crc: Crc,
+    crc: Hasher,
 }
 
 impl Sealer {
@@ -58,23 +58,25 @@ impl Sealer {
 
     /// The seal of all of them.
     pub fn finish(&self) -> Seal {
-        Seal { length: self.length, crc: self.crc.sum() }
+        Seal { length: self.length, crc: self.crc.clone().finalize() }
     }
 }
 
-/// Writes records one after the other.
-pub struct FrameWriter<T> {
-    file: BufWriter<File>,
+/// Bytes that are gathered before they are written, or asked for at once.
+const BUFFER: usize = 1 << 16;
+
+/// Writes a file and seals it. Bytes are gathered, and sealed many at once: one by one their CRC costs five times as much.
+pub struct SealedWriter {
+    file: File,
     path: PathBuf,
     subject: &'static str,
     seal: Sealer,
-    bytes: Vec<u8>,
-    record: PhantomData<T>,
+    gathered: Vec<u8>,
 }
 
-impl<T: Serialize> FrameWriter<T> {
-    /// Makes the file anew, readable by its owner alone.
-    pub fn create(path: &Path) -> Result<Self, StorageError> {
+impl SealedWriter {
+    /// Makes the file anew, readable by its owner alone. `subject`: what [`fault::STEPS`] calls it.
+    pub fn create(path: &Path, subject: &'static str) -> Result<Self, StorageError> {
         let file = File::options()
             .write(true)
             .create(true)
@@ -82,54 +84,101 @@ impl<T: Serialize> FrameWriter<T> {
             .mode(0o600)
             .open(path)
             .map_err(|error| StorageError::new("create", path, error))?;
-        Ok(Self::over(file, path))
+        Ok(Self::over(file, path, subject))
     }
 
-    /// Writes into an open (temporary) file; `path` is only for messages.
-    pub fn over(file: File, path: &Path) -> Self {
-        FrameWriter {
-            file: BufWriter::with_capacity(1 << 16, file),
-            path: path.to_owned(),
-            subject: fault::subject(path),
-            seal: Sealer::default(),
-            bytes: Vec::new(),
-            record: PhantomData,
-        }
+    fn over(file: File, path: &Path, subject: &'static str) -> Self {
+        SealedWriter { file, path: path.to_owned(), subject, seal: Sealer::default(), gathered: Vec::new() }
     }
 
-    /// Adds a record; returns where it begins.
-    pub fn push(&mut self, record: &T) -> Result<u64, StorageError> {
-        self.bytes.clear();
-        self.bytes = postcard::to_extend(record, std::mem::take(&mut self.bytes)).expect("records are plain data");
-        let at = self.seal.length;
-        let length = u32::try_from(self.bytes.len()).expect("a record is small").to_le_bytes();
-        let write = || self.file.write_all(&length).and_then(|()| self.file.write_all(&self.bytes));
+    /// Lets `put` append bytes; returns where they begin.
+    pub fn push(&mut self, put: impl FnOnce(&mut Vec<u8>)) -> Result<u64, StorageError> {
+        let at = self.seal.length + self.gathered.len() as u64;
+        let write = || {
+            put(&mut self.gathered);
+            if self.gathered.len() < BUFFER {
+                return Ok(());
+            }
+            self.seal.take(&self.gathered);
+            self.file.write_all(&self.gathered)?;
+            self.gathered.clear();
+            Ok(())
+        };
         fault::around(self.subject, "write", write).map_err(|error| StorageError::new("write", &self.path, error))?;
-        self.seal.take(&length);
-        self.seal.take(&self.bytes);
         Ok(at)
     }
 
     /// Makes everything durable.
     pub fn finish(self) -> Result<Seal, StorageError> {
-        let (seal, path, subject) = (self.seal.finish(), self.path.clone(), self.subject);
-        let file = self.into_file()?;
+        let (path, subject) = (self.path.clone(), self.subject);
+        let (file, seal) = self.into_file()?;
         fault::around(subject, "sync", || file.sync_all()).map_err(|error| StorageError::new("sync", &path, error))?;
         Ok(seal)
     }
 
     /// Hands the file back, written but not synced.
-    pub fn into_file(self) -> Result<File, StorageError> {
-        let path = self.path;
-        self.file.into_inner().map_err(|error| StorageError::new("write", &path, error.into_error()))
+    pub fn into_file(mut self) -> Result<(File, Seal), StorageError> {
+        self.seal.take(&self.gathered);
+        self.file.write_all(&self.gathered).map_err(|error| StorageError::new("write", &self.path, error))?;
+        Ok((self.file, self.seal.finish()))
     }
 }
+
+/// Writes records one after the other.
+pub struct FrameWriter<T> {
+    file: SealedWriter,
+    record: PhantomData<T>,
+}
+
+impl<T: Serialize> FrameWriter<T> {
+    /// Makes the file anew, readable by its owner alone.
+    pub fn create(path: &Path) -> Result<Self, StorageError> {
+        Ok(FrameWriter { file: SealedWriter::create(path, fault::subject(path))?, record: PhantomData })
+    }
+
+    /// Writes into an open (temporary) file; `path` is only for messages.
+    pub fn over(file: File, path: &Path) -> Self {
+        FrameWriter { file: SealedWriter::over(file, path, fault::subject(path)), record: PhantomData }
+    }
+
+    /// Adds a record; returns where it begins.
+    pub fn push(&mut self, record: &T) -> Result<u64, StorageError> {
+        self.push_as(record)
+    }
+
+    /// The same of a record in another form, which has the bytes that `T` has: its parts, borrowed.
+    pub fn push_as(&mut self, record: &impl Serialize) -> Result<u64, StorageError> {
+        self.file.push(|gathered| {
+            let start = gathered.len();
+            gathered.extend_from_slice(&[0; LENGTH]);
+            *gathered = postcard::to_extend(record, std::mem::take(gathered)).expect("records are plain data");
+            let length = u32::try_from(gathered.len() - start - LENGTH).expect("a record is small");
+            gathered[start..][..LENGTH].copy_from_slice(&length.to_le_bytes());
+        })
+    }
+
+    /// Makes everything durable.
+    pub fn finish(self) -> Result<Seal, StorageError> {
+        self.file.finish()
+    }
+
+    /// Hands the file back, written but not synced.
+    pub fn into_file(self) -> Result<File, StorageError> {
+        Ok(self.file.into_file()?.0)
+    }
+}
+
+/// Bytes of a record's length.
+const LENGTH: usize = size_of::<u32>();
 
 /// Reads records one after the other.
 pub struct FrameReader<T> {
     file: BufReader<File>,
     path: PathBuf,
+    /// A record that does not lie in the buffer as a whole.
     bytes: Vec<u8>,
+    /// Of the buffer: the record that was handed out last.
+    passed: usize,
     record: PhantomData<T>,
 }
 
@@ -143,32 +192,58 @@ impl<T: DeserializeOwned> FrameReader<T> {
     /// Reads an open file from where it stands; `path` is only for messages.
     pub fn over(file: File, path: &Path) -> Self {
         FrameReader {
-            file: BufReader::with_capacity(1 << 16, file),
+            file: BufReader::with_capacity(BUFFER, file),
             path: path.to_owned(),
             bytes: Vec::new(),
+            passed: 0,
             record: PhantomData,
         }
+    }
+
+    /// The next record, or the beginning of it: `U` is the first of what `T` consists of.
+    pub fn next_as<U: DeserializeOwned>(&mut self) -> Result<Option<U>, StorageError> {
+        if !self.advance()? {
+            return Ok(None);
+        }
+        self.current().map(Some)
+    }
+
+    /// The record that [`FrameReader::next_as`] read last, as a whole.
+    pub fn current<U: DeserializeOwned>(&self) -> Result<U, StorageError> {
+        let bytes = match self.passed {
+            0 => &self.bytes,
+            passed => &self.file.buffer()[LENGTH..passed],
+        };
+        decode(bytes, &self.path)
+    }
+
+    /// Goes on to the next record: where it lies in the buffer it is not copied.
+    fn advance(&mut self) -> Result<bool, StorageError> {
+        let fault = |error| StorageError::new("read", &self.path, error);
+        self.file.consume(std::mem::take(&mut self.passed));
+        let buffer = self.file.fill_buf().map_err(fault)?;
+        if buffer.is_empty() {
+            return Ok(false);
+        }
+        if let Some((length, rest)) = buffer.split_first_chunk() {
+            let length = checked_length(*length, &self.path)?;
+            if length <= rest.len() {
+                self.passed = LENGTH + length;
+                return Ok(true);
+            }
+        }
+        let mut length = [0; LENGTH];
+        self.file.read_exact(&mut length).map_err(fault)?;
+        self.bytes.resize(checked_length(length, &self.path)?, 0);
+        self.file.read_exact(&mut self.bytes).map_err(fault)?;
+        Ok(true)
     }
 }
 
 impl<T: DeserializeOwned> Iterator for FrameReader<T> {
     type Item = Result<T, StorageError>;
     fn next(&mut self) -> Option<Self::Item> {
-        self.read().transpose()
-    }
-}
-
-impl<T: DeserializeOwned> FrameReader<T> {
-    fn read(&mut self) -> Result<Option<T>, StorageError> {
-        let fault = |error| StorageError::new("read", &self.path, error);
-        if self.file.fill_buf().map_err(fault)?.is_empty() {
-            return Ok(None);
-        }
-        let mut length = [0; 4];
-        self.file.read_exact(&mut length).map_err(fault)?;
-        self.bytes.resize(checked_length(length, &self.path)?, 0);
-        self.file.read_exact(&mut self.bytes).map_err(fault)?;
-        decode(&self.bytes, &self.path).map(Some)
+        self.next_as().transpose()
     }
 }
 
@@ -204,7 +279,7 @@ impl<T: DeserializeOwned> FrameFile<T> {
     }
 }
 
-fn checked_length(length: [u8; 4], path: &Path) -> Result<usize, StorageError> {
+fn checked_length(length: [u8; LENGTH], path: &Path) -> Result<usize, StorageError> {
     let length = u32::from_le_bytes(length) as usize;
     if length > RECORD_MAX {
         return Err(damaged(path));

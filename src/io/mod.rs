@@ -1,6 +1,7 @@
 //! The edges: everything that touches the world. It decides nothing.
 #![expect(clippy::disallowed_methods, reason = "files, variables and the clock are this floor's business")]
 
+pub mod ahead;
 pub mod atomic;
 pub mod boot;
 pub mod control;

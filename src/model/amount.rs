@@ -64,10 +64,10 @@ impl Amount {
         if whole.len() + fraction.len() > Self::DIGITS_MAX {
             return Err(AmountFault::TooLong);
         }
-        let digits = format!("0{whole}{fraction}");
-        let units: i64 = digits.parse().expect("at most 18 digits fit an i64");
+        // At most 18 digits fit an i64.
+        let units = whole.bytes().chain(fraction.bytes()).fold(0, |units, digit| units * 10 + i64::from(digit - b'0'));
         let units = if text.starts_with('-') { -units } else { units };
-        Ok(Amount(Decimal::new(units, fraction.len() as u32).normalize()))
+        Ok(Amount(Decimal::new(units, fraction.len() as u32)))
     }
 
     /// Zero.
@@ -125,7 +125,11 @@ mod exact {
 impl fmt::Display for Amount {
     /// The wire form: no exponent, no leading zeros, no trailing fractional zeros.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        fmt::Display::fmt(&self.0, f)
+        // Nearly all points are whole numbers, which need no more than this.
+        match i64::try_from(self.0.mantissa()) {
+            Ok(whole) if self.0.scale() == 0 => fmt::Display::fmt(&whole, f),
+            _ => fmt::Display::fmt(&self.0, f),
+        }
     }
 }
 

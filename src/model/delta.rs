@@ -165,14 +165,13 @@ impl Delta {
         for part in [&self.merchant, &self.card, self.status.as_str()] {
             digester.part(part.as_bytes());
         }
-        let own: Vec<&Field> = self.members.iter().filter(|member| !self.is_filled(member)).collect();
-        let level = self.level.as_ref().map(|level| Field::text("level", level));
-        for fields in [self.ids.iter().collect(), own, level.iter().collect(), self.riders.iter().collect::<Vec<_>>()] {
-            digester.part(&(fields.len() as u64).to_le_bytes());
-            for field in fields {
-                digester.part(field.name.as_bytes()).part(field.value.as_text().as_bytes());
-            }
+        add_fields(&mut digester, self.ids.iter());
+        add_fields(&mut digester, self.members.iter().filter(|member| !self.is_filled(member)));
+        digester.part(&u64::from(self.level.is_some()).to_le_bytes());
+        if let Some(level) = &self.level {
+            digester.part(b"level").part(level.as_bytes());
         }
+        add_fields(&mut digester, self.riders.iter());
         if let Some(change) = self.last_changed_points {
             digester.part(change.to_string().as_bytes());
         }
@@ -188,4 +187,11 @@ impl Delta {
     /// The version of the content's form, kept in the ledger: a change of form must not look like a change
     /// of content.
     pub const CONTENT_FORM: &str = "content/2";
+}
+
+fn add_fields<'a>(digester: &mut Digester, fields: impl Iterator<Item = &'a Field> + Clone) {
+    digester.part(&(fields.clone().count() as u64).to_le_bytes());
+    for field in fields {
+        digester.part(field.name.as_bytes()).part(field.value.as_text().as_bytes());
+    }
 }

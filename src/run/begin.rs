@@ -104,7 +104,7 @@ pub fn read(job: &Job, reading: &Reading<'_>) -> Result<Surveyed, Fault> {
     let runs = state_dir(&job.settings.ledger).join("runs");
     let temporary = Temporary::make(&runs)?;
     let folder = RunFolder::at(temporary.folder.path());
-    let mut rows = RowsWriter::create(&folder)?;
+    let mut rows = RowsWriter::create(&folder, job.dialect.scope())?;
     let order = survey::Order {
         dialect: job.dialect.as_ref(),
         input: &job.settings.input,
@@ -272,7 +272,7 @@ fn make_plan(
     folder: &RunFolder,
 ) -> Result<Plan, Fault> {
     let order = plan::Order {
-        dialect: job.dialect.as_ref(),
+        timings: &job.progress.timings,
         scope: &job.dialect.scope(),
         ordinal: name.ordinal,
         run_id: &name.id,

@@ -14,7 +14,7 @@ use super::findings::{Clash, Finder, Finding, Findings};
 use super::job::Request;
 use super::manifest::Sum;
 use super::plan::Plan;
-use super::store::{Fate, rows_and_fates};
+use super::store::{Briefs, Fate, fates};
 use super::survey::Columns;
 use super::{Fault, guard};
 use crate::io::control::Compared;
@@ -207,9 +207,9 @@ impl Job {
             ..Checked::default()
         };
         let mut finder = Finder::new(surveyed, self.dialect.as_ref(), ledger)?;
-        for item in rows_and_fates(&surveyed.folder())? {
-            let (_, row, fate) = item?;
-            finder.take(&row, &fate)?;
+        let (mut rows, mut fates) = (Briefs::open(&surveyed.folder())?, fates(&surveyed.folder())?);
+        while let (Some(row), Some(fate)) = (rows.next()?, fates.next().transpose()?) {
+            finder.take(&rows, &fate)?;
             match fate {
                 Fate::End { outcome, .. } => checked.ended.entry(outcome).or_default().take(row.change),
                 Fate::Keep { .. } => checked.kept.take(row.change),

@@ -7,7 +7,7 @@ use serde::Serialize;
 
 use super::Fault;
 use super::begin::Surveyed;
-use super::store::{Content, Fate, Rows, StoredRow, rows_and_fates};
+use super::store::{Briefs, Content, Fate, Rows, StoredRow, rows_and_fates};
 use crate::io::ledger::{BillRow, Ledger};
 use crate::model::{Delta, Outcome, Rule};
 use crate::wire::personal::is_code;
@@ -96,19 +96,19 @@ impl<'a> Finder<'a> {
         Ok(Finder { surveyed, rows, dialect, ledger, findings: Findings::default() })
     }
 
-    /// Takes the end of a row.
-    pub fn take(&mut self, row: &StoredRow, fate: &Fate) -> Result<(), Fault> {
+    /// Takes the end of a row, of which `rows` told last.
+    pub fn take(&mut self, rows: &Briefs, fate: &Fate) -> Result<(), Fault> {
         let Fate::End { outcome, code, message, by, .. } = fate else { return Ok(()) };
         match outcome {
             Outcome::Rejected => {
                 *self.findings.rejects.entry(code.clone()).or_default() += 1;
                 if self.findings.first_rejects.len() < SHOWN {
-                    let finding = self.reject(row, code, message);
+                    let finding = self.reject(&rows.row()?, code, message);
                     self.findings.first_rejects.push(finding);
                 }
             }
             Outcome::Conflict if self.findings.first_conflicts.len() < SHOWN => {
-                let clash = self.clash(row, code, message, *by)?;
+                let clash = self.clash(&rows.row()?, code, message, *by)?;
                 self.findings.first_conflicts.push(clash);
             }
             _ => {}

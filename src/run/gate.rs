@@ -10,6 +10,7 @@
 //! The profile of a column is that of one file, and is known once the file has ended; the planner then ends the rows
 //! that do not fit. Rows of a replay were judged with the file that they come from: for them only the first two hold.
 
+use super::brief::Shapes;
 use super::store::StoredRow;
 use crate::core::damage::column::Ids;
 use crate::core::damage::cut::LastColumn;
@@ -33,6 +34,40 @@ struct Column {
     at: usize,
     header: String,
     look: Look,
+    sound: Sound,
+}
+
+/// Texts that a column had a moment ago, and that were sound. Levels and templates come again in nearly every row, and to
+/// look at one costs more than to read the whole row.
+#[derive(Default)]
+struct Sound {
+    texts: Vec<String>,
+    /// The one that makes room next.
+    oldest: usize,
+}
+
+impl Sound {
+    /// So many are told apart from a text by their length and a glance.
+    const TEXTS_MAX: usize = 8;
+    /// Longer ones do not come again.
+    const BYTES_MAX: usize = 64;
+
+    /// What `look` finds wrong with the text.
+    fn flaw(&mut self, text: &str, look: impl FnOnce() -> Option<Flaw>) -> Option<Flaw> {
+        if self.texts.iter().any(|known| known == text) {
+            return None;
+        }
+        let flaw = look();
+        if flaw.is_none() && text.len() <= Self::BYTES_MAX {
+            if self.texts.len() < Self::TEXTS_MAX {
+                self.texts.push(text.to_owned());
+            } else {
+                text.clone_into(&mut self.texts[self.oldest]);
+                self.oldest = (self.oldest + 1) % Self::TEXTS_MAX;
+            }
+        }
+        flaw
+    }
 }
 
 /// What is looked for in a column.
@@ -60,7 +95,8 @@ impl Gate {
                 name if wire::is_prose(name) => Look::Prose,
                 _ => Look::Other,
             };
-            Some(Column { canonical: canonical.clone(), at, header: reader.header()[at].clone(), look })
+            let (canonical, header) = (canonical.clone(), reader.header()[at].clone());
+            Some(Column { canonical, at, header, look, sound: Sound::default() })
         });
         let end = reader.header().len().saturating_sub(1);
         let last = layout.needed().contains(&end).then(|| (end, LastColumn::default()));
@@ -68,27 +104,31 @@ impl Gate {
     }
 
     /// Looks at the ids of a row, each by itself.
-    pub fn check_ids(&self, cells: &Cells<'_>) -> Result<(), Reject> {
-        self.check(cells, |column, text| match column.look {
-            Look::Id(_) => id::flaw(text, &[&column.canonical, &column.header]),
+    pub fn check_ids(&mut self, cells: &Cells<'_>) -> Result<(), Reject> {
+        self.check(cells, |Column { look, canonical, header, sound, .. }, text| match look {
+            Look::Id(_) if !id::is_digits(text) => sound.flaw(text, || id::flaw(text, &[canonical, header])),
             _ => None,
         })
     }
 
     /// Looks at everything else, once the row is otherwise valid: what a number or a time must be, its own reader says
     /// better.
-    pub fn check_texts(&self, cells: &Cells<'_>, delta: &Delta) -> Result<(), Reject> {
+    pub fn check_texts(&mut self, cells: &Cells<'_>, delta: &Delta) -> Result<(), Reject> {
         let is_number = |name: &str| matches!(delta.member(name), Some(Value::Number(_)));
-        self.check(cells, |column, text| match column.look {
-            Look::Prose if is_number(&column.canonical) => None,
-            Look::Prose => text::flaw(text),
-            Look::Other => text::decoding(text),
-            Look::Id(_) | Look::Number(_) => None,
+        self.check(cells, |Column { look, canonical, sound, .. }, text| match look {
+            Look::Prose if is_number(canonical) => None,
+            Look::Prose => sound.flaw(text, || text::flaw(text)),
+            Look::Other if !text.is_ascii() => sound.flaw(text, || text::decoding(text)),
+            Look::Id(_) | Look::Number(_) | Look::Other => None,
         })
     }
 
-    fn check(&self, cells: &Cells<'_>, flaw: impl Fn(&Column, &str) -> Option<Flaw>) -> Result<(), Reject> {
-        for column in &self.columns {
+    fn check(
+        &mut self,
+        cells: &Cells<'_>,
+        mut flaw: impl FnMut(&mut Column, &str) -> Option<Flaw>,
+    ) -> Result<(), Reject> {
+        for column in &mut self.columns {
             if let Some(text) = cells.get(column.at)
                 && let Some(flaw) = flaw(column, text)
             {
@@ -115,18 +155,18 @@ impl Gate {
         Ok(())
     }
 
-    /// Takes a valid row into the profiles; the shapes of its cells, for [`Suspects::reject`].
-    pub fn see(&mut self, cells: &Cells<'_>) -> Vec<u8> {
+    /// Takes a valid row into the profiles; the shapes of its cells, for [`Suspects::find`].
+    pub fn see(&mut self, cells: &Cells<'_>) -> Shapes {
         let shape = |column: &mut Column| match (&mut column.look, cells.get(column.at)) {
-            (Look::Id(ids), Some(text)) => ids.see(text),
+            (Look::Id(ids), Some(text)) => Some(ids.see(text)),
             (Look::Id(ids), None) => {
                 ids.miss();
-                0
+                Some(0)
             }
-            (Look::Number(numbers), Some(text)) => numbers.see(text),
-            _ => 0,
+            (Look::Number(numbers), text) => Some(text.map_or(0, |text| numbers.see(text))),
+            (Look::Prose | Look::Other, _) => None,
         };
-        self.columns.iter_mut().map(shape).collect()
+        Shapes(self.columns.iter_mut().filter_map(shape).collect())
     }
 
     /// Takes notice of a row that is not valid: its ids are in no profile.
@@ -142,7 +182,8 @@ impl Gate {
     pub fn finish(self) -> (Suspects, Vec<String>) {
         let mut suspects = Suspects::default();
         let mut refusals = Vec::new();
-        for (place, column) in self.columns.into_iter().enumerate() {
+        let has_shapes = |column: &Column| matches!(column.look, Look::Id(_) | Look::Number(_));
+        for (place, column) in self.columns.into_iter().filter(has_shapes).enumerate() {
             let flaw_of = |shape| match &column.look {
                 Look::Id(ids) => ids.flaw(shape),
                 Look::Number(numbers) => numbers.flaw(shape),
@@ -172,9 +213,10 @@ impl Gate {
 #[derive(Debug, Default)]
 pub struct Suspects(Vec<Suspect>);
 
+/// A shape that does not fit its column.
 #[derive(Debug)]
-struct Suspect {
-    /// Of the cell in [`StoredRow::shapes`].
+pub struct Suspect {
+    /// Of the cell in [`Shapes`].
     place: usize,
     shape: u8,
     canonical: String,
@@ -182,14 +224,20 @@ struct Suspect {
 }
 
 impl Suspects {
-    /// Why a row does not fit its file.
-    pub fn reject(&self, row: &StoredRow) -> Option<Reject> {
-        let suspect = self.0.iter().find(|suspect| row.shapes.get(suspect.place) == Some(&suspect.shape))?;
-        let text = match suspect.canonical.as_str() {
+    /// What does not fit in a row of the file.
+    pub fn find(&self, shapes: &Shapes) -> Option<&Suspect> {
+        self.0.iter().find(|suspect| shapes.0.get(suspect.place) == Some(&suspect.shape))
+    }
+}
+
+impl Suspect {
+    /// Why the row does not fit its file.
+    pub fn reject(&self, row: &StoredRow) -> Reject {
+        let text = match self.canonical.as_str() {
             "bill_no" => row.bill_no.as_deref().unwrap_or_default(),
             _ => "",
         };
-        Some(reject(&suspect.canonical, text, suspect.flaw.clone()))
+        reject(&self.canonical, text, self.flaw.clone())
     }
 }
 

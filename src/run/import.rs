@@ -12,7 +12,7 @@ use super::detail::{Flags, RunDetail};
 use super::findings::{Clash, Finder, Finding};
 use super::manifest::{Durations, Sum};
 use super::plan::Counts;
-use super::store::{Fate, rows_and_fates};
+use super::store::{Briefs, Fate, fates};
 use super::{Fault, apply, diff, guard};
 use crate::io::job::settings::{FormatChoice, Settings};
 use crate::io::ledger::Ledger;
@@ -106,9 +106,9 @@ impl Job {
             first_conflicts: Vec::new(),
         };
         let mut finder = Finder::new(surveyed, self.dialect.as_ref(), &ledger)?;
-        for item in rows_and_fates(&surveyed.folder())? {
-            let (_, row, fate) = item?;
-            finder.take(&row, &fate)?;
+        let (mut rows, mut fates) = (Briefs::open(&surveyed.folder())?, fates(&surveyed.folder())?);
+        while let (Some(row), Some(fate)) = (rows.next()?, fates.next().transpose()?) {
+            finder.take(&rows, &fate)?;
             if let Fate::End { outcome, .. } = fate {
                 imported.ended.entry(outcome).or_default().take(row.change);
             }

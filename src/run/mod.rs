@@ -14,6 +14,7 @@ mod apply;
 mod arrive;
 pub mod backup;
 mod begin;
+mod brief;
 mod carry;
 mod check;
 mod clock;

@@ -7,32 +7,39 @@
 //! ```
 
 mod origins;
+mod records;
+mod told;
 
 use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
 use self::origins::Origins;
+use self::records::{BillRecord, CardRecord};
+use self::told::Told;
 use super::Fault;
+use super::brief::{Brief, Gist, seat_identity};
 use super::detail::InputFact;
 use super::gate::Suspects;
 use super::plan_digest::{Own, PlanDigester};
-use super::store::{Content, Fate, Origin, PlanRecord, RowFacts, RunFolder, Seals, StoredRow, name_of};
+use super::store::{Fate, PlanRecord, RowFacts, RunFolder, Seals, name_of};
 use super::survey::{Members, Timed, timed_key};
+use super::timings::{Stage, Timings};
 use crate::core::card::{self, Candidate, CardPast, CardRules, Doubt, Planned};
 use crate::core::history::{self, Again, IMPORTED, Past};
-use crate::io::frames::{FrameReader, FrameWriter};
+use crate::io::StorageError;
+use crate::io::ahead::{Ahead, ahead};
+use crate::io::frames::FrameWriter;
 use crate::io::ledger::{Keys, Known, Ledger};
 use crate::io::sort::Sorter;
 use crate::model::moment::rfc3339_ms;
-use crate::model::{Delta, Digest, Digester, Outcome, Place, Rule, Seat, Status};
-use crate::wire::Dialect;
+use crate::model::{Digest, Outcome, Place, Reject, Rule};
 
 /// What the planner is told.
 #[expect(clippy::struct_excessive_bools, reason = "each is a setting or a flag")]
 pub struct Order<'a> {
-    /// The wire form.
-    pub dialect: &'a dyn Dialect,
+    /// Where the work of other threads is counted.
+    pub timings: &'a Timings,
     /// What bills are keyed by: dialect and client.
     pub scope: &'a str,
     /// The run's ordinal in the ledger.
@@ -78,14 +85,6 @@ pub struct Counts {
     pub messages: u64,
 }
 
-/// A row on its way to its card.
-#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
-struct CardRecord {
-    candidate: Candidate,
-    /// A mask for each message to the customer: the member whose change it tells.
-    messages: Vec<u64>,
-}
-
 /// A plan on disk.
 #[derive(Clone, Debug)]
 pub struct Plan {
@@ -97,16 +96,9 @@ pub struct Plan {
     pub digest: Digest,
 }
 
-/// A row on its way through the bill's past.
-#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
-struct BillRecord {
-    key: Digest,
-    id: u64,
-    bound: CardRecord,
-    replayed: bool,
-}
-
 /// Decides about every row of the folder; leaves fates and plan, both durable, and says what they are known by.
+///
+/// What is read and merged from files is so on a thread beside this one, which looks at it, digests it and sorts it.
 pub fn make(order: &Order<'_>, ledger: &Ledger, folder: &RunFolder) -> Result<Plan, Fault> {
     let mut planner = Planner {
         order,
@@ -116,18 +108,27 @@ pub fn make(order: &Order<'_>, ledger: &Ledger, folder: &RunFolder) -> Result<Pl
         bills: Known::new(ledger, Keys::Bills),
         cards: Known::new(ledger, Keys::Cards),
         unproved: Known::new(ledger, Keys::Unproved),
-        fates: Sorter::new(folder.path()),
-        plan: Sorter::new(folder.path()),
+        fates: Sorter::by(folder.path(), |(id, _)| *id),
+        plan: Sorter::by(folder.path(), |record| record.lead.prefix()),
         counts: Counts::default(),
     };
-    let mut bills = Sorter::new(folder.path());
-    for (id, row) in (0..).zip(FrameReader::<StoredRow>::open(&folder.rows())?) {
-        planner.admit(id, &row?, &mut bills)?;
-    }
-    let mut cards = Sorter::new(folder.path());
+    let mut bills = Sorter::by(folder.path(), BillRecord::prefix);
+    let rows = Told::open(folder, order.suspects)?;
+    beside(order.timings, rows, |rows| {
+        (0..).zip(rows).try_for_each(|(id, told)| planner.admit(id, told?, &mut bills))
+    })?;
+    let mut cards = Sorter::by(folder.path(), CardRecord::prefix);
     planner.meet_bills(bills, &mut cards)?;
     planner.meet_cards(cards)?;
     planner.write(folder)
+}
+
+/// Lets `items` run on a thread beside `work`, which takes them.
+fn beside<I, R>(timings: &Timings, items: I, work: impl FnOnce(Ahead<'_, I::Item>) -> R) -> R
+where
+    I: Iterator<Item: Send> + Send,
+{
+    std::thread::scope(|scope| work(ahead(scope, || timings.count(Stage::Plan), items)))
 }
 
 struct Planner<'a> {
@@ -161,19 +162,19 @@ impl Planner<'_> {
 
     // ---- rows get their identity and their place
 
-    fn admit(&mut self, id: u64, row: &StoredRow, bills: &mut Sorter<BillRecord>) -> Result<(), Fault> {
-        let delta = match &row.content {
-            Content::Delta(delta) => delta,
-            Content::Reject(reject) => {
-                return self.end(id, Outcome::Rejected, reject.rule.code(), reject.to_string(), None, None);
-            }
-        };
-        if let Some(reject) = self.order.suspects[usize::from(row.seat.source)].reject(row) {
+    fn admit(
+        &mut self,
+        id: u64,
+        (row, reject): (Brief, Option<Reject>),
+        bills: &mut Sorter<BillRecord>,
+    ) -> Result<(), Fault> {
+        if let Some(reject) = reject {
             return self.end(id, Outcome::Rejected, reject.rule.code(), reject.to_string(), None, None);
         }
+        let gist = row.gist.expect("a row without one is rejected");
         let source = &self.order.inputs[usize::from(row.seat.source)].name;
-        let timed = self.order.timed.get(&*timed_key(source, row.origin.as_ref())).copied().unwrap_or_default();
-        if delta.occurred_ms.is_none() && timed.is_mixed() {
+        let has_none = gist.occurred_ms.is_none();
+        if has_none && self.order.timed.get(&*timed_key(source, row.origin.as_ref())).is_some_and(|it| it.is_mixed()) {
             let message = format!(
                 "{}: column `occurred_at`: found no time, expected one, since other rows of the file have it: {}",
                 Rule::MixedTimes.slug(),
@@ -181,62 +182,34 @@ impl Planner<'_> {
             );
             return self.end(id, Outcome::Rejected, Rule::MixedTimes.code(), message, None, None);
         }
+        let own = (self.order.ordinal, row.seat, self.order.inputs[usize::from(row.seat.source)].occurred_default_ms);
         let (run, seat, default_ms) = match &row.origin {
-            Some(origin) => self.origins.find(self.ledger, origin)?.unwrap_or(self.own_seat(row)),
-            None => self.own_seat(row),
+            Some(origin) => self.origins.find(self.ledger, origin)?.unwrap_or(own),
+            None => own,
         };
-        let place = Place { occurred_ms: delta.occurred_ms.unwrap_or(default_ms), sequence: delta.sequence, run, seat };
-        let candidate = self.candidate(id, delta, place, row.origin.as_ref(), source, row.seat.line);
-        let messages = self.order.dialect.messages(delta).into_iter();
-        let messages = messages.map(|member| self.order.members.mask(std::iter::once(member))).collect();
-        let key = candidate.bill;
-        bills.push(BillRecord {
-            key,
-            id,
-            bound: CardRecord { candidate, messages },
-            replayed: row.origin.is_some(),
-        })?;
+        let place = Place { occurred_ms: gist.occurred_ms.unwrap_or(default_ms), sequence: gist.sequence, run, seat };
+        let bill =
+            gist.bill.unwrap_or_else(|| seat_identity(self.order.scope, self.order.run_id, source, row.seat.line));
+        let replayed = row.origin.is_some();
+        let candidate = self.candidate(id, &gist, bill, place, replayed);
+        bills.push(BillRecord { bound: CardRecord { candidate, messages: gist.messages }, replayed })?;
         Ok(())
     }
 
-    fn own_seat(&self, row: &StoredRow) -> (u32, Seat, i64) {
-        (self.order.ordinal, row.seat, self.order.inputs[usize::from(row.seat.source)].occurred_default_ms)
-    }
-
-    fn candidate(
-        &self,
-        id: u64,
-        delta: &Delta,
-        place: Place,
-        origin: Option<&Origin>,
-        source: &str,
-        line: u64,
-    ) -> Candidate {
-        let scope = self.order.scope;
-        let content = delta.content_digest();
-        let identity = delta.bill_digest(scope).unwrap_or_else(|| match (delta.occurred_ms, origin) {
-            (Some(ms), _) => timed_identity(scope, delta, ms, content),
-            (None, Some(origin)) => seat_identity(scope, &origin.run, &origin.source, origin.line),
-            (None, None) => seat_identity(scope, self.order.run_id, source, line),
-        });
-        let mut shape = Digester::new("shape");
-        for field in &delta.ids {
-            shape.part(field.name.as_bytes()).part(field.value.text().as_bytes());
-        }
-        let is_update = delta.status == Status::Update;
-        let is_transaction = delta.bill_no.is_some() && !delta.riders.is_empty();
+    fn candidate(&self, id: u64, gist: &Gist, bill: Digest, place: Place, replayed: bool) -> Candidate {
+        let Gist { card, content, shape, members, closing, .. } = *gist;
         Candidate {
-            card: delta.card_digest(),
+            card,
             place,
             id,
-            members: self.order.members.mask(delta.members.iter().map(|member| member.name.as_str())),
-            bill: identity,
+            members,
+            bill,
             content,
-            shape: shape.finish(),
-            closing: !is_update,
-            absorbable: is_update && (!is_transaction || self.order.coalesce_bills),
-            carries: is_update,
-            bare: delta.bill_no.is_none() && delta.occurred_ms.is_none() && origin.is_none(),
+            shape,
+            closing,
+            absorbable: !closing && (!gist.is_transaction || self.order.coalesce_bills),
+            carries: !closing,
+            bare: !gist.has_bill && gist.occurred_ms.is_none() && !replayed,
             adopted: None,
         }
     }
@@ -245,19 +218,21 @@ impl Planner<'_> {
 
     fn meet_bills(&mut self, bills: Sorter<BillRecord>, cards: &mut Sorter<CardRecord>) -> Result<(), Fault> {
         let mut group: Vec<BillRecord> = Vec::new();
-        for record in bills.finish()? {
-            let record = record?;
-            if group.first().is_some_and(|first| first.key != record.key) {
-                self.meet_bill(&mut group, cards)?;
+        beside(self.order.timings, bills.finish()?, |records| {
+            for record in records {
+                let record = record?;
+                if group.first().is_some_and(|first| first.bill() != record.bill()) {
+                    self.meet_bill(&mut group, cards)?;
+                }
+                group.push(record);
             }
-            group.push(record);
-        }
-        self.meet_bill(&mut group, cards)
+            self.meet_bill(&mut group, cards)
+        })
     }
 
     fn duplicate(&mut self, record: &BillRecord, first: u64) -> Result<(), Fault> {
         let message = "an earlier row of this run has the same bill and the same content".to_owned();
-        self.end(record.id, Outcome::Duplicate, "DUPLICATE", message, Some(first), None)
+        self.end(record.id(), Outcome::Duplicate, "DUPLICATE", message, Some(first), None)
     }
 
     /// One bill's rows of this run, in input order.
@@ -267,10 +242,10 @@ impl Planner<'_> {
         let others: Vec<BillRecord> = rows.collect();
         let content = first.bound.candidate.content;
         if let Some(clash) = others.iter().find(|other| other.bound.candidate.content != content) {
-            return self.conflict_in_run(&first, clash.id, &others);
+            return self.conflict_in_run(&first, clash.id(), &others);
         }
-        let past = if self.bills.has(first.key)? { self.ledger.bill(first.key)? } else { None };
-        let id = first.id;
+        let past = if self.bills.has(first.bill())? { self.ledger.bill(first.bill())? } else { None };
+        let id = first.id();
         let same = past.as_ref().is_some_and(|bill| bill.content == content);
         let again = past.as_ref().map_or(Again::Afresh, |bill| self.again(bill.past, same));
         let CardRecord { mut candidate, messages } = first.bound;
@@ -292,7 +267,7 @@ impl Planner<'_> {
                 self.end(id, outcome, code, message.clone(), None, None)?;
                 if outcome == Outcome::Conflict {
                     for other in &others {
-                        self.end(other.id, outcome, code, message.clone(), None, None)?;
+                        self.end(other.id(), outcome, code, message.clone(), None, None)?;
                     }
                     return Ok(());
                 }
@@ -327,9 +302,9 @@ impl Planner<'_> {
 
     fn conflict_in_run(&mut self, first: &BillRecord, clash: u64, others: &[BillRecord]) -> Result<(), Fault> {
         let message = || "another row of this run has the same bill and different content: none is sent".to_owned();
-        self.end(first.id, Outcome::Conflict, "CONFLICT_IN_RUN", message(), Some(clash), None)?;
+        self.end(first.id(), Outcome::Conflict, "CONFLICT_IN_RUN", message(), Some(clash), None)?;
         others.iter().try_for_each(|other| {
-            self.end(other.id, Outcome::Conflict, "CONFLICT_IN_RUN", message(), Some(first.id), None)
+            self.end(other.id(), Outcome::Conflict, "CONFLICT_IN_RUN", message(), Some(first.id()), None)
         })
     }
 
@@ -337,17 +312,19 @@ impl Planner<'_> {
 
     fn meet_cards(&mut self, cards: Sorter<CardRecord>) -> Result<(), Fault> {
         let (mut rows, mut messages): (Vec<Candidate>, Vec<Vec<u64>>) = (Vec::new(), Vec::new());
-        for record in cards.finish()? {
-            let record = record?;
-            if rows.first().is_some_and(|first| first.card != record.candidate.card) {
-                self.meet_card(&rows, &messages)?;
-                rows.clear();
-                messages.clear();
+        beside(self.order.timings, cards.finish()?, |records| {
+            for record in records {
+                let record = record?;
+                if rows.first().is_some_and(|first| first.card != record.candidate.card) {
+                    self.meet_card(&rows, &messages)?;
+                    rows.clear();
+                    messages.clear();
+                }
+                rows.push(record.candidate);
+                messages.push(record.messages);
             }
-            rows.push(record.candidate);
-            messages.push(record.messages);
-        }
-        self.meet_card(&rows, &messages)
+            self.meet_card(&rows, &messages)
+        })
     }
 
     /// One card's rows, in the order of their places.
@@ -430,37 +407,33 @@ impl Planner<'_> {
     // ---- what is left on disk
 
     fn write(self, folder: &RunFolder) -> Result<Plan, Fault> {
-        let Order { ordinal, started_ms, .. } = *self.order;
+        let Order { ordinal, started_ms, timings, .. } = *self.order;
         let own = Own { ordinal, started_ms };
         let mut digester = PlanDigester::new(self.order.inputs, self.order.settings, &self.order.members.0, own);
-        let mut fates = FrameWriter::create(&folder.fates())?;
-        for (expected, fate) in (0_u64..).zip(self.fates.finish()?) {
-            let (id, fate) = fate?;
-            assert_eq!(id, expected, "every row has one fate");
-            digester.fate(&fate);
-            fates.push(&fate)?;
-        }
+        let (sorted, mut fates) = (self.fates.finish()?, FrameWriter::create(&folder.fates())?);
+        beside(timings, sorted, |sorted| {
+            for (expected, fate) in (0_u64..).zip(sorted) {
+                let (id, fate) = fate?;
+                assert_eq!(id, expected, "every row has one fate");
+                digester.fate(&fate);
+                fates.push(&fate)?;
+            }
+            Ok::<_, StorageError>(())
+        })?;
         let fates = fates.finish()?;
-        let mut plan = FrameWriter::create(&folder.plan())?;
-        for record in self.plan.finish()? {
-            let record = record?;
-            digester.record(&record);
-            plan.push(&record)?;
-        }
+        let (sorted, mut plan) = (self.plan.finish()?, FrameWriter::create(&folder.plan())?);
+        beside(timings, sorted, |mut sorted| {
+            sorted.try_for_each(|record| {
+                let record = record?;
+                digester.record(&record);
+                plan.push(&record).map(drop)
+            })
+        })?;
         let plan = plan.finish()?;
         folder.sync()?;
         let seals = [(name_of(&folder.fates()), fates), (name_of(&folder.plan()), plan)].into();
         Ok(Plan { counts: self.counts, seals, digest: digester.finish() })
     }
-}
-
-fn timed_identity(scope: &str, delta: &Delta, ms: i64, content: Digest) -> Digest {
-    let (ms, sequence) = (ms.to_string(), delta.sequence.to_string());
-    Digest::of("timed", &[scope, &delta.merchant, &delta.card, &ms, &sequence, &content.to_string()])
-}
-
-fn seat_identity(scope: &str, run: &str, source: &str, line: u64) -> Digest {
-    Digest::of("seat", &[scope, run, source, &line.to_string()])
 }
 
 fn reason(code: &str) -> &'static str {

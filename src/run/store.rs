@@ -4,14 +4,15 @@
 
 use std::collections::BTreeMap;
 use std::fs::File;
-use std::os::unix::fs::{FileExt, OpenOptionsExt};
+use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
 
+use super::brief::{Brief, Seen};
 use crate::core::dispatcher::Gate;
 use crate::io::StorageError;
-use crate::io::frames::{FrameFile, FrameReader, FrameWriter, Seal, Sealer};
+use crate::io::frames::{FrameFile, FrameReader, FrameWriter, Seal, SealedWriter};
 use crate::io::{fault, folder};
 use crate::model::{Amount, Delta, Digest, Outcome, Place, Reject, Seat};
 
@@ -32,8 +33,6 @@ pub struct StoredRow {
     pub unsummed: bool,
     /// What was read.
     pub content: Content,
-    /// The shapes of its cells, as the gate for damaged values counts them; empty where it was not asked.
-    pub shapes: Vec<u8>,
 }
 
 /// What was read of a row.
@@ -208,7 +207,7 @@ impl RunFolder {
         Ok(())
     }
 
-    /// [`StoredRow`]s in input order.
+    /// [`StoredRow`]s in input order, each behind its [`Brief`].
     pub fn rows(&self) -> PathBuf {
         self.0.join("rows")
     }
@@ -242,59 +241,44 @@ pub fn state_dir(ledger: &Path) -> &Path {
     folder::of(ledger)
 }
 
+/// A row as the survey's file has it.
+type RowRecord = (Brief, StoredRow);
+
 /// Writes the rows and where each begins.
 pub struct RowsWriter {
-    rows: FrameWriter<StoredRow>,
+    rows: FrameWriter<RowRecord>,
     rows_path: PathBuf,
-    index: std::io::BufWriter<File>,
+    index: SealedWriter,
     index_path: PathBuf,
-    index_seal: Sealer,
-    count: u64,
+    /// What bills are keyed by.
+    scope: String,
 }
 
 impl RowsWriter {
-    /// Makes both files anew.
-    pub fn create(folder: &RunFolder) -> Result<RowsWriter, StorageError> {
-        let index_path = folder.index();
-        let index = File::options()
-            .write(true)
-            .create(true)
-            .truncate(true)
-            .mode(0o600)
-            .open(&index_path)
-            .map_err(|error| StorageError::new("create", &index_path, error))?;
-        Ok(RowsWriter {
-            rows: FrameWriter::create(&folder.rows())?,
-            rows_path: folder.rows(),
-            index: std::io::BufWriter::new(index),
-            index_path,
-            index_seal: Sealer::default(),
-            count: 0,
-        })
+    /// Makes both files anew. `scope`: what bills are keyed by.
+    pub fn create(folder: &RunFolder, scope: String) -> Result<RowsWriter, StorageError> {
+        let (rows_path, index_path) = (folder.rows(), folder.index());
+        let (rows, index) = (FrameWriter::create(&rows_path)?, SealedWriter::create(&index_path, "index")?);
+        Ok(RowsWriter { rows, rows_path, index, index_path, scope })
     }
 
-    /// Adds a row; returns its index.
-    pub fn push(&mut self, row: &StoredRow) -> Result<u64, StorageError> {
-        let offset = self.rows.push(row)?.to_le_bytes();
-        let write = || std::io::Write::write_all(&mut self.index, &offset);
-        fault::around("index", "write", write).map_err(|error| StorageError::new("write", &self.index_path, error))?;
-        self.index_seal.take(&offset);
-        self.count += 1;
-        Ok(self.count - 1)
+    /// Adds a row.
+    pub fn push(&mut self, row: &StoredRow, seen: &Seen) -> Result<(), StorageError> {
+        let offset = self.rows.push_as(&(Brief::of(row, seen, &self.scope), row))?;
+        self.index.push(|index| index.extend_from_slice(&offset.to_le_bytes()))?;
+        Ok(())
     }
 
     /// Makes both files durable.
     pub fn finish(self) -> Result<Seals, StorageError> {
         let rows = (name_of(&self.rows_path), self.rows.finish()?);
-        let sync = || self.index.into_inner().map_err(std::io::IntoInnerError::into_error)?.sync_all();
-        fault::around("index", "sync", sync).map_err(|error| StorageError::new("sync", &self.index_path, error))?;
-        Ok([rows, (name_of(&self.index_path), self.index_seal.finish())].into())
+        Ok([rows, (name_of(&self.index_path), self.index.finish()?)].into())
     }
 }
 
 /// Reads rows by their index.
 pub struct Rows {
-    records: FrameFile<StoredRow>,
+    records: FrameFile<RowRecord>,
     index: File,
     index_path: PathBuf,
 }
@@ -313,15 +297,40 @@ impl Rows {
         self.index
             .read_exact_at(&mut offset, id * 8)
             .map_err(|error| StorageError::new("read", &self.index_path, error))?;
-        self.records.read(u64::from_le_bytes(offset))
+        Ok(self.records.read(u64::from_le_bytes(offset))?.1)
     }
+}
+
+/// Reads the rows of a run in brief, in input order, and those in full that are asked for.
+pub struct Briefs(FrameReader<RowRecord>);
+
+impl Briefs {
+    /// Opens the rows of a run.
+    pub fn open(folder: &RunFolder) -> Result<Briefs, StorageError> {
+        FrameReader::open(&folder.rows()).map(Briefs)
+    }
+
+    /// The next row in brief.
+    pub fn next(&mut self) -> Result<Option<Brief>, StorageError> {
+        self.0.next_as()
+    }
+
+    /// The row that [`Briefs::next`] told of last.
+    pub fn row(&self) -> Result<StoredRow, StorageError> {
+        let (_, row): RowRecord = self.0.current()?;
+        Ok(row)
+    }
+}
+
+/// The fates of a run's rows, in input order.
+pub fn fates(folder: &RunFolder) -> Result<FrameReader<Fate>, StorageError> {
+    FrameReader::open(&folder.fates())
 }
 
 /// The rows of a run with their fates, in input order.
 pub fn rows_and_fates(
     folder: &RunFolder,
 ) -> Result<impl Iterator<Item = Result<(u64, StoredRow, Fate), StorageError>>, StorageError> {
-    let rows = FrameReader::<StoredRow>::open(&folder.rows())?;
-    let fates = FrameReader::<Fate>::open(&folder.fates())?;
-    Ok(rows.zip(fates).zip(0..).map(|((row, fate), id)| Ok((id, row?, fate?))))
+    let rows = FrameReader::<RowRecord>::open(&folder.rows())?;
+    Ok(rows.zip(fates(folder)?).zip(0..).map(|((row, fate), id)| Ok((id, row?.1, fate?))))
 }

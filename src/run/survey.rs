@@ -1,15 +1,22 @@
 //! The survey's first half: every input is read to its end, each row validated and stored. No ledger, no call.
 
+mod outlet;
+
 use std::borrow::Cow;
 use std::collections::BTreeMap;
+use std::panic::resume_unwind;
 use std::sync::atomic::Ordering;
 
-use super::gate::{Gate, Suspects};
 use serde::Serialize;
 
+use self::outlet::{Outlet, Taken};
+use super::brief::Seen;
+use super::gate::{Gate, Suspects};
 use super::progress::Progress;
 use super::store::{Content, Origin, RowsWriter, StoredRow};
+use super::timings::Stage;
 use super::{Fault, Signals};
+use crate::io::StorageError;
 use crate::io::control::Counted;
 use crate::io::job::settings;
 use crate::io::source::{Cells, Format, Input, Layout, ReadRules, Reader, Row, Stamp, Trailer};
@@ -133,9 +140,12 @@ impl Members {
         self.0.iter().enumerate().filter(|(bit, _)| mask >> bit & 1 == 1).map(|(_, name)| name.clone()).collect()
     }
 
-    fn learn(&mut self, delta: &Delta) -> Result<(), Fault> {
+    /// Takes the members of a row; their mask.
+    fn learn(&mut self, delta: &Delta) -> Result<u64, Fault> {
+        let mut mask = 0;
         for member in &delta.members {
-            if !self.0.contains(&member.name) {
+            let known = self.0.iter().position(|known| *known == member.name);
+            if known.is_none() {
                 if self.0.len() == Delta::MEMBERS_MAX {
                     return Err(Fault::input(format!(
                         "the inputs have more than {} different members (the last is `{}`): split them into several runs",
@@ -145,13 +155,33 @@ impl Members {
                 }
                 self.0.push(member.name.clone());
             }
+            mask |= 1 << known.unwrap_or(self.0.len() - 1);
         }
-        Ok(())
+        Ok(mask)
     }
 }
 
-/// Reads every input to its end and stores its rows.
+/// Reads every input to its end and stores its rows: here they are read and judged, on a thread of its own they are
+/// digested and written.
 pub fn read(order: &Order<'_>, rows: &mut RowsWriter, progress: &Progress, signals: &Signals) -> Result<Found, Fault> {
+    let (outlet, batches, done) = Outlet::new();
+    std::thread::scope(|scope| {
+        let storing = scope.spawn(move || {
+            let _counting = progress.timings.count(Stage::Survey);
+            batches.into_iter().try_for_each(|batch| {
+                batch.iter().try_for_each(|Taken { row, seen }| rows.push(row, seen))?;
+                let _ = done.send(batch); // unless reading has ended
+                Ok::<_, StorageError>(())
+            })
+        });
+        let found = read_inputs(order, outlet, progress, signals);
+        // Where rows cannot be stored, reading finds the outlet closed and nothing else.
+        storing.join().unwrap_or_else(|panic| resume_unwind(panic))?;
+        found
+    })
+}
+
+fn read_inputs(order: &Order<'_>, mut outlet: Outlet, progress: &Progress, signals: &Signals) -> Result<Found, Fault> {
     let mut found = Found::default();
     let rules = ReadRules::new(order.input).map_err(Fault::usage)?;
     let size = |input: &Input| std::fs::metadata(&input.path).map_or(0, |meta| meta.len());
@@ -164,30 +194,12 @@ pub fn read(order: &Order<'_>, rows: &mut RowsWriter, progress: &Progress, signa
             return Err(Fault::usage(what).help("take [input.trailer] out of the job: a control file serves both"));
         }
         let mut reader = Reader::open(input, &rules)?;
-        let layout = Layout::new(reader.header(), &reader.kinds(), order.input, order.dialect).map_err(|fault| {
-            let text = format!("{}: {fault}", input.name);
-            if fault.is_of_input { Fault::input(text) } else { Fault::usage(text) }
-        })?;
-        reader.select(&layout.needed());
-        let shape = RowRules {
-            bill_key: order.input.bill_key.clone(),
-            require_bill_no: order.input.require_bill_no,
-            negative_points: order.input.negative_points,
-            times: crate::model::LocalTime { zone: order.input.timezone.clone() },
-        };
-        let row_reader = order
-            .dialect
-            .reader(layout.columns(), &shape)
-            .map_err(|fault| Fault::usage(format!("{}: {fault}", input.name)))?;
-        let gate = Gate::new(&reader, &layout, order.dialect, &order.input.verbatim);
-        let columns = Columns::of(&layout);
-        let counted = Counted::default();
-        let mut file = File { order, layout, row_reader, gate, source: source as u16, name: &input.name, counted };
+        let mut file = File::open(order, &mut reader, source as u16, &input.name)?;
         while let Some(row) = reader.next()? {
             if row.is_open {
                 found.open_ended.push(input.name.clone());
             }
-            file.take(&row, &mut found, rows)?;
+            file.take(&row, &mut found, &mut outlet)?;
             progress.rows_read.fetch_add(1, Ordering::Relaxed);
             if found.rows % 1_024 == 0 {
                 progress.bytes_read.store(passed + reader.passed(), Ordering::Relaxed);
@@ -198,13 +210,9 @@ pub fn read(order: &Order<'_>, rows: &mut RowsWriter, progress: &Progress, signa
         }
         passed += reader.passed();
         progress.bytes_read.store(passed, Ordering::Relaxed);
-        let (stamp, trailer) = (reader.stamp()?, reader.trailer().cloned());
-        let counted = Counted { size: stamp.size, sha256: stamp.sha256.clone(), ..file.counted };
-        found.files.push(FileFound { stamp, counted, columns, trailer });
-        let (suspects, refusals) = file.gate.finish();
-        found.suspects.push(suspects);
-        found.refusals.extend(refusals.into_iter().map(|refusal| format!("{}: {refusal}", input.name)));
+        file.close(&mut reader, &mut found)?;
     }
+    outlet.flush()?;
     Ok(found)
 }
 
@@ -217,13 +225,58 @@ struct File<'a> {
     source: u16,
     name: &'a str,
     counted: Counted,
+    /// The columns of what is wanted of rows that are not valid, too.
+    at: Needed,
 }
 
-impl File<'_> {
-    fn take(&mut self, row: &Row<'_>, found: &mut Found, rows: &mut RowsWriter) -> Result<(), Fault> {
+/// Columns of the file.
+struct Needed {
+    bill_no: Option<usize>,
+    card: Option<usize>,
+    change: Option<usize>,
+}
+
+impl<'a> File<'a> {
+    /// Lays the columns of the file out, and tells its reader which of them are needed.
+    fn open(order: &'a Order<'a>, reader: &mut Reader, source: u16, name: &'a str) -> Result<File<'a>, Fault> {
+        let layout = Layout::new(reader.header(), &reader.kinds(), order.input, order.dialect).map_err(|fault| {
+            let text = format!("{name}: {fault}");
+            if fault.is_of_input { Fault::input(text) } else { Fault::usage(text) }
+        })?;
+        reader.select(&layout.needed());
+        let shape = RowRules {
+            bill_key: order.input.bill_key.clone(),
+            require_bill_no: order.input.require_bill_no,
+            negative_points: order.input.negative_points,
+            times: crate::model::LocalTime { zone: order.input.timezone.clone() },
+        };
+        let row_reader =
+            order.dialect.reader(layout.columns(), &shape).map_err(|fault| Fault::usage(format!("{name}: {fault}")))?;
+        let gate = Gate::new(reader, &layout, order.dialect, &order.input.verbatim);
+        let at = Needed {
+            bill_no: layout.column_of("bill_no"),
+            card: layout.column_of(order.dialect.card_column()),
+            change: layout.column_of("last_changed_points"),
+        };
+        Ok(File { order, layout, row_reader, gate, source, name, counted: Counted::default(), at })
+    }
+
+    /// The file has ended: what was found of it.
+    fn close(self, reader: &mut Reader, found: &mut Found) -> Result<(), Fault> {
+        let (stamp, trailer) = (reader.stamp()?, reader.trailer().cloned());
+        let counted = Counted { size: stamp.size, sha256: stamp.sha256.clone(), ..self.counted };
+        found.points.merge(counted.sum);
+        found.files.push(FileFound { stamp, counted, columns: Columns::of(&self.layout), trailer });
+        let (suspects, refusals) = self.gate.finish();
+        found.suspects.push(suspects);
+        found.refusals.extend(refusals.into_iter().map(|refusal| format!("{}: {refusal}", self.name)));
+        Ok(())
+    }
+
+    fn take(&mut self, row: &Row<'_>, found: &mut Found, outlet: &mut Outlet) -> Result<(), Fault> {
         let meta = self.layout.meta();
         let mark = |at: Option<usize>| at.and_then(|at| row.marks.get(at));
-        let change_cell = self.cell(&row.marks, "last_changed_points");
+        let change_cell = mark(self.at.change);
         let change = change_cell.and_then(|cell| Amount::parse(cell).ok());
         if let Some(include) = self.order.include
             && let Some(class) = mark(meta.outcome)
@@ -248,20 +301,25 @@ impl File<'_> {
             }),
             Err(reject) => Err((*reject).clone()),
         };
-        let shapes = match (&content, &origin) {
-            (Ok(_), None) => self.gate.see(&row.marks),
-            (Err(_), None) => {
-                self.gate.miss();
-                Vec::new()
+        let mut seen = Seen::default();
+        match (&content, &origin) {
+            (Ok(_), None) => seen.shapes = self.gate.see(&row.marks),
+            (Err(_), None) => self.gate.miss(),
+            (_, Some(_)) => {}
+        }
+        match &content {
+            Ok(delta) => {
+                seen.members = found.members.learn(delta)?;
+                let messages = self.order.dialect.messages(delta).into_iter();
+                seen.messages = messages.map(|member| found.members.mask(std::iter::once(member))).collect();
+                self.count(delta, origin.as_ref(), found);
             }
-            (_, Some(_)) => Vec::new(),
-        };
-        self.count(&content, origin.as_ref(), found)?;
+            Err(_) => found.rejected += 1,
+        }
         if let Some(change) = change {
-            found.points.add(change);
             self.counted.sum.add(change);
         }
-        let bill_no = self.cell(&row.marks, "bill_no");
+        let bill_no = mark(self.at.bill_no);
         if let Some(bill_no) = bill_no {
             self.counted.hash_total.add(bill_no);
         }
@@ -269,32 +327,28 @@ impl File<'_> {
         self.counted.rows += 1;
         self.counted.unsummed += u64::from(unsummed);
         self.counted.unsplit += u64::from(row.marks.is_empty());
-        let of_delta = |value: fn(&Delta) -> &str| content.as_ref().ok().map(|delta| value(delta).to_owned());
-        let card_no = of_delta(|delta| &delta.card)
-            .or_else(|| self.cell(&row.marks, self.order.dialect.card_column()).map(str::to_owned))
-            .unwrap_or_default();
-        rows.push(&StoredRow {
+        let card_no = match &content {
+            Ok(delta) => delta.card.clone(),
+            Err(_) => mark(self.at.card).unwrap_or_default().to_owned(),
+        };
+        let row_of = |content| StoredRow {
             seat: Seat { source: self.source, line: row.line },
             origin,
             bill_no: bill_no.map(str::to_owned),
             card_no,
             change,
             unsummed,
-            content: match content {
-                Ok(delta) => Content::Delta(Box::new(delta)),
-                Err(reject) => Content::Reject(Box::new(reject)),
-            },
-            shapes,
-        })?;
+            content,
+        };
+        let content = match content {
+            Ok(delta) => Content::Delta(Box::new(delta)),
+            Err(reject) => Content::Reject(Box::new(reject)),
+        };
         found.rows += 1;
-        Ok(())
+        outlet.push(Taken { row: row_of(content), seen }, row.marks.bytes())
     }
 
-    fn cell<'a>(&self, cells: &Cells<'a>, canonical: &str) -> Option<&'a str> {
-        self.layout.column_of(canonical).and_then(|at| cells.get(at))
-    }
-
-    fn judge(&self, cells: &Cells<'_>) -> Result<Delta, Reject> {
+    fn judge(&mut self, cells: &Cells<'_>) -> Result<Delta, Reject> {
         let mut canonical: Vec<Option<Cow<'_, str>>> = Vec::new();
         self.layout.project(*cells, &mut canonical);
         self.gate.check_ids(cells)?;
@@ -338,25 +392,18 @@ impl File<'_> {
         Ok(())
     }
 
-    fn count(&self, content: &Result<Delta, Reject>, origin: Option<&Origin>, found: &mut Found) -> Result<(), Fault> {
-        match content {
-            Ok(delta) => {
-                found.members.learn(delta)?;
-                found.closing += u64::from(delta.status != Status::Update);
-                found.folded += u64::from(delta.folded);
-                let key = timed_key(self.name, origin);
-                if !found.timed.contains_key(&*key) {
-                    found.timed.insert(key.clone().into_owned(), Timed::default());
-                }
-                let timed = found.timed.get_mut(&*key).expect("just made");
-                match delta.occurred_ms {
-                    Some(_) => timed.with += 1,
-                    None => timed.without += 1,
-                }
-            }
-            Err(_) => found.rejected += 1,
+    fn count(&self, delta: &Delta, origin: Option<&Origin>, found: &mut Found) {
+        found.closing += u64::from(delta.status != Status::Update);
+        found.folded += u64::from(delta.folded);
+        let key = timed_key(self.name, origin);
+        if !found.timed.contains_key(&*key) {
+            found.timed.insert(key.clone().into_owned(), Timed::default());
         }
-        Ok(())
+        let timed = found.timed.get_mut(&*key).expect("just made");
+        match delta.occurred_ms {
+            Some(_) => timed.with += 1,
+            None => timed.without += 1,
+        }
     }
 }
 

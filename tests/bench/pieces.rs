@@ -31,11 +31,11 @@ const PIECES: &[(&str, Piece, Option<u64>)] = &[
     ("sign", sign, None),
     ("verify", verify, None),
     ("body", body, Some(23_500)),
-    ("read a row", read_row, Some(12_000)),
-    ("content digest", content_digest, Some(28_500)),
+    ("read a row", read_row, Some(7_300)),
+    ("content digest", content_digest, Some(25_900)),
     ("dispatcher step", dispatcher_step, Some(8_000)),
     ("quota permit", quota_permit, Some(240)),
-    ("sort a record", sort_record, Some(750)),
+    ("sort a record", sort_record, Some(800)),
     ("ledger append", ledger_append, None),
 ];
 

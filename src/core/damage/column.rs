@@ -101,7 +101,8 @@ impl Shape {
             false if is_mostly_digits(text) => Class::Marked,
             false => Class::Text,
         };
-        Shape { class, chars: u16::try_from(text.chars().count()).unwrap_or(u16::MAX), leading_zero }
+        let chars = if is_digits { text.len() } else { text.chars().count() };
+        Shape { class, chars: u16::try_from(chars).unwrap_or(u16::MAX), leading_zero }
     }
 
     fn is_digits(self) -> bool {
@@ -158,6 +159,10 @@ struct Tally {
 /// How many digits a counter may have.
 const COUNTERS: [usize; 7] = [6, 7, 8, 9, 10, 11, 12];
 
+/// The first numbers that have too many digits.
+const BEYOND: [u64; 7] =
+    [1_000_000, 10_000_000, 100_000_000, 1_000_000_000, 10_000_000_000, 100_000_000_000, 1_000_000_000_000];
+
 impl Tally {
     fn new(shape: Shape) -> Tally {
         Tally {
@@ -180,8 +185,8 @@ impl Tally {
             let leading = text.len() - text.trim_start_matches('0').len();
             self.leading = self.leading.max(u16::try_from(leading).unwrap_or(u16::MAX));
             let last: u64 = text[text.len().saturating_sub(COUNTERS[COUNTERS.len() - 1])..].parse().unwrap_or(0);
-            for (counted, digits) in self.counted.iter_mut().zip(COUNTERS) {
-                *counted = (*counted).max(last % 10_u64.pow(digits as u32));
+            for (counted, beyond) in self.counted.iter_mut().zip(BEYOND) {
+                *counted = (*counted).max(last % beyond);
             }
             if let Some(rest) = text.strip_suffix('1') {
                 self.counter = self.counter.max(text.len() - rest.trim_end_matches('0').len());
@@ -197,6 +202,8 @@ fn noughts_of(digits: &str) -> usize {
 /// The ids of one column.
 #[derive(Clone, Debug, Default)]
 pub struct Ids {
+    /// The last one, and its shape: templates are the same in row after row.
+    last: (String, u8),
     shapes: Vec<Tally>,
     /// Rows whose ids were not looked at: they have none, or something else is wrong with them.
     missed: u64,
@@ -211,6 +218,21 @@ pub struct Ids {
 impl Ids {
     /// Takes an id, and tells its shape for [`Ids::flaw`].
     pub fn see(&mut self, text: &str) -> u8 {
+        let (last, at) = &self.last;
+        if last == text && !matches!(*at, 0 | OTHER) {
+            let tally = &mut self.shapes[usize::from(*at - 1)];
+            tally.rows += 1;
+            if tally.shape.is_digits() {
+                self.counters.see(text);
+            }
+            return *at;
+        }
+        text.clone_into(&mut self.last.0);
+        self.last.1 = self.see_another(text);
+        self.last.1
+    }
+
+    fn see_another(&mut self, text: &str) -> u8 {
         let shape = Shape::of(text);
         let mut hasher = DefaultHasher::new();
         text.hash(&mut hasher);
@@ -240,8 +262,8 @@ impl Ids {
 
     fn keep(&mut self, text: &str, hash: u64, shape: Shape) {
         let is_full = self.sample.len() == SAMPLE_MAX;
-        if self.sample.contains_key(&hash)
-            || is_full && self.sample.last_key_value().is_some_and(|(last, _)| *last < hash)
+        if is_full && self.sample.last_key_value().is_some_and(|(last, _)| *last < hash)
+            || self.sample.contains_key(&hash)
         {
             return;
         }

@@ -5,8 +5,7 @@ use crate::model::Rule;
 
 /// What is wrong with an id; `headers` are the names that its column bears.
 pub fn flaw(text: &str, headers: &[&str]) -> Option<Flaw> {
-    // Nearly all ids are letters and digits, and nearly all of those are digits.
-    if text.bytes().all(|byte| byte.is_ascii_digit()) {
+    if is_digits(text) {
         return None;
     }
     let told = |rule, expected| Some(Flaw::new(rule, "", expected));
@@ -26,6 +25,11 @@ pub fn flaw(text: &str, headers: &[&str]) -> Option<Flaw> {
         return told(Rule::IdWord, "an id; an empty cell where there is none, or the word in input.null_values");
     }
     character(text)
+}
+
+/// Whether it consists of digits alone, as nearly all ids do: nothing is wrong with those by themselves.
+pub fn is_digits(text: &str) -> bool {
+    text.bytes().all(|byte| byte.is_ascii_digit())
 }
 
 /// What stands in a cell that has no id, and what stands below columns. In lower case.

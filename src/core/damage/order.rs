@@ -31,6 +31,9 @@ impl Order {
 
     /// Takes the next id.
     pub fn see(&mut self, id: &str, is_doubtful: bool) {
+        if !self.rising.others && !self.falling.others {
+            return; // there is no order, and no id can make one
+        }
         let from_last = (!self.last.is_empty()).then(|| self.last.as_str().cmp(id));
         let from_doubtful = self.doubtful.as_deref().map(|doubtful| doubtful.cmp(id));
         for trend in [&mut self.rising, &mut self.falling] {

@@ -51,10 +51,20 @@ impl Mark {
             Mark::Fifteen => ends_behind(15),
             Mark::Seventeen => ends_behind(17),
             Mark::Binary => {
-                bits(digits).is_some_and(|(number, length)| length > 64 && number.trailing_zeros() + 53 >= length)
+                is_round_enough(digits)
+                    && bits(digits)
+                        .is_some_and(|(number, length)| length > 64 && number.trailing_zeros() + 53 >= length)
             }
         }
     }
+}
+
+/// Whether it may be a number of more than 64 bits that ends in a dozen zero bits, as its last dozen digits tell: the whole
+/// of it is dear to read, and one id of four thousand is.
+fn is_round_enough(digits: &str) -> bool {
+    let last =
+        digits.len().checked_sub(12).and_then(|from| digits.get(from..)).and_then(|last| last.parse::<u64>().ok());
+    digits.len() >= 20 && last.is_none_or(|last| last % (1 << 12) == 0)
 }
 
 /// The number, and how many bits it has.
@@ -96,6 +106,18 @@ mod tests {
         assert!(
             !is_rounded("2088100031000000") && !is_rounded("9007199254740992") && !is_rounded("1541815603606036480")
         );
+    }
+
+    #[test]
+    fn the_last_digits_tell_what_cannot_be_binary() {
+        for shift in 0..80 {
+            for odd in [1, 3, 9_007_199_254_740_991, 9_007_199_254_740_993_u128] {
+                let number = odd << shift;
+                let is_float = number >= 1 << 64 && number.trailing_zeros() + 53 > number.ilog2();
+                assert_eq!(Mark::Binary.is_on(&number.to_string()), is_float, "{number}");
+                assert_eq!(Mark::Binary.is_on(&format!("000{number}")), is_float, "000{number}");
+            }
+        }
     }
 
     #[test]

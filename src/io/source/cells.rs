@@ -19,6 +19,11 @@ impl<'a> Cells<'a> {
         self.spans.len()
     }
 
+    /// Bytes of their text.
+    pub fn bytes(&self) -> usize {
+        self.text.len()
+    }
+
     /// Whether there are none: the record could not be split.
     pub fn is_empty(&self) -> bool {
         self.spans.is_empty()

@@ -482,3 +482,23 @@ fn a_row_of_a_spoilt_file_is_sent_as_it_was_or_not_at_all() {
     assert!(faults.is_empty(), "{} faults\n{}", faults.len(), faults[..faults.len().min(40)].join("\n"));
     assert!(refused > 0 && kept > 0 && lost * 60 <= cases, "{lost} cut rows of {cases} files");
 }
+
+#[test]
+fn a_sound_text_is_looked_at_again_once_it_is_forgotten_and_a_flaw_every_time() {
+    let (mut sound, looks) = (super::Sound::default(), std::cell::Cell::new(0));
+    let mut is_odd = |text: &str| {
+        let look = || {
+            looks.set(looks.get() + 1);
+            crate::core::damage::text::flaw(text)
+        };
+        sound.flaw(text, look).is_some()
+    };
+    assert!(!is_odd("金卡") && !is_odd("金卡"));
+    assert_eq!(looks.get(), 1);
+    assert!(is_odd("金卡 ") && is_odd("金卡 "));
+    assert_eq!(looks.get(), 3);
+    let others = super::Sound::TEXTS_MAX;
+    assert!((0..others).all(|at| !is_odd(&format!("{at} 金卡"))));
+    assert!(!is_odd("金卡"));
+    assert_eq!(looks.get(), 3 + others + 1);
+}

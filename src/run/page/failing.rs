@@ -95,7 +95,6 @@ mod tests {
             card_no: text.to_owned(),
             change: None,
             unsummed: false,
-            shapes: Vec::new(),
             content: Content::Reject(Box::new(reject)),
         };
         Ended {

@@ -11,10 +11,11 @@ use crate::core::history::Past;
 use crate::core::quota::Quota;
 use crate::core::retry::Policy;
 use crate::io::StorageError;
+use crate::io::frames::FrameReader;
 use crate::io::ledger::BillChange;
-use crate::model::{Field, Tick, Verdict};
-use crate::run::store::RowsWriter;
-use crate::wire;
+use crate::model::{Delta, Field, Seat, Status, Tick, Verdict};
+use crate::run::brief::Seen;
+use crate::run::store::{Content, RowsWriter, StoredRow};
 
 /// A line of an input; what is small clashes often.
 #[derive(Clone, Debug)]
@@ -105,9 +106,10 @@ impl Desk {
     fn plan(&self, lines: &[Line], coalesce: bool) -> (Vec<Fate>, Vec<PlanRecord>) {
         let folder = RunFolder::at(&self.dir.path().join("run"));
         std::fs::create_dir_all(folder.path()).unwrap();
-        let mut rows = RowsWriter::create(&folder).unwrap();
+        let mut rows = RowsWriter::create(&folder, "scope".to_owned()).unwrap();
         for (line, seat) in lines.iter().zip(1..) {
             let delta = line.delta();
+            let members = self.members.mask(delta.members.iter().map(|member| member.name.as_str()));
             let row = StoredRow {
                 seat: Seat { source: 0, line: seat },
                 origin: None,
@@ -115,16 +117,13 @@ impl Desk {
                 card_no: delta.card.clone(),
                 change: None,
                 unsummed: false,
-                shapes: Vec::new(),
                 content: Content::Delta(Box::new(delta)),
             };
-            rows.push(&row).unwrap();
+            rows.push(&row, &Seen { members, ..Seen::default() }).unwrap();
         }
         rows.finish().unwrap();
-        let settings = toml::from_str("merchant_id = '1'\nclient_id = '2'").unwrap();
-        let dialect = wire::entry("alipayhk-card").unwrap().open(&settings, &wire::setting::no_vault).unwrap();
         let order = Order {
-            dialect: &*dialect,
+            timings: &Timings::default(),
             suspects: &[Suspects::default()],
             scope: "scope",
             ordinal: 2,

@@ -82,7 +82,6 @@ fn failing(text: &str) -> Failing {
             card_no: text.to_owned(),
             change: None,
             unsummed: false,
-            shapes: Vec::new(),
             content: Content::Reject(Box::new(Reject::new(Rule::Missing, "points", text, "a number"))),
         };
         let settled = Settled::local(Outcome::Refused, text, text, 0);
