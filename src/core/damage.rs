@@ -19,6 +19,8 @@ mod mojibake;
 pub mod number;
 mod order;
 mod rounding;
+mod shape;
+mod tally;
 pub mod text;
 
 use crate::model::Rule;

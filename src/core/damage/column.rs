@@ -10,7 +10,9 @@ use std::hash::{DefaultHasher, Hash, Hasher};
 use super::Flaw;
 use super::counters::Counters;
 use super::order::Order;
-use super::rounding::{ACCIDENT, Mark, is_rounded};
+use super::rounding::{ACCIDENT, Mark};
+use super::shape::{Class, Shape};
+use super::tally::{COUNTERS, Tally, noughts_of};
 use crate::model::Rule;
 
 /// Distinct ids that are kept in mind: those whose hashes are the smallest, which is a fair sample.
@@ -40,10 +42,6 @@ const FORM_FROM: usize = 20;
 const FORM_DIGITS: u16 = 12;
 const FORM_SHARE: f64 = 0.95;
 
-/// A text with so many digits for each other character is a number that something happened to, if the others of its
-/// column are numbers. With fewer it is an id of another kind.
-const DIGITS_PER_OTHER: usize = 4;
-
 /// Noughts beyond those that rounding leaves, in all of so many ids: chance makes them once in a million columns.
 const UNIT_NOUGHTS: usize = 2;
 const UNIT_FROM: usize = 3;
@@ -59,73 +57,6 @@ const EXAMPLE_BYTES_MAX: usize = 64;
 /// are made of a date and numbers padded with noughts often do.
 const SIGNIFICANT: usize = 13;
 
-/// What a shape consists of.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Class {
-    /// Digits alone.
-    Digits,
-    /// Digits that were rounded: to 15 digits, or to what a float holds.
-    Rounded,
-    /// Digits that may have been rounded to 17. The nought of a counter of ten digits looks the same.
-    MaybeRounded,
-    /// `12E45`: hexadecimal, or a float.
-    BareExponent,
-    /// Digits behind a letter: an id of another kind, unless it is as long as its column's digits.
-    Labelled,
-    /// Digits but for a few characters.
-    Marked,
-    /// What is no id where the others are digits: words.
-    Stranger,
-    /// Anything else.
-    Text,
-}
-
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-struct Shape {
-    class: Class,
-    chars: u16,
-    leading_zero: bool,
-}
-
-impl Shape {
-    fn of(text: &str) -> Shape {
-        let is_digits = text.bytes().all(|byte| byte.is_ascii_digit());
-        let leading_zero = is_digits && text.len() > 1 && text.starts_with('0');
-        let class = match is_digits {
-            true if !is_rounded(text) => Class::Digits,
-            true if Mark::Fifteen.is_on(text) || Mark::Binary.is_on(text) => Class::Rounded,
-            true => Class::MaybeRounded,
-            false if is_bare_exponent(text) => Class::BareExponent,
-            false if text.contains(char::is_whitespace) => Class::Stranger,
-            false if is_mostly_digits(text) && text.starts_with(char::is_alphabetic) => Class::Labelled,
-            false if is_mostly_digits(text) => Class::Marked,
-            false => Class::Text,
-        };
-        let chars = if is_digits { text.len() } else { text.chars().count() };
-        Shape { class, chars: u16::try_from(chars).unwrap_or(u16::MAX), leading_zero }
-    }
-
-    fn is_digits(self) -> bool {
-        matches!(self.class, Class::Digits | Class::Rounded | Class::MaybeRounded)
-    }
-
-    fn is_rounded(self) -> bool {
-        matches!(self.class, Class::Rounded | Class::MaybeRounded)
-    }
-}
-
-fn is_bare_exponent(text: &str) -> bool {
-    text.split_once(['e', 'E']).is_some_and(|(mantissa, exponent)| {
-        let digits = |part: &str| !part.is_empty() && part.bytes().all(|byte| byte.is_ascii_digit());
-        digits(mantissa) && digits(exponent) && exponent.len() <= 3
-    })
-}
-
-fn is_mostly_digits(text: &str) -> bool {
-    let digits = text.bytes().filter(u8::is_ascii_digit).count();
-    digits >= DIGITS_PER_OTHER * (text.chars().count() - digits)
-}
-
 /// A distinct id of the sample.
 #[derive(Clone, Copy, Debug)]
 struct Sampled {
@@ -136,67 +67,6 @@ struct Sampled {
     noughts: usize,
     /// By [`Mark::ALL`]: whether it bears the mark, and how likely that is by nature.
     marks: [(bool, f64); 3],
-}
-
-/// The ids of one shape.
-#[derive(Clone, Copy, Debug)]
-struct Tally {
-    shape: Shape,
-    rows: u64,
-    /// The id of the last row, and whether all rows have it.
-    last: u64,
-    is_one: bool,
-    /// The largest number that the last digits make, by [`COUNTERS`].
-    counted: [u64; COUNTERS.len()],
-    /// The noughts that end the last id.
-    noughts: usize,
-    /// The most noughts that one begins with.
-    leading: u16,
-    /// Digits of a counter, as the id of its one shows them: the one and the noughts before it.
-    counter: usize,
-}
-
-/// How many digits a counter may have.
-const COUNTERS: [usize; 7] = [6, 7, 8, 9, 10, 11, 12];
-
-/// The first numbers that have too many digits.
-const BEYOND: [u64; 7] =
-    [1_000_000, 10_000_000, 100_000_000, 1_000_000_000, 10_000_000_000, 100_000_000_000, 1_000_000_000_000];
-
-impl Tally {
-    fn new(shape: Shape) -> Tally {
-        Tally {
-            shape,
-            rows: 0,
-            last: 0,
-            is_one: true,
-            counted: [0; COUNTERS.len()],
-            noughts: 0,
-            leading: 0,
-            counter: 0,
-        }
-    }
-
-    fn see(&mut self, text: &str, hash: u64) {
-        self.is_one &= self.rows == 0 || self.last == hash;
-        (self.rows, self.last) = (self.rows + 1, hash);
-        if self.shape.is_digits() {
-            self.noughts = noughts_of(text);
-            let leading = text.len() - text.trim_start_matches('0').len();
-            self.leading = self.leading.max(u16::try_from(leading).unwrap_or(u16::MAX));
-            let last: u64 = text[text.len().saturating_sub(COUNTERS[COUNTERS.len() - 1])..].parse().unwrap_or(0);
-            for (counted, beyond) in self.counted.iter_mut().zip(BEYOND) {
-                *counted = (*counted).max(last % beyond);
-            }
-            if let Some(rest) = text.strip_suffix('1') {
-                self.counter = self.counter.max(text.len() - rest.trim_end_matches('0').len());
-            }
-        }
-    }
-}
-
-fn noughts_of(digits: &str) -> usize {
-    digits.len() - digits.trim_end_matches('0').len()
 }
 
 /// The ids of one column.
