@@ -154,7 +154,8 @@ mod tests {
                 assert_eq!(sealed, end(&client, &gateway, &settings).seal(b"{\"a\":1}", &client));
                 let there = end(&gateway, &client, &settings);
                 assert_eq!(there.open(&sealed.header, &sealed.body).unwrap(), b"{\"a\":1}", "{cipher} {wrap}");
-                assert!(end(&client, &gateway, &settings).open(&sealed.header, &sealed.body).is_err());
+                let not_its_own = end(&client, &gateway, &settings).open(&sealed.header, &sealed.body);
+                assert_ne!(not_its_own.ok().as_deref(), Some(&b"{\"a\":1}"[..]));
             }
         }
     }
@@ -165,7 +166,8 @@ mod tests {
         let end = end(&pair, &pair, "");
         let (one, other) = (end.seal(b"one", &pair), end.seal(b"two", &pair));
         assert_ne!(one.header, other.header);
-        assert!(end.open(&other.header, &one.body).is_err());
+        // With another key the padding is seldom in order; where it is (one in 256), what comes out is not the body.
+        assert_ne!(end.open(&other.header, &one.body).ok().as_deref(), Some(&b"one"[..]));
         assert!(one.header.starts_with("algorithm=RSA_AES,keyVersion=1,symmetricKey="));
         for (header, body) in [("", "AAAA"), ("symmetricKey=AAAA", "AAAA"), (one.header.as_str(), "not base64")] {
             assert!(end.open(header, body.as_bytes()).is_err(), "{header}");
