@@ -191,8 +191,13 @@ impl<T: DeserializeOwned> FrameReader<T> {
 
     /// Reads an open file from where it stands; `path` is only for messages.
     pub fn over(file: File, path: &Path) -> Self {
+        Self::through(BUFFER, file, path)
+    }
+
+    /// The same through a buffer of so many bytes: of many files read side by side.
+    pub fn through(buffer: usize, file: File, path: &Path) -> Self {
         FrameReader {
-            file: BufReader::with_capacity(BUFFER, file),
+            file: BufReader::with_capacity(buffer, file),
             path: path.to_owned(),
             bytes: Vec::new(),
             passed: 0,

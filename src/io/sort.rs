@@ -1,7 +1,7 @@
 //! Sorting more than fits in memory: sorted runs in temporary files, merged.
 //!
-//! Runs are merged level by level, each with as many of its own size, so that a record is written once a level: there are
-//! two levels up to thirty million records, and three up to two thousand million.
+//! Runs are merged level by level, each with as many of its own size, so that a record is written once a level: there is
+//! one level up to a million records of a plan, and there are two up to a hundred million.
 
 use std::cmp::Reverse;
 use std::collections::BinaryHeap;
@@ -29,8 +29,8 @@ pub struct Sorter<T> {
 impl<T: Ord + Serialize + DeserializeOwned> Sorter<T> {
     /// Bytes of records in memory, beside the texts that they hold. A survey has four sorters at work at once.
     const RUN_BYTES: usize = 2 << 20;
-    /// Runs merged at once: each holds a buffer of 64 KiB and a file descriptor.
-    const FAN_IN: usize = 64;
+    /// Runs merged at once: each holds a buffer and a file descriptor.
+    const FAN_IN: usize = 128;
 
     /// A sorter whose temporary files lie in `folder`.
     pub fn new(folder: &Path) -> Self {
@@ -100,6 +100,9 @@ fn sort<T: Ord>(records: &mut [T], prefix: fn(&T) -> u64) {
     }
 }
 
+/// Bytes of a run that are read at once.
+const RUN_BUFFER: usize = 32 << 10;
+
 fn write_run<T: Serialize + DeserializeOwned>(
     folder: &Path,
     records: impl Iterator<Item = Result<T, StorageError>>,
@@ -111,7 +114,7 @@ fn write_run<T: Serialize + DeserializeOwned>(
     }
     let mut file = writer.into_file()?;
     file.seek(SeekFrom::Start(0)).map_err(|error| StorageError::new("read a file in", folder, error))?;
-    Ok(FrameReader::over(file, folder))
+    Ok(FrameReader::through(RUN_BUFFER, file, folder))
 }
 
 /// Records in order.
