@@ -1,5 +1,6 @@
 //! Carrying a planned run out: sends, files, the end.
 
+use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
@@ -14,7 +15,7 @@ use super::recover::Recovery;
 use super::store::RunFolder;
 use super::survey::Members;
 use super::timings::Stage;
-use super::{Fault, apply, close, inputs, keep, trail, words};
+use super::{Fault, apply, close, inputs, io_thread, keep, trail, words};
 use crate::core::dispatcher::Config;
 use crate::core::halt::ErrorLimit;
 use crate::core::limits;
@@ -83,9 +84,7 @@ impl Job {
             progress: &self.progress,
             signals: &self.signals,
         };
-        let runtime = tokio::runtime::Builder::new_current_thread()
-            .enable_all()
-            .build()
+        let runtime = io_thread::runtime(Arc::clone(&self.progress.in_flight))
             .map_err(|error| Fault::storage(format!("no IO runtime: {error}")))?;
         let done = runtime.block_on(apply::apply(order))?;
         stamp(ledger, &endpoint.quota_scope, false, all_until.max(boot::clock_ns()))?;

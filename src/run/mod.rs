@@ -35,6 +35,7 @@ mod guard;
 pub mod history;
 pub mod import;
 mod inputs;
+mod io_thread;
 pub mod job;
 mod keep;
 mod lease;

@@ -1,11 +1,13 @@
 //! The signing pool: RSA on a few threads of the operating system, never on the IO runtime. Signing inside its tasks
-//! showed a round trip of 6 ms as 52 ms at 128 in flight: timeouts would be fiction.
+//! showed a round trip of 6 ms as 52 ms at 128 in flight: timeouts would be fiction. For the same reason they give way to
+//! the IO thread where processors are scarce: at 512 in flight one call of a hundred seemed to take 25 ms longer than it did.
 
 use std::sync::mpsc::{Receiver, Sender, channel};
 use std::sync::{Arc, Mutex};
 use std::thread::JoinHandle;
 
 use super::timings::{Stage, Timings};
+use crate::io::cpu;
 use crate::model::Reading;
 use crate::wire::crypto::{Signer, Verifier};
 use crate::wire::{Dialect, Reply, Request};
@@ -44,8 +46,9 @@ pub struct Pool {
 impl Pool {
     /// Starts one thread per processor, and returns when all are ready; `done` is called with each product.
     ///
-    /// The first signature of a process gathers randomness for a tenth of a second. Behind the quota's clock that would
-    /// make the first calls late, and the gateway see them crowded together with those after them.
+    /// The first signature of a process takes longer: up to a tenth of a second, where aws-lc was built to gather
+    /// randomness of its own (`.cargo/config.toml`). Behind the quota's clock that would make the first calls late, and
+    /// the gateway see them crowded together with those after them.
     pub fn start(tools: &Tools, timings: &Arc<Timings>, done: impl Fn(Product) + Clone + Send + 'static) -> Pool {
         let (tasks, queue) = channel();
         let queue = Arc::new(Mutex::new(queue));
@@ -58,6 +61,7 @@ impl Pool {
             std::thread::Builder::new()
                 .name("signer".to_owned())
                 .spawn(move || {
+                    cpu::give_way();
                     tools.signer.sign(b"");
                     drop(ready);
                     work(&queue, &tools, &timings, &done);

@@ -70,7 +70,7 @@ pub struct Progress {
     /// Requests answered by a throttle.
     pub throttled: AtomicU64,
     /// Requests under way.
-    pub in_flight: AtomicU64,
+    pub in_flight: Arc<AtomicU64>,
     /// The pace in force, in percent of the full one.
     pub pace_percent: AtomicU64,
     /// The most requests begun in one quota window.
