@@ -1,5 +1,6 @@
 //! Why a row is not valid. Row trouble is data, never an `Err` up the stack.
 
+use std::borrow::Cow;
 use std::fmt;
 
 use serde::{Deserialize, Serialize};
@@ -139,6 +140,12 @@ pub fn shown(text: &str, most: usize) -> String {
     shown
 }
 
+/// The same, borrowed where it is plain ASCII, as codes are.
+pub fn as_shown(text: &str, most: usize) -> Cow<'_, str> {
+    let is_plain = text.len() <= most && text.bytes().all(|byte| byte == b' ' || byte.is_ascii_graphic());
+    if is_plain { Cow::Borrowed(text) } else { Cow::Owned(shown(text, most)) }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -161,5 +168,9 @@ mod tests {
         assert_eq!(visible("a\u{200b}b\tc"), "\"a\\u{200b}b\\u{9}c\"");
         assert_eq!(visible(&"x".repeat(100)).chars().count(), 63);
         assert_eq!(shown("\u{2066}\u{61c}\0ab", 4), "\\u{2066}\\u{61c}\\u{0}a…");
+        for text in ["SUCCESS", "not at all", "FOUR", "銀卡", "a\tb", ""] {
+            assert_eq!(as_shown(text, 4), shown(text, 4));
+            assert_eq!(as_shown(text, 40), shown(text, 40));
+        }
     }
 }

@@ -11,7 +11,7 @@ pub use histogram::Histogram;
 pub use slowest::{Slow, Slowest};
 pub use timeline::{Slot, Timeline};
 
-use crate::model::reject::shown;
+use crate::model::reject::{as_shown, shown};
 use crate::model::{Attempt, Outcome, Record, Settled, Verdict};
 
 /// Different answers that are counted apart. A gateway has a few dozen codes; one that makes up more is not given more
@@ -93,7 +93,7 @@ pub struct Figures {
     /// Those that took longest.
     pub slowest: Slowest,
     /// How many had which meaning and code.
-    pub answers: BTreeMap<(Meant, String), u64>,
+    pub answers: BTreeMap<Meant, BTreeMap<String, u64>>,
     /// Those whose code is counted with others', since there were too many different ones.
     pub other_answers: u64,
     /// Calls of rows without an end yet: how many, and the latency of the last. As many as a run has slots, times the
@@ -174,7 +174,7 @@ impl Figures {
         slot.not_sent += u64::from(call.meant == Meant::NotSent);
         if call.meant != Meant::NotSent {
             slot.latency.add(call.latency_us);
-            self.slowest.offer(Slow {
+            self.slowest.offer(call.latency_us, || Slow {
                 latency_us: call.latency_us,
                 row: call.row,
                 sent_ms: call.sent_ms,
@@ -184,9 +184,11 @@ impl Figures {
                 http_status: call.http_status,
             });
         }
-        let answer = (call.meant, shown(call.code, CODE_MAX));
-        if self.answers.len() < ANSWERS_MAX || self.answers.contains_key(&answer) {
-            *self.answers.entry(answer).or_default() += 1;
+        let code = as_shown(call.code, CODE_MAX);
+        if let Some(calls) = self.answers.get_mut(&call.meant).and_then(|codes| codes.get_mut(code.as_ref())) {
+            *calls += 1;
+        } else if self.answers.values().map(BTreeMap::len).sum::<usize>() < ANSWERS_MAX {
+            self.answers.entry(call.meant).or_default().insert(code.into_owned(), 1);
         } else {
             self.other_answers += 1;
         }
@@ -235,7 +237,7 @@ mod tests {
         let sum = |of: fn(&Slot) -> u64| figures.timeline.slots().map(|(_, slot)| of(slot)).sum::<u64>();
         assert_eq!(figures.calls(), 7);
         assert_eq!((sum(|slot| slot.retries), sum(|slot| slot.in_doubt), sum(|slot| slot.throttled)), (3, 3, 1));
-        assert_eq!(figures.answers[&(Meant::InDoubt, "TIMEOUT".to_owned())], 3);
+        assert_eq!(figures.answers[&Meant::InDoubt]["TIMEOUT"], 3);
         assert_eq!(figures.slowest.iter().next().unwrap().row, 4);
         assert!(figures.pending.is_empty());
     }
@@ -252,7 +254,8 @@ mod tests {
         let long = "X".repeat(100_000);
         let records = (0..1_000).map(|row| attempt(row, 0, 1, Verdict::Refused, &format!("{row:0>6}{long}")));
         let figures = of(&records.collect::<Vec<_>>());
-        assert_eq!((figures.answers.len() as u64, figures.other_answers), (200, 800));
-        assert!(figures.answers.keys().all(|(_, code)| code.chars().count() <= CODE_MAX + 1));
+        let codes = &figures.answers[&Meant::Refused];
+        assert_eq!((figures.answers.len(), codes.len(), figures.other_answers), (1, 200, 800));
+        assert!(codes.keys().all(|code| code.chars().count() <= CODE_MAX + 1));
     }
 }

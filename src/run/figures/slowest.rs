@@ -29,12 +29,12 @@ impl Slowest {
     /// So many are kept: a screen full.
     pub const MOST: usize = 20;
 
-    /// Keeps a call where it is among the slowest.
-    pub fn offer(&mut self, call: Slow) {
-        let at = self.0.partition_point(|kept| kept.latency_us >= call.latency_us);
+    /// Keeps a call that took so long where it is among the slowest: few are, and only those are asked for.
+    pub fn offer(&mut self, latency_us: u64, call: impl FnOnce() -> Slow) {
+        let at = self.0.partition_point(|kept| kept.latency_us >= latency_us);
         if at < Self::MOST {
             self.0.truncate(Self::MOST - 1);
-            self.0.insert(at, call);
+            self.0.insert(at, call());
         }
     }
 
@@ -54,7 +54,7 @@ mod tests {
         for row in 0..1_000 {
             let latency_us = row * 7 % 1_000 / 2; // every latency twice
             let (meant, code, trace_id) = (Meant::Applied, String::new(), String::new());
-            slowest.offer(Slow { latency_us, row, sent_ms: 0, meant, code, trace_id, http_status: 200 });
+            slowest.offer(latency_us, || Slow { latency_us, row, sent_ms: 0, meant, code, trace_id, http_status: 200 });
         }
         let kept: Vec<_> = slowest.iter().map(|slow| slow.latency_us).collect();
         let expected: Vec<_> = (490..500).rev().flat_map(|us| [us, us]).collect();

@@ -320,9 +320,11 @@ fn calls(told: &Told<'_>) -> Option<CallsPart> {
     if total.latency.count() > 0 {
         charts.extend([chart::drift(timeline, zone), chart::distribution(&total.latency)]);
     }
-    let mut answers: Vec<_> = told.figures.answers.iter().collect();
-    answers.sort_by_key(|(_, calls)| Reverse(**calls));
-    let shown: u64 = answers.iter().take(CODES_SHOWN).map(|(_, calls)| **calls).sum();
+    let by_meaning = told.figures.answers.iter();
+    let mut answers: Vec<_> =
+        by_meaning.flat_map(|(meant, codes)| codes.iter().map(move |(code, calls)| (meant, code, calls))).collect();
+    answers.sort_by_key(|(.., calls)| Reverse(**calls));
+    let shown: u64 = answers.iter().take(CODES_SHOWN).map(|(.., calls)| **calls).sum();
     let more = total.calls - shown;
     Some(CallsPart {
         charts,
@@ -339,7 +341,7 @@ fn calls(told: &Told<'_>) -> Option<CallsPart> {
         answers: answers
             .into_iter()
             .take(CODES_SHOWN)
-            .map(|((meant, code), calls)| AnswerLine {
+            .map(|(meant, code, calls)| AnswerLine {
                 meant: meant.as_str(),
                 code: code.clone(),
                 calls: grouped(calls),
