@@ -1,6 +1,6 @@
 //! A row on its way into the plan.
 
-use crate::model::{Digest, Place};
+use crate::model::{BillId, Digest, Place};
 
 /// A valid row whose bill does not end it, as far as its card is concerned.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, serde::Serialize, serde::Deserialize)]
@@ -15,7 +15,7 @@ pub struct Candidate {
     /// A bit per member that it carries.
     pub members: u64,
     /// Its identity in the ledger.
-    pub bill: Digest,
+    pub bill: BillId,
     /// What it says.
     pub content: Digest,
     /// User and template: only rows that agree in them may be one call.

@@ -6,7 +6,7 @@
 pub use super::candidate::Candidate;
 use super::coalesce;
 use super::dispatcher::Gate;
-use crate::model::{Digest, Outcome, Place};
+use crate::model::{BillId, Outcome, Place};
 
 /// What the ledger knows of a card, in the member bits of this run.
 #[derive(Clone, Debug, Default)]
@@ -23,7 +23,7 @@ pub struct CardPast {
 #[derive(Clone, Copy, Debug)]
 pub struct Doubt {
     /// Its bill.
-    pub bill: Digest,
+    pub bill: BillId,
     /// Its place.
     pub place: Place,
     /// The members that it carried.
@@ -248,7 +248,7 @@ fn groups(rows: &[Candidate], verdicts: &[Stand], watched: &[u64], rules: CardRu
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::model::Seat;
+    use crate::model::{Digest, Seat};
 
     const POINTS: u64 = 1;
     const LEVEL: u64 = 2;
@@ -263,7 +263,7 @@ mod tests {
             place: place(at),
             id,
             members,
-            bill: Digest([id as u8; 16]),
+            bill: BillId([id as u8; 24]),
             content: Digest([id as u8; 16]),
             shape: Digest::default(),
             closing: false,
@@ -275,7 +275,7 @@ mod tests {
     }
 
     fn doubt(id: u64, at: i64, members: u64) -> Doubt {
-        Doubt { bill: Digest([id as u8; 16]), place: place(at), members, closing: false }
+        Doubt { bill: BillId([id as u8; 24]), place: place(at), members, closing: false }
     }
 
     fn words(planned: &[Planned]) -> Vec<String> {

@@ -4,7 +4,7 @@ use std::borrow::Cow;
 
 use serde::{Deserialize, Serialize};
 
-use super::{Amount, Digest, Digester};
+use super::{Amount, BillId, Digest, Digester};
 
 /// What a row asks of its card.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
@@ -147,7 +147,7 @@ impl Delta {
     }
 
     /// The idempotency key of the row's bill under `scope` (dialect, client), if it has one.
-    pub fn bill_digest(&self, scope: &str) -> Option<Digest> {
+    pub fn bill_id(&self, scope: &str) -> Option<BillId> {
         let bill_no = self.bill_no.as_deref()?;
         let mut digester = Digester::new("bill");
         for part in [scope, &self.merchant, bill_no] {
@@ -156,7 +156,7 @@ impl Delta {
         for part in &self.bill_key {
             digester.part(part.as_bytes());
         }
-        Some(digester.finish())
+        Some(BillId::numbered(bill_no, digester.finish()))
     }
 
     /// What the row says, apart from when and in which bytes: two rows of one bill must agree in it.

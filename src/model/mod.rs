@@ -3,6 +3,8 @@
 //! What the words mean stands in the README's glossary; one word, one type, one place.
 
 pub mod amount;
+pub mod bill_id;
+mod bytes;
 pub mod delta;
 pub mod digest;
 pub mod exit;
@@ -16,6 +18,7 @@ pub mod tick;
 pub mod verdict;
 
 pub use amount::{Amount, Total};
+pub use bill_id::BillId;
 pub use delta::{Delta, Field, Status, Value};
 pub use digest::{Digest, Digester};
 pub use exit::Exit;

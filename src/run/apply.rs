@@ -34,7 +34,7 @@ use crate::core::skew::Skew;
 use crate::io::cpu;
 use crate::io::gateway::Gateway;
 use crate::io::ledger::{Ack, Ledger, LedgerError, Writer};
-use crate::model::{Attempt, Delta, Intent, Reading, Record, Settled, Tick, Verdict};
+use crate::model::{Attempt, BillId, Delta, Intent, Reading, Record, Settled, Tick, Verdict};
 use crate::wire::personal::Personal;
 use crate::wire::{Reply, retry_after};
 
@@ -157,7 +157,7 @@ struct Driver<'a> {
     rows: Rows,
     held: HashMap<u64, Held>,
     /// Rows of the window whose revision an earlier run made durable.
-    adopted: HashMap<u64, (crate::model::Digest, u64)>,
+    adopted: HashMap<u64, (BillId, u64)>,
     skew: Skew,
     drift: Drift,
     sends: Meter,

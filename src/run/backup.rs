@@ -59,8 +59,8 @@ fn may_replace(ledger: &Ledger, to: &Path) -> Result<(), Fault> {
     if std::fs::canonicalize(ledger.path()).is_ok_and(|own| own == there) || Ledger::is_in_use(&there) {
         return Err(Fault::usage(format!("{} is a ledger in use, no place for a backup", to.display())).help(help));
     }
-    let older = Ledger::open_existing(&there).map_err(|error| Fault::usage(error).help(help))?;
-    if older.identity()? == ledger.identity()? {
+    let older = Ledger::identity_at(&there).map_err(|error| Fault::usage(error).help(help))?;
+    if older == ledger.identity()? {
         return Ok(());
     }
     Err(Fault::usage(format!("{} is a backup of another ledger", to.display())).help(help))

@@ -4,7 +4,7 @@
 use serde::{Deserialize, Serialize};
 
 use super::store::{Content, Origin, StoredRow};
-use crate::model::{Amount, Delta, Digest, Digester, Seat, Status};
+use crate::model::{Amount, BillId, Delta, Digest, Digester, Seat, Status};
 
 /// A row in brief.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -27,7 +27,7 @@ pub struct Gist {
     /// Its card.
     pub card: Digest,
     /// Its identity in the ledger; `None` where it is that of its place in this run, which has no name yet.
-    pub bill: Option<Digest>,
+    pub bill: Option<BillId>,
     /// What it says, apart from when.
     pub content: Digest,
     /// User and template: only rows that agree in them may be one call.
@@ -77,7 +77,7 @@ impl Brief {
 impl Gist {
     fn of(delta: &Delta, origin: Option<&Origin>, seen: &Seen, scope: &str) -> Gist {
         let content = delta.content_digest();
-        let bill = delta.bill_digest(scope).or_else(|| match (delta.occurred_ms, origin) {
+        let bill = delta.bill_id(scope).or_else(|| match (delta.occurred_ms, origin) {
             (Some(ms), _) => Some(timed_identity(scope, delta, ms, content)),
             (None, Some(origin)) => Some(seat_identity(scope, &origin.run, &origin.source, origin.line)),
             (None, None) => None,
@@ -102,14 +102,15 @@ impl Gist {
     }
 }
 
-fn timed_identity(scope: &str, delta: &Delta, ms: i64, content: Digest) -> Digest {
+fn timed_identity(scope: &str, delta: &Delta, ms: i64, content: Digest) -> BillId {
     let (ms, sequence) = (ms.to_string(), delta.sequence.to_string());
-    Digest::of("timed", &[scope, &delta.merchant, &delta.card, &ms, &sequence, &content.to_string()])
+    let parts = [scope, &delta.merchant, &delta.card, &ms, &sequence, &content.to_string()];
+    BillId::unnumbered(Digest::of("timed", &parts))
 }
 
 /// The identity of a row that has neither a bill nor a time: its place.
-pub fn seat_identity(scope: &str, run: &str, source: &str, line: u64) -> Digest {
-    Digest::of("seat", &[scope, run, source, &line.to_string()])
+pub fn seat_identity(scope: &str, run: &str, source: &str, line: u64) -> BillId {
+    BillId::unnumbered(Digest::of("seat", &[scope, run, source, &line.to_string()]))
 }
 
 /// All at once, and not one by one.

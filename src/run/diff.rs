@@ -127,7 +127,7 @@ fn meet(rows: Sorter<Row>, ledger: &Ledger, scratch: &Path, missing: &mut u64) -
     let mut rows = rows.finish()?.peekable();
     let (mut judged, mut unproved) = (Sorter::new(scratch), Known::new(ledger, Keys::Unproved));
     let mut say = |row: Row, card: Option<&StoredCard>| -> Result<(), Fault> {
-        let doubts = if unproved.has(row.card)? { ledger.possible(row.card)? } else { Vec::new() };
+        let doubts = if unproved.has(&row.card.0)? { ledger.possible(row.card)? } else { Vec::new() };
         Ok(judged.push(compare::judge(row, card.map(|card| &card.state), &doubts))?)
     };
     ledger.each_card(|stored| -> Result<(), Fault> {

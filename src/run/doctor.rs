@@ -193,6 +193,11 @@ fn ledger(settings: &Settings) -> Vec<Finding> {
         Err(LedgerError::Absent(_)) => {
             return vec![Finding::ok(SUBJECT, format!("{path}: none yet, the first run makes it"))];
         }
+        Err(LedgerError::Old(_)) => {
+            let said = format!("{path}: an older program made it");
+            let help = "the job's next `run` brings it up to date; that program's `ledger backup` keeps it as it is";
+            return vec![Finding::warning(SUBJECT, said, help)];
+        }
         Err(error) => return vec![Finding::fault(SUBJECT, &error.into())],
     };
     let told = || -> Result<Vec<Finding>, LedgerError> {

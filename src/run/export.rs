@@ -99,7 +99,7 @@ fn bills(ledger: &Ledger, path: &Path, as_parquet: bool, veil: &dyn Fn(&mut Stri
         let place = runs.place(bill.place)?;
         let last_run = runs.name(bill.last_run)?;
         let members = serde_json::to_string(&bill.members).expect("names and values are plain data");
-        let [key, card, content] = [bill.key, bill.card, bill.content].map(|digest| digest.to_string());
+        let (key, card, content) = (bill.key.to_string(), bill.card.to_string(), bill.content.to_string());
         rows += 1;
         Ok(table.write(&[
             bill.bill_no.as_deref().map_or(Cell::Absent, Cell::Text),

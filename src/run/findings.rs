@@ -151,7 +151,7 @@ impl<'a> Finder<'a> {
                 };
                 (self.place(&other), differences)
             }
-            None => match delta.bill_digest(&self.dialect.scope()).map(|bill| self.ledger.bill(bill)).transpose()? {
+            None => match delta.bill_id(&self.dialect.scope()).map(|bill| self.ledger.bill(bill)).transpose()? {
                 Some(Some(bill)) => (self.told_of(&bill)?, differing_from_ledger(delta, &bill)),
                 _ => ("the ledger".to_owned(), Vec::new()),
             },

@@ -6,7 +6,7 @@ use std::collections::HashMap;
 use serde::{Deserialize, Serialize};
 
 use super::Fault;
-use super::recover::{OpenRow, Recovery};
+use super::recover::{Learnt, OpenRow};
 use super::store::{Content, Fate, RowFacts, RunFolder, StoredRow, rows_and_fates};
 use super::survey::Members;
 use super::words::{self, Stopped};
@@ -162,20 +162,24 @@ impl Fold {
         now_ms: i64,
         mut watch: impl FnMut(&Record),
     ) -> Result<Fold, Fault> {
-        let mut sorter = Sorter::new(folder.path());
+        let mut sorter = Sorter::by(folder.path(), |end: &EndRecord| end.row);
+        let mut learnt = Learnt::new(folder.path())?;
         let mut seq = 0;
         for part in [Part::BeforePlan, Part::SincePlan] {
             ledger.journal(run, part, |record| -> Result<(), Fault> {
                 seq += 1;
                 watch(&record);
+                let planned = part == Part::BeforePlan;
+                if !planned {
+                    learnt.take(&record)?;
+                }
                 if let Record::Settled(row, settled) = record {
-                    let planned = part == Part::BeforePlan;
                     sorter.push(EndRecord { row, seq, planned, settled: *settled })?;
                 }
                 Ok(())
             })?;
         }
-        let cut_off = Recovery::fold(ledger, run, folder.path())?.into_open();
+        let cut_off = learnt.meet_intents(ledger, run)?.into_open();
         let booked = ledger.run(run)?.expect("a run that is folded was booked");
         // A connection of its own: the fold itself changes bills.
         let is_stale = booked.state == RunState::Interrupted && booked.epoch != ledger.epoch()?;
@@ -321,8 +325,8 @@ pub fn into_ledger(
     replace: bool,
     mut also: impl FnMut(&Ended) -> Result<(), Fault>,
 ) -> Result<(), Fault> {
-    let mut bills = Sorter::new(folder.path());
-    let mut cards = Sorter::new(folder.path());
+    let mut bills = Sorter::by(folder.path(), |change: &BillChange| change.key.prefix());
+    let mut cards = Sorter::by(folder.path(), |change: &CardChange| change.card.prefix());
     fold.each(folder, |ended| {
         also(&ended)?;
         ended.bill_change().map_or(Ok(()), |change| bills.push(change))?;

@@ -91,6 +91,9 @@ impl Job {
     pub fn run(&self, request: &Request) -> Result<Finished, Fault> {
         let endpoint = Endpoint::open(&self.settings, &self.dialect)?;
         let mut finished = Finished::default();
+        if Ledger::is_old(&self.settings.ledger) {
+            self.lease(request.wait)?; // which brings it up to date
+        }
         // An interrupted run goes first, before anything is read: its rows in doubt wait for nothing else.
         let lease = if let Some(run) = self.interrupted()? {
             self.guard_agreed(&run, request.plan.as_deref())?;

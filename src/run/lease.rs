@@ -4,6 +4,7 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use super::Fault;
+use super::store::RunFolder;
 use crate::io::ledger::Ledger;
 use crate::io::lock::Lock;
 
@@ -15,11 +16,13 @@ pub struct Lease {
 
 impl Lease {
     /// Takes the lease, waiting as long as `wait` for another holder unless `stop` ends that, and proves the ledger that
-    /// is there. `holder` tells others who has it.
+    /// is there; one of an older program is brought up to date. `holder` tells others who has it.
     pub fn take(ledger: &Path, holder: &str, wait: Duration, stop: impl Fn() -> bool) -> Result<Lease, Fault> {
         let lock = Lock::take(ledger, holder, wait, stop)?;
         if ledger.exists() {
             Ledger::prove(ledger)?;
+            // The surveys that its runs left are in its program's form, and only looked at again; all are closed.
+            Ledger::upgrade(ledger, || Ok::<_, Fault>(RunFolder::remove_all(ledger)?))?;
         }
         Ok(Lease { lock, ledger: ledger.to_owned() })
     }

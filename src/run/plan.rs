@@ -33,7 +33,7 @@ use crate::io::frames::FrameWriter;
 use crate::io::ledger::{Keys, Known, Ledger};
 use crate::io::sort::Sorter;
 use crate::model::moment::rfc3339_ms;
-use crate::model::{Digest, Outcome, Place, Reject, Rule};
+use crate::model::{BillId, Digest, Outcome, Place, Reject, Rule};
 
 /// What the planner is told.
 #[expect(clippy::struct_excessive_bools, reason = "each is a setting or a flag")]
@@ -196,7 +196,7 @@ impl Planner<'_> {
         Ok(())
     }
 
-    fn candidate(&self, id: u64, gist: &Gist, bill: Digest, place: Place, replayed: bool) -> Candidate {
+    fn candidate(&self, id: u64, gist: &Gist, bill: BillId, place: Place, replayed: bool) -> Candidate {
         let Gist { card, content, shape, members, closing, .. } = *gist;
         Candidate {
             card,
@@ -244,7 +244,7 @@ impl Planner<'_> {
         if let Some(clash) = others.iter().find(|other| other.bound.candidate.content != content) {
             return self.conflict_in_run(&first, clash.id(), &others);
         }
-        let past = if self.bills.has(first.bill())? { self.ledger.bill(first.bill())? } else { None };
+        let past = if self.bills.has(&first.bill().0)? { self.ledger.bill(first.bill())? } else { None };
         let id = first.id();
         let same = past.as_ref().is_some_and(|bill| bill.content == content);
         let again = past.as_ref().map_or(Again::Afresh, |bill| self.again(bill.past, same));
@@ -380,7 +380,7 @@ impl Planner<'_> {
     fn card_past(&mut self, card: Digest) -> Result<CardPast, Fault> {
         let members = self.order.members;
         let mut past = CardPast::default();
-        if self.cards.has(card)?
+        if self.cards.has(&card.0)?
             && let Some((_, state)) = self.ledger.card(card)?
         {
             past.closed = state.closed;
@@ -391,7 +391,7 @@ impl Planner<'_> {
                 .filter(|(mask, _)| *mask != 0)
                 .collect();
         }
-        let possible = if self.unproved.has(card)? { self.ledger.possible(card)? } else { Vec::new() };
+        let possible = if self.unproved.has(&card.0)? { self.ledger.possible(card)? } else { Vec::new() };
         past.doubts = possible
             .into_iter()
             .map(|doubt| Doubt {

@@ -154,11 +154,11 @@ mod tests {
     use serde_json::json;
 
     use super::*;
-    use crate::model::{Outcome, Seat};
+    use crate::model::{BillId, Outcome, Seat};
 
     fn facts(occurred_ms: i64, run: u32, content: u8) -> RowFacts {
         RowFacts {
-            bill: Digest([9; 16]),
+            bill: BillId([9; 24]),
             card: Digest([8; 16]),
             content: Digest([content; 16]),
             place: Place { occurred_ms, sequence: 0, run, seat: Seat { source: 0, line: 2 } },

@@ -48,41 +48,9 @@ pub struct OpenRow {
 impl Recovery {
     /// Folds what the ledger has of `run` since its plan.
     pub fn fold(ledger: &Ledger, run: u32, folder: &Path) -> Result<Recovery, Fault> {
-        let mut ends = Ends::new(folder)?;
-        let mut attempted: HashMap<u64, (u32, u32, Option<i64>)> = HashMap::new();
-        ledger.journal(run, Part::SincePlan, |record| -> Result<(), Fault> {
-            match record {
-                Record::Settled(row, settled) => {
-                    attempted.remove(&row);
-                    ends.set(row, settled.outcome, settled.in_doubt > 0)?;
-                }
-                Record::Attempt(attempt) => {
-                    let (attempts, doubt, first) = attempted.entry(attempt.row).or_default();
-                    *attempts += 1;
-                    *doubt += u32::from(attempt.reading.verdict.in_doubt());
-                    first.get_or_insert(attempt.sent_ms);
-                }
-                Record::Intent(_) => unreachable!("the journal has no intents"),
-            }
-            Ok(())
-        })?;
-        let mut open: HashMap<u64, OpenRow> = HashMap::new();
-        ledger.intents(run, |intent| -> Result<(), Fault> {
-            if ends.get(intent.row)?.is_none() {
-                let (attempts, doubt, first_sent_ms) = attempted.get(&intent.row).copied().unwrap_or_default();
-                // One more may have been under way when the run was cut off.
-                let row = OpenRow {
-                    drop: intent.drop,
-                    body: intent.body,
-                    attempts: attempts + 1,
-                    doubt: doubt + 1,
-                    first_sent_ms,
-                };
-                open.insert(intent.row, row);
-            }
-            Ok(())
-        })?;
-        Ok(Recovery { ends, open })
+        let mut learnt = Learnt::new(folder)?;
+        ledger.journal(run, Part::SincePlan, |record| learnt.take(&record))?;
+        learnt.meet_intents(ledger, run)
     }
 
     /// Rows that may have been sent without our knowing what came of it.
@@ -119,6 +87,60 @@ impl Recovery {
     /// Rows cut off between intent and end.
     pub fn into_open(self) -> HashMap<u64, OpenRow> {
         self.open
+    }
+}
+
+/// Half of a [`Recovery`]: what the journal has since the plan, for who reads the journal anyway.
+pub struct Learnt {
+    ends: Ends,
+    /// Of rows without an end: attempts, those in doubt, and when the first one began.
+    attempted: HashMap<u64, (u32, u32, Option<i64>)>,
+}
+
+impl Learnt {
+    /// Nothing yet. Its temporary file lies in `folder`.
+    pub fn new(folder: &Path) -> Result<Learnt, Fault> {
+        Ok(Learnt { ends: Ends::new(folder)?, attempted: HashMap::new() })
+    }
+
+    /// Takes the next record.
+    pub fn take(&mut self, record: &Record) -> Result<(), Fault> {
+        match record {
+            Record::Settled(row, settled) => {
+                self.attempted.remove(row);
+                self.ends.set(*row, settled.outcome, settled.in_doubt > 0)?;
+            }
+            Record::Attempt(attempt) => {
+                let (attempts, doubt, first) = self.attempted.entry(attempt.row).or_default();
+                *attempts += 1;
+                *doubt += u32::from(attempt.reading.verdict.in_doubt());
+                first.get_or_insert(attempt.sent_ms);
+            }
+            Record::Intent(_) => unreachable!("the journal has no intents"),
+        }
+        Ok(())
+    }
+
+    /// The other half: rows that have an intent and no end.
+    pub fn meet_intents(self, ledger: &Ledger, run: u32) -> Result<Recovery, Fault> {
+        let Learnt { mut ends, attempted } = self;
+        let mut open: HashMap<u64, OpenRow> = HashMap::new();
+        ledger.intents(run, |intent| -> Result<(), Fault> {
+            if ends.get(intent.row)?.is_none() {
+                let (attempts, doubt, first_sent_ms) = attempted.get(&intent.row).copied().unwrap_or_default();
+                // One more may have been under way when the run was cut off.
+                let row = OpenRow {
+                    drop: intent.drop,
+                    body: intent.body,
+                    attempts: attempts + 1,
+                    doubt: doubt + 1,
+                    first_sent_ms,
+                };
+                open.insert(intent.row, row);
+            }
+            Ok(())
+        })?;
+        Ok(Recovery { ends, open })
     }
 }
 

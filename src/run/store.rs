@@ -14,7 +14,7 @@ use crate::core::dispatcher::Gate;
 use crate::io::StorageError;
 use crate::io::frames::{FrameFile, FrameReader, FrameWriter, Seal, SealedWriter};
 use crate::io::{fault, folder};
-use crate::model::{Amount, Delta, Digest, Outcome, Place, Reject, Seat};
+use crate::model::{Amount, BillId, Delta, Digest, Outcome, Place, Reject, Seat};
 
 /// One input row.
 #[derive(Clone, Debug, Serialize, Deserialize)]
@@ -86,7 +86,7 @@ pub enum Fate {
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 pub struct RowFacts {
     /// Its identity.
-    pub bill: Digest,
+    pub bill: BillId,
     /// Its card.
     pub card: Digest,
     /// What it says.
@@ -109,7 +109,7 @@ pub struct PlanRecord {
     /// Its card.
     pub card: Digest,
     /// Its identity in the ledger.
-    pub bill: Digest,
+    pub bill: BillId,
     /// A bit per member that it carries.
     pub members: u64,
     /// Those already known to be stale.
@@ -184,6 +184,14 @@ impl RunFolder {
         fault::around("survey", "set-aside", set_aside)
             .and_then(|()| fault::around("survey", "remove", || std::fs::remove_dir_all(&orphan)))
             .map_err(|error| StorageError::new("remove", &self.0, error))
+    }
+
+    /// Removes the folders of all runs beside the ledger.
+    pub fn remove_all(ledger: &Path) -> Result<(), StorageError> {
+        if !state_dir(ledger).join("runs").exists() {
+            return Ok(());
+        }
+        RunFolder::all(ledger)?.iter().try_for_each(RunFolder::remove)
     }
 
     /// Gives the folder its place, and makes that durable.

@@ -12,12 +12,13 @@ use std::time::Duration;
 
 use passync::core::dispatcher::{Action, Config, Dispatcher, Event, PlanRow};
 use passync::core::halt::ErrorLimit;
+use passync::core::history::Past;
 use passync::core::quota::{Permit, Quota};
 use passync::core::retry::Policy;
 use passync::io::cpu;
-use passync::io::ledger::{Ledger, Writer};
+use passync::io::ledger::{BillChange, Ledger, Writer};
 use passync::io::sort::Sorter;
-use passync::model::{Delta, Digest, Intent, LocalTime, Outcome, Record, Settled, Tick, Verdict};
+use passync::model::{BillId, Delta, Digest, Intent, LocalTime, Outcome, Place, Record, Settled, Tick, Verdict};
 use passync::wire::crypto::Signer;
 use passync::wire::{self, Answer, Dialect, Request, RowReader, RowRules};
 
@@ -36,6 +37,7 @@ const PIECES: &[(&str, Piece, Option<u64>)] = &[
     ("dispatcher step", dispatcher_step, Some(8_000)),
     ("quota permit", quota_permit, Some(240)),
     ("sort a record", sort_record, Some(800)),
+    ("merge a bill", merge_bill, Some(17_600)),
     ("ledger append", ledger_append, None),
 ];
 
@@ -311,6 +313,36 @@ fn sort_record() -> Box<dyn FnMut(u64)> {
             sorter.push((plan_row(id).card, id, id, id)).expect("room");
         }
         assert_eq!(sorter.finish().expect("room").count() as u64, times);
+    })
+}
+
+/// A new bill in a ledger of a few thousand.
+fn merge_bill() -> Box<dyn FnMut(u64)> {
+    let folder = tempfile::tempdir_in(env!("CARGO_TARGET_TMPDIR")).expect("a folder");
+    let mut ledger = Ledger::open(&folder.path().join("ledger.db")).expect("a ledger");
+    let change = |row: u64| BillChange {
+        key: BillId(std::array::from_fn(|at| row.to_be_bytes()[at % size_of::<u64>()])),
+        row,
+        bill_no: Some(format!("202601023109165510{row:09}")),
+        card: Digest::default(),
+        card_no: "00000000020260003381".to_owned(),
+        content: Digest::default(),
+        place: Place::default(),
+        past: Past::Applied,
+        outcome: Outcome::Applied,
+        closing: false,
+        doubt: 0,
+        settled_ms: 1_767_312_000_000,
+        code: "SUCCESS".to_owned(),
+        dropped: Vec::new(),
+        members: Vec::new(),
+    };
+    let mut merged = 0;
+    Box::new(move |times| {
+        let _ = &folder; // as long as the ledger is in it
+        let bills = (merged..merged + times).map(|row| Ok(change(row)));
+        ledger.fold(1, bills, std::iter::empty()).expect("room");
+        merged += times;
     })
 }
 

@@ -29,6 +29,11 @@ impl Ledger {
             .map_err(|error| self.fault("read", error))
     }
 
+    /// The same of a ledger that may be an older program's.
+    pub fn identity_at(path: &Path) -> Result<String, LedgerError> {
+        Ledger::look(path)?.0.identity()
+    }
+
     /// Whether some process may have the file open: its log lies beside it.
     pub fn is_in_use(path: &Path) -> bool {
         beside(path, "-wal").exists()

@@ -6,13 +6,13 @@ use serde::Deserialize;
 use super::cards::CardState;
 use super::{Ledger, LedgerError, damaged};
 use crate::core::history::Past;
-use crate::model::{Digest, Outcome, Place, Seat};
+use crate::model::{BillId, Digest, Outcome, Place, Seat};
 
 /// A bill as the ledger has it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct BillRow {
     /// Its identity.
-    pub key: Digest,
+    pub key: BillId,
     /// As the file has it; absent for rows without a bill.
     pub bill_no: Option<String>,
     /// Its card's identity.
@@ -51,7 +51,7 @@ pub struct BillRow {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Unproved {
     /// Its identity.
-    pub bill: Digest,
+    pub bill: BillId,
     /// How it stands.
     pub past: Past,
     /// Where it stands.
@@ -65,15 +65,23 @@ pub struct Unproved {
 pub(super) const COLUMNS: &str = "key, bill_no, card, card_no, content, occurred_ms, sequence, run, source, line, past, closing, \
                        doubt, last_run, last_row, settled_ms, code, dropped, members, body, outcome";
 
-/// Open or possible bills, as the index `bills_unproved` has them.
-pub(super) const UNPROVED: &str = "past IN (1, 2, 4)";
+/// Open or possible bills, in the very words of the index `bills_unproved`.
+macro_rules! unproved {
+    () => {
+        "(past = 1 OR past = 2 OR past = 4)"
+    };
+}
+pub(super) use unproved;
+
+/// The same for statements that are put together.
+pub(super) const UNPROVED: &str = unproved!();
 /// Open ones; the first half says that the index may be used.
-pub(super) const OPEN: &str = "past IN (1, 2, 4) AND past IN (1, 2)";
+pub(super) const OPEN: &str = concat!(unproved!(), " AND past IN (1, 2)");
 
 pub(super) fn read(row: &Row<'_>) -> rusqlite::Result<BillRow> {
     let outcome: String = row.get(20)?;
     Ok(BillRow {
-        key: Digest(row.get(0)?),
+        key: BillId(row.get(0)?),
         bill_no: row.get(1)?,
         card: Digest(row.get(2)?),
         card_no: row.get(3)?,
@@ -111,7 +119,7 @@ pub(super) fn parse<T: Default + for<'de> Deserialize<'de>>(row: &Row<'_>, colum
 
 impl Ledger {
     /// What is known of a bill.
-    pub fn bill(&self, key: Digest) -> Result<Option<BillRow>, LedgerError> {
+    pub fn bill(&self, key: BillId) -> Result<Option<BillRow>, LedgerError> {
         let mut found = self.bills("key = ?1", params![key.0])?;
         Ok(found.pop())
     }

@@ -3,8 +3,8 @@
 
 use rusqlite::OptionalExtension;
 
+use super::bills::unproved;
 use super::{Ledger, LedgerError};
-use crate::model::Digest;
 
 /// Keys of the ledger.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -18,11 +18,13 @@ pub enum Keys {
 }
 
 impl Keys {
-    fn next(self) -> &'static str {
+    pub(super) fn next(self) -> &'static str {
         match self {
             Keys::Bills => "SELECT key FROM bills WHERE key >= ?1 ORDER BY key LIMIT 1",
             Keys::Cards => "SELECT key FROM cards WHERE key >= ?1 ORDER BY key LIMIT 1",
-            Keys::Unproved => "SELECT card FROM bills WHERE past IN (1, 2, 4) AND card >= ?1 ORDER BY card LIMIT 1",
+            Keys::Unproved => {
+                concat!("SELECT card FROM bills WHERE ", unproved!(), " AND card >= ?1 ORDER BY card LIMIT 1")
+            }
         }
     }
 }
@@ -35,11 +37,10 @@ pub struct Known<'a> {
 }
 
 /// What is known of the way ahead.
-#[derive(Clone, Copy)]
 enum Ahead {
     Unseen,
     /// Nothing before this key.
-    Key(Digest),
+    Key(Vec<u8>),
     /// Nothing at all.
     End,
 }
@@ -51,20 +52,20 @@ impl<'a> Known<'a> {
     }
 
     /// Whether the ledger has `key`, which is not below those asked before.
-    pub fn has(&mut self, key: Digest) -> Result<bool, LedgerError> {
-        let must_look = match self.ahead {
+    pub fn has(&mut self, key: &[u8]) -> Result<bool, LedgerError> {
+        let must_look = match &self.ahead {
             Ahead::Unseen => true,
-            Ahead::Key(next) => next < key,
+            Ahead::Key(next) => next.as_slice() < key,
             Ahead::End => false,
         };
         if must_look {
-            let found = || -> rusqlite::Result<Option<[u8; 16]>> {
-                self.ledger.db.prepare_cached(self.keys.next())?.query_row([key.0], |row| row.get(0)).optional()
+            let found = || -> rusqlite::Result<Option<Vec<u8>>> {
+                self.ledger.db.prepare_cached(self.keys.next())?.query_row([key], |row| row.get(0)).optional()
             };
             let found = found().map_err(|error| self.ledger.fault("look keys up", error))?;
-            self.ahead = found.map_or(Ahead::End, |key| Ahead::Key(Digest(key)));
+            self.ahead = found.map_or(Ahead::End, Ahead::Key);
         }
-        Ok(matches!(self.ahead, Ahead::Key(next) if next == key))
+        Ok(matches!(&self.ahead, Ahead::Key(next) if next == key))
     }
 }
 
@@ -78,17 +79,17 @@ mod tests {
     fn only_known_keys_are_known() {
         let folder = tempfile::tempdir().unwrap();
         let ledger = Ledger::open(&folder.path().join("ledger.db")).unwrap();
-        let key = |byte: u8| Digest([byte; 16]);
+        let key = |byte: u8| [byte; 16];
         for byte in [3, 7, 8] {
             let insert = "INSERT INTO cards (key, card_no, state) VALUES (?1, '', '')";
-            ledger.db.execute(insert, params![key(byte).0]).unwrap();
+            ledger.db.execute(insert, params![key(byte)]).unwrap();
         }
         let mut cards = Known::new(&ledger, Keys::Cards);
         let known: Vec<u8> =
-            (0..12).flat_map(|byte| [byte, byte]).filter(|byte| cards.has(key(*byte)).unwrap()).collect();
+            (0..12).flat_map(|byte| [byte, byte]).filter(|byte| cards.has(&key(*byte)).unwrap()).collect();
         assert_eq!(known, [3, 3, 7, 7, 8, 8]);
         for keys in [Keys::Bills, Keys::Unproved] {
-            assert!(!Known::new(&ledger, keys).has(key(3)).unwrap());
+            assert!(!Known::new(&ledger, keys).has(&key(3)).unwrap());
         }
     }
 }

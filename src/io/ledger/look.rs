@@ -6,7 +6,7 @@ use super::bills::{BillRow, COLUMNS, OPEN, UNPROVED, parse, read};
 use super::cards::CardState;
 use super::writer::read_record;
 use super::{Ledger, LedgerError};
-use crate::model::{Digest, Record};
+use crate::model::{BillId, Digest, Record};
 
 /// A person's answer as it was booked.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -30,12 +30,14 @@ impl Ledger {
         self.each_bill(UNPROVED, each)
     }
 
-    /// The bills with this number. Identities are digests, so that a number alone is looked for from end to end.
+    /// The bills with this number: those that lie where such numbers do, and have it.
     pub fn bills_numbered(&self, bill_no: &str) -> Result<Vec<BillRow>, LedgerError> {
-        self.bills("bill_no = ?1 ORDER BY run, source, line", params![bill_no])
+        let [first, last] = BillId::span(bill_no);
+        let condition = "key BETWEEN ?1 AND ?2 AND bill_no = ?3 ORDER BY run, source, line";
+        self.bills(condition, params![first.0, last.0, bill_no])
     }
 
-    /// The newest bills of a card, newest first; from end to end, too.
+    /// The newest bills of a card, newest first; looked for from end to end.
     pub fn bills_of_card(&self, card_no: &str, most: u32) -> Result<Vec<BillRow>, LedgerError> {
         self.bills(
             "card_no = ?1 ORDER BY occurred_ms DESC, sequence DESC, run DESC, source DESC, line DESC LIMIT ?2",
@@ -68,7 +70,7 @@ impl Ledger {
     }
 
     /// What persons answered about a bill, oldest first.
-    pub fn answers(&self, bill: Digest) -> Result<Vec<BookedAnswer>, LedgerError> {
+    pub fn answers(&self, bill: BillId) -> Result<Vec<BookedAnswer>, LedgerError> {
         let query = || -> rusqlite::Result<Vec<BookedAnswer>> {
             self.db
                 .prepare("SELECT at_ms, answer, reason FROM answers WHERE bill = ?1 ORDER BY seq")?

@@ -14,6 +14,7 @@ mod rows;
 mod runs;
 mod settle;
 mod sound;
+mod upgrade;
 mod verify;
 mod writer;
 
@@ -70,6 +71,12 @@ pub enum LedgerError {
         /// What it is instead.
         found: String,
     },
+    /// An older program made it, and a run was cut off in it.
+    #[error("ledger {}: an older program's run was cut off; finish it with that program (`passync resume`), then come back to this one", .0.display())]
+    Unfinished(PathBuf),
+    /// An older program made it.
+    #[error("ledger {}: an older program made it; the job's next run brings it up to date, and so does `passync resume`, without a call", .0.display())]
+    Old(PathBuf),
     /// There is none.
     #[error("ledger {}: there is none yet: the job has not run, or `--state`/`[ledger] url` name another place", .0.display())]
     Absent(PathBuf),
@@ -83,8 +90,8 @@ pub struct Ledger {
 
 /// "pass" in ASCII: tells our files from other SQLite files.
 const APPLICATION_ID: i32 = 0x7061_7373;
-/// The schema's version; a newer one is refused, an older one migrated.
-const SCHEMA_VERSION: i32 = 1;
+/// The schema's version; a newer one is refused, an older one brought up to it (`upgrade.rs`).
+const SCHEMA_VERSION: i32 = 2;
 
 impl Ledger {
     /// Opens the ledger for a run, making it (and its folder, for the owner alone) where there is none. One that is there
@@ -94,7 +101,9 @@ impl Ledger {
             Self::make(path)?;
         }
         let ledger = Self::connect(path)?;
-        ledger.identify()?;
+        if ledger.identify()? < SCHEMA_VERSION {
+            return Err(LedgerError::Old(path.to_owned()));
+        }
         ledger.configure()?;
         Ok(ledger)
     }
@@ -121,6 +130,14 @@ impl Ledger {
 
     /// Opens an existing ledger for looking; the first connection of a process, or its only one.
     pub fn open_existing(path: &Path) -> Result<Ledger, LedgerError> {
+        match Ledger::look(path)? {
+            (ledger, SCHEMA_VERSION) => Ok(ledger),
+            _ => Err(LedgerError::Old(path.to_owned())),
+        }
+    }
+
+    /// The same of a ledger that an older program may have made, and its schema.
+    fn look(path: &Path) -> Result<(Ledger, i32), LedgerError> {
         if !path.exists() {
             return Err(LedgerError::Absent(path.to_owned()));
         }
@@ -135,8 +152,8 @@ impl Ledger {
         if has_log {
             ledger.keep_log()?;
         }
-        ledger.identify()?;
-        Ok(ledger)
+        let schema = ledger.identify()?;
+        Ok((ledger, schema))
     }
 
     /// Another connection of this process, for looking while this one writes.
@@ -158,8 +175,8 @@ impl Ledger {
         Ok(Ledger { db, path: path.to_owned() })
     }
 
-    /// Makes sure that the file is ours.
-    fn identify(&self) -> Result<(), LedgerError> {
+    /// Makes sure that the file is ours; its schema.
+    fn identify(&self) -> Result<i32, LedgerError> {
         let foreign = |found: String| LedgerError::Foreign { path: self.path.clone(), found };
         let application: i32 = match self.db.pragma_query_value(None, "application_id", |row| row.get(0)) {
             Err(error) if error.sqlite_error_code() == Some(rusqlite::ErrorCode::NotADatabase) => {
@@ -176,8 +193,8 @@ impl Ledger {
             .pragma_query_value(None, "journal_mode", |row| row.get(0))
             .map_err(|error| self.fault("read", error))?;
         match (application, version) {
-            (APPLICATION_ID, SCHEMA_VERSION) if mode == "wal" => Ok(()),
-            (APPLICATION_ID, SCHEMA_VERSION) => {
+            (APPLICATION_ID, 1..=SCHEMA_VERSION) if mode == "wal" => Ok(version),
+            (APPLICATION_ID, 1..=SCHEMA_VERSION) => {
                 Err(foreign(format!("it has journal_mode={mode}: its header is damaged")))
             }
             (APPLICATION_ID, newer) => {

@@ -1,6 +1,6 @@
 //! Folding a run into bills and cards: in bulk, in key order, in one transaction.
 
-use rusqlite::{OptionalExtension, Transaction, params};
+use rusqlite::{CachedStatement, Connection, OptionalExtension, Statement, Transaction, params};
 use serde::{Deserialize, Serialize};
 
 use super::bills::parse;
@@ -9,13 +9,13 @@ use super::runs::mark_folded;
 use super::{Ledger, LedgerError, durable};
 use crate::core::history::Past;
 use crate::io::StorageError;
-use crate::model::{Digest, Outcome, Place};
+use crate::model::{BillId, Digest, Outcome, Place};
 
 /// What a run leaves of a bill.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 pub struct BillChange {
     /// Its identity.
-    pub key: Digest,
+    pub key: BillId,
     /// The row of the run that ended so.
     pub row: u64,
     /// As the file has it.
@@ -75,27 +75,18 @@ impl Ledger {
         let path = self.path.clone();
         let storage = |error| LedgerError::Storage { act: "fold the run", path: path.clone(), error };
         let transaction = self.db.transaction().map_err(storage)?;
+        let mut merging = Bills::new(&transaction, run).map_err(storage)?;
         for bill in bills {
             let bill = bill?;
-            durable("fold", "append", || fold_bill(&transaction, run, &bill)).map_err(storage)?;
+            durable("fold", "append", || merging.take(&bill)).map_err(storage)?;
         }
-        let mut open: Option<(Digest, String, CardState)> = None;
+        merging.finish().map_err(storage)?;
+        let mut merging = Cards::new(&transaction).map_err(storage)?;
         for change in cards {
-            let change = change?;
-            if open.as_ref().is_none_or(|(card, ..)| *card != change.card) {
-                write_card(&transaction, open.take()).map_err(storage)?;
-                let state = read_card(&transaction, change.card).map_err(storage)?;
-                open = Some((change.card, change.card_no.clone(), state));
-            }
-            let (_, _, state) = open.as_mut().expect("just set");
-            for (name, value) in change.members {
-                state.take(&name, Confirmed { place: change.place, value }, change.replace);
-            }
-            if change.closing {
-                state.closed = state.closed.max(Some(change.place));
-            }
+            merging.take(change?).map_err(storage)?;
         }
-        write_card(&transaction, open).map_err(storage)?;
+        merging.close().map_err(storage)?;
+        drop(merging);
         raise_epoch(&transaction).map_err(storage)?;
         mark_folded(&transaction, run).map_err(storage)?;
         durable("fold", "commit", || transaction.commit()).map_err(storage)?;
@@ -135,37 +126,63 @@ fn count_up(transaction: &Transaction<'_>, counter: &str) -> rusqlite::Result<()
         .map(drop)
 }
 
-fn fold_bill(transaction: &Transaction<'_>, run: u32, bill: &BillChange) -> rusqlite::Result<()> {
-    let unproved = bill.past.is_unproved();
-    let json = |value: &dyn erased::Json| unproved.then(|| value.json());
-    // A run that is closed late (abandoned, say) must not undo what another has proved since: an applied bill stays
-    // applied, and "never sent" is no news of a bill that was.
-    // The body of a doubtful bill is the last revision that was made durable. Where this run made none, the stored
-    // one stays, and so does the list of what it leaves out.
-    let body: Option<Vec<u8>> = if bill.past.is_possible() {
-        transaction
-            .prepare_cached(
-                "SELECT body FROM intents WHERE run = ?1 AND row = ?2 \
-                 AND seq >= (SELECT intents_from FROM runs WHERE ordinal = ?1) ORDER BY seq DESC LIMIT 1",
-            )?
-            .query_row(params![run, bill.row], |row| row.get(0))
-            .optional()?
-    } else {
-        None
-    };
-    transaction
-        .prepare_cached(
-            "INSERT INTO bills (key, bill_no, card, card_no, content, occurred_ms, sequence, run, source, line, past, \
-             closing, doubt, last_run, last_row, settled_ms, code, dropped, members, body, outcome) \
-             VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16, ?17, ?18, ?19, ?20, ?21) \
-             ON CONFLICT (key) DO UPDATE SET card = ?3, card_no = ?4, content = ?5, occurred_ms = ?6, sequence = ?7, \
-             run = ?8, source = ?9, line = ?10, past = ?11, closing = ?12, doubt = ?13, last_run = ?14, \
-             last_row = ?15, settled_ms = ?16, code = ?17, members = ?19, \
-             dropped = CASE WHEN ?20 IS NULL AND ?11 IN (1, 4) THEN dropped ELSE ?18 END, \
-             body = CASE WHEN ?11 IN (1, 4) THEN coalesce(?20, body) END, outcome = ?21 \
-             WHERE NOT (bills.past = 0 AND ?11 <> 0) AND NOT (?11 = 2 AND bills.past NOT IN (2, 3))",
-        )?
-        .execute(params![
+/// Bills on their way into the ledger. Statements are prepared once: to look one up by its text costs as much as a tenth
+/// of what it does.
+struct Bills<'a> {
+    db: &'a Connection,
+    run: u32,
+    merge: CachedStatement<'a>,
+    /// Prepared with the first bill that asks for it, over a table that is made for it.
+    body: Option<Statement<'a>>,
+}
+
+impl<'a> Bills<'a> {
+    /// The body of a doubtful bill is the last revision that was made durable. Bodies are written for every row and asked
+    /// for by few: who wrote them kept no index, and without one each of those few goes through them all.
+    const NEWEST: &'static str = "INSERT INTO temp.newest SELECT row, max(seq) FROM intents WHERE run = ?1 \
+         AND seq >= (SELECT intents_from FROM runs WHERE ordinal = ?1) GROUP BY row";
+    const BODY: &'static str = "SELECT body FROM intents WHERE seq = (SELECT seq FROM temp.newest WHERE row = ?1)";
+
+    /// A run that is closed late (abandoned, say) must not undo what another has proved since: an applied bill stays
+    /// applied, and "never sent" is no news of a bill that was. Where this run made no body durable, the stored one
+    /// stays, and so does the list of what it leaves out.
+    const MERGE: &'static str = "INSERT INTO bills (key, bill_no, card, card_no, content, occurred_ms, sequence, run, source, line, past, \
+         closing, doubt, last_run, last_row, settled_ms, code, dropped, members, body, outcome) \
+         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16, ?17, ?18, ?19, ?20, ?21) \
+         ON CONFLICT (key) DO UPDATE SET card = ?3, card_no = ?4, content = ?5, occurred_ms = ?6, sequence = ?7, \
+         run = ?8, source = ?9, line = ?10, past = ?11, closing = ?12, doubt = ?13, last_run = ?14, \
+         last_row = ?15, settled_ms = ?16, code = ?17, members = ?19, \
+         dropped = CASE WHEN ?20 IS NULL AND ?11 IN (1, 4) THEN dropped ELSE ?18 END, \
+         body = CASE WHEN ?11 IN (1, 4) THEN coalesce(?20, body) END, outcome = ?21 \
+         WHERE NOT (bills.past = 0 AND ?11 <> 0) AND NOT (?11 = 2 AND bills.past NOT IN (2, 3))";
+
+    fn new(db: &'a Connection, run: u32) -> rusqlite::Result<Self> {
+        Ok(Bills { db, run, merge: db.prepare_cached(Self::MERGE)?, body: None })
+    }
+
+    fn body(&mut self, row: u64) -> rusqlite::Result<Option<Vec<u8>>> {
+        let body = match &mut self.body {
+            Some(body) => body,
+            none => {
+                self.db.execute_batch("CREATE TEMP TABLE newest (row INTEGER PRIMARY KEY, seq INTEGER NOT NULL)")?;
+                self.db.execute(Self::NEWEST, [self.run])?;
+                none.insert(self.db.prepare(Self::BODY)?)
+            }
+        };
+        body.query_row([row], |row| row.get(0)).optional()
+    }
+
+    fn finish(self) -> rusqlite::Result<()> {
+        let Some(body) = self.body else { return Ok(()) };
+        body.finalize()?;
+        self.db.execute_batch("DROP TABLE temp.newest")
+    }
+
+    fn take(&mut self, bill: &BillChange) -> rusqlite::Result<()> {
+        let unproved = bill.past.is_unproved();
+        let json = |value: &dyn erased::Json| unproved.then(|| value.json());
+        let body = if bill.past.is_possible() { self.body(bill.row)? } else { None };
+        let values = params![
             bill.key.0,
             bill.bill_no,
             bill.card.0,
@@ -179,7 +196,7 @@ fn fold_bill(transaction: &Transaction<'_>, run: u32, bill: &BillChange) -> rusq
             bill.past as u8,
             bill.closing,
             bill.doubt,
-            run,
+            self.run,
             bill.row,
             bill.settled_ms,
             bill.code,
@@ -187,8 +204,9 @@ fn fold_bill(transaction: &Transaction<'_>, run: u32, bill: &BillChange) -> rusq
             json(&bill.members),
             body,
             bill.outcome.as_str(),
-        ])
-        .map(drop)
+        ];
+        self.merge.execute(values).map(drop)
+    }
 }
 
 mod erased {
@@ -202,24 +220,79 @@ mod erased {
     }
 }
 
-pub(super) fn read_card(transaction: &Transaction<'_>, card: Digest) -> rusqlite::Result<CardState> {
-    let known: Option<CardState> = transaction
-        .prepare_cached("SELECT state FROM cards WHERE key = ?1")?
-        .query_row([card.0], |row| parse(row, 0))
-        .optional()?;
-    Ok(known.unwrap_or_default())
+/// Cards on their way into the ledger: read, changed by all that a run confirmed of them, and written.
+pub(super) struct Cards<'a> {
+    read: CachedStatement<'a>,
+    write: CachedStatement<'a>,
+    /// The card that is being changed.
+    open: Option<(Digest, String, CardState)>,
 }
 
-pub(super) fn write_card(
-    transaction: &Transaction<'_>,
-    card: Option<(Digest, String, CardState)>,
-) -> rusqlite::Result<()> {
-    let Some((card, card_no, state)) = card else { return Ok(()) };
-    let json = serde_json::to_string(&state).expect("a card's state is plain data");
-    transaction
-        .prepare_cached(
-            "INSERT INTO cards (key, card_no, state) VALUES (?1, ?2, ?3) ON CONFLICT (key) DO UPDATE SET state = ?3",
-        )?
-        .execute(params![card.0, card_no, json])
-        .map(drop)
+impl<'a> Cards<'a> {
+    pub(super) fn new(db: &'a Connection) -> rusqlite::Result<Self> {
+        let write =
+            "INSERT INTO cards (key, card_no, state) VALUES (?1, ?2, ?3) ON CONFLICT (key) DO UPDATE SET state = ?3";
+        let read = "SELECT state FROM cards WHERE key = ?1";
+        Ok(Cards { read: db.prepare_cached(read)?, write: db.prepare_cached(write)?, open: None })
+    }
+
+    /// Takes the next change; those of a card come one behind the other.
+    fn take(&mut self, change: CardChange) -> rusqlite::Result<()> {
+        if self.open.as_ref().is_none_or(|(card, ..)| *card != change.card) {
+            self.close()?;
+            self.open = Some((change.card, change.card_no, self.read(change.card)?));
+        }
+        let (_, _, state) = self.open.as_mut().expect("just set");
+        for (name, value) in change.members {
+            state.take(&name, Confirmed { place: change.place, value }, change.replace);
+        }
+        if change.closing {
+            state.closed = state.closed.max(Some(change.place));
+        }
+        Ok(())
+    }
+
+    pub(super) fn read(&mut self, card: Digest) -> rusqlite::Result<CardState> {
+        let known: Option<CardState> = self.read.query_row([card.0], |row| parse(row, 0)).optional()?;
+        Ok(known.unwrap_or_default())
+    }
+
+    /// Writes the card that is being changed.
+    fn close(&mut self) -> rusqlite::Result<()> {
+        self.open.take().map_or(Ok(()), |(card, card_no, state)| self.write(card, &card_no, &state))
+    }
+
+    pub(super) fn write(&mut self, card: Digest, card_no: &str, state: &CardState) -> rusqlite::Result<()> {
+        let json = serde_json::to_string(state).expect("a card's state is plain data");
+        self.write.execute(params![card.0, card_no, json]).map(drop)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::bills::{OPEN, UNPROVED};
+    use super::super::known::Keys;
+    use super::*;
+
+    #[test]
+    fn few_bills_are_found_by_their_index_and_many_are_written_without_tables_of_their_own() {
+        let folder = tempfile::tempdir().unwrap();
+        let ledger = Ledger::open(&folder.path().join("ledger.db")).unwrap();
+        let told = |sql: &str, column: &str| -> Vec<String> {
+            let mut statement = ledger.db.prepare(sql).unwrap();
+            let mut rows = statement.raw_query();
+            let mut told = Vec::new();
+            while let Some(row) = rows.next().unwrap() {
+                told.push(row.get(column).unwrap());
+            }
+            told
+        };
+        let bills = |condition: &str| format!("SELECT * FROM bills WHERE {condition}");
+        for few in [bills(OPEN), bills(&format!("card = ?1 AND {UNPROVED}")), Keys::Unproved.next().to_owned()] {
+            let plan = told(&format!("EXPLAIN QUERY PLAN {few}"), "detail");
+            assert!(plan[0].contains("INDEX bills_unproved"), "{few}: {plan:?}");
+        }
+        let steps = told(&format!("EXPLAIN {}", Bills::MERGE), "opcode");
+        assert!(steps.contains(&"IdxInsert".to_owned()) && !steps.contains(&"OpenEphemeral".to_owned()), "{steps:?}");
+    }
 }

@@ -1,4 +1,5 @@
--- The ledger: the durable record of bills, cards and runs. Keys are 128-bit digests (model/digest.rs).
+-- The ledger: the durable record of bills, cards and runs. Keys of cards are 128-bit digests (model/digest.rs); those of
+-- bills begin with where their numbers lie (model/bill_id.rs).
 -- The hot path only appends, to `intents` and `journal`; bills and cards are looked up and merged in key order.
 
 CREATE TABLE meta (key TEXT PRIMARY KEY, value TEXT NOT NULL) WITHOUT ROWID;
@@ -47,8 +48,9 @@ CREATE TABLE bills (
     members TEXT,                     -- JSON [name, value]: while open or possible
     body BLOB                         -- the frozen bytes, until settled for good
 ) WITHOUT ROWID;
--- Open or possible bills are few: who is still unfinished, and what may stand on a card without proof.
-CREATE INDEX bills_unproved ON bills (card) WHERE past IN (1, 2, 4);
+-- Open or possible bills are few: who is still unfinished, and what may stand on a card without proof. Not as `IN`, for which
+-- a table would be built with every bill that is written.
+CREATE INDEX bills_unproved ON bills (card) WHERE past = 1 OR past = 2 OR past = 4;
 
 CREATE TABLE cards (
     key BLOB PRIMARY KEY,

@@ -4,7 +4,7 @@ use rusqlite::{Connection, Transaction, params};
 
 use super::bills::BillRow;
 use super::cards::{CardState, Confirmed};
-use super::rows::{raise_epoch, read_card, write_card};
+use super::rows::{Cards, raise_epoch};
 use super::{Ledger, LedgerError, durable};
 
 /// A person's answer about a bill.
@@ -63,9 +63,10 @@ fn book(transaction: &Transaction<'_>, answered: &Answered, at_ms: i64) -> rusql
     let Answered { bill, answer, reason } = answered;
     match answer {
         Answer::Applied => {
-            let mut state = read_card(transaction, bill.card)?;
+            let mut cards = Cards::new(transaction)?;
+            let mut state = cards.read(bill.card)?;
             confirm(&mut state, bill);
-            write_card(transaction, Some((bill.card, bill.card_no.clone(), state)))?;
+            cards.write(bill.card, &bill.card_no, &state)?;
             transaction.execute(
                 "UPDATE bills SET past = 0, outcome = 'applied', code = ?3, settled_ms = ?2, \
                  body = NULL, members = NULL WHERE key = ?1",

@@ -105,7 +105,7 @@ impl Ledger {
     /// refused has not been written to. The lease is held, and this is the process's first look.
     pub fn prove(path: &Path) -> Result<(), LedgerError> {
         let behind_crash = has_log(path);
-        let ledger = Ledger::open_existing(path)?;
+        let (ledger, _) = Ledger::look(path)?;
         if behind_crash {
             ledger.owns_its_log()?;
         }

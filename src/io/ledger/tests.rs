@@ -8,7 +8,7 @@ use tempfile::TempDir;
 
 use super::*;
 use crate::core::history::Past;
-use crate::model::{Attempt, Digest, Intent, Outcome, Place, Reading, Record, Seat, Settled, Verdict};
+use crate::model::{Attempt, BillId, Digest, Intent, Outcome, Place, Reading, Record, Seat, Settled, Verdict};
 
 /// Rows of a run, and bills: row `n` is always of bill `n`, and bills of even and odd numbers are of two cards.
 const ROWS: u8 = 5;
@@ -75,8 +75,8 @@ struct Model {
     stamp: Option<(bool, i64)>,
 }
 
-fn key(bill: u8) -> Digest {
-    Digest([bill; 16])
+fn key(bill: u8) -> BillId {
+    BillId([bill; 24])
 }
 
 fn card(bill: u8) -> Digest {
@@ -252,7 +252,7 @@ impl Pair {
                 bill_no: None,
                 card: card(bill),
                 card_no: "C".to_owned(),
-                content: key(bill),
+                content: Digest([bill; 16]),
                 place: place(at, ordinal, bill),
                 past,
                 outcome: Outcome::Unknown,

@@ -7,7 +7,7 @@ use super::cards::CardState;
 use super::runs::{self, RunRow};
 use super::writer::read_record;
 use super::{Ledger, LedgerError};
-use crate::model::{Digest, Record};
+use crate::model::{BillId, Digest, Record};
 
 /// A row, or its name and what is wrong with it.
 pub type Stored<T> = Result<T, String>;
@@ -81,7 +81,7 @@ pub struct StoredAnswer {
     /// Its number.
     pub seq: u64,
     /// The bill.
-    pub bill: Digest,
+    pub bill: BillId,
     /// The word.
     pub answer: String,
 }
@@ -183,7 +183,7 @@ impl Ledger {
         take: impl FnMut(Stored<StoredAnswer>) -> Result<(), E>,
     ) -> Result<(), E> {
         let read =
-            |row: &Row<'_>| Ok(StoredAnswer { seq: row.get(0)?, bill: Digest(row.get(1)?), answer: row.get(2)? });
+            |row: &Row<'_>| Ok(StoredAnswer { seq: row.get(0)?, bill: BillId(row.get(1)?), answer: row.get(2)? });
         self.each_stored("SELECT seq, bill, answer FROM answers ORDER BY seq", "answer", read, take)
     }
 

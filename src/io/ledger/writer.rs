@@ -213,11 +213,12 @@ impl Ledger {
 
 /// Reads the columns row, settled, data, which begin at `at`.
 pub(super) fn read_record(row: &rusqlite::Row<'_>, at: usize) -> rusqlite::Result<Record> {
-    let (id, settled, data): (u64, bool, Vec<u8>) = (row.get(at)?, row.get(at + 1)?, row.get(at + 2)?);
+    let (id, settled): (u64, bool) = (row.get(at)?, row.get(at + 1)?);
+    let data = row.get_ref(at + 2)?.as_blob().map_err(|error| damaged(at + 2, error))?;
     let damaged = |error| damaged(at + 2, error);
     Ok(if settled {
-        Record::Settled(id, postcard::from_bytes(&data).map_err(damaged)?)
+        Record::Settled(id, postcard::from_bytes(data).map_err(damaged)?)
     } else {
-        Record::Attempt(postcard::from_bytes(&data).map_err(damaged)?)
+        Record::Attempt(postcard::from_bytes(data).map_err(damaged)?)
     })
 }

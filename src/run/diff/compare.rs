@@ -108,7 +108,7 @@ fn difference(now: &str, before: &str) -> Option<String> {
 mod tests {
     use super::*;
     use crate::core::history::Past;
-    use crate::model::Place;
+    use crate::model::{BillId, Place};
 
     fn row(members: &[(&str, &str)], taken_ms: i64) -> Row {
         let members = members.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect();
@@ -127,8 +127,7 @@ mod tests {
 
     fn doubt(occurred_ms: i64, closing: bool) -> Unproved {
         let place = Place { occurred_ms, ..Place::default() };
-        let bill = Digest::of("bill", &["b"]);
-        Unproved { bill, past: Past::Doubtful, place, closing, members: vec!["points".to_owned()] }
+        Unproved { bill: BillId::default(), past: Past::Doubtful, place, closing, members: vec!["points".to_owned()] }
     }
 
     #[test]

@@ -5,7 +5,7 @@ use std::cmp::Ordering;
 use serde::{Deserialize, Serialize};
 
 use crate::core::card::Candidate;
-use crate::model::Digest;
+use crate::model::BillId;
 
 /// A row on its way to its card.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
@@ -34,7 +34,7 @@ pub struct BillRecord {
 
 impl BillRecord {
     /// What it is sorted by.
-    pub fn bill(&self) -> Digest {
+    pub fn bill(&self) -> BillId {
         self.bound.candidate.bill
     }
 

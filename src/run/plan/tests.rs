@@ -80,7 +80,7 @@ impl Desk {
             .map(|(line, past)| {
                 let delta = line.delta();
                 BillChange {
-                    key: delta.bill_digest("scope").unwrap(),
+                    key: delta.bill_id("scope").unwrap(),
                     row: 0,
                     bill_no: delta.bill_no.clone(),
                     card: delta.card_digest(),

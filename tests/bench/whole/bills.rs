@@ -5,7 +5,7 @@ use std::time::Instant;
 use passync::core::history::Past;
 use passync::io::cpu;
 use passync::io::ledger::{BillChange, CardChange, Keys, Known, Ledger};
-use passync::model::{Digest, Outcome, Place, Seat};
+use passync::model::{BillId, Digest, Outcome, Place, Seat};
 
 use crate::Size;
 
@@ -22,12 +22,13 @@ pub fn measure(size: Size) {
     let path = folder.path().join("ledger.db");
     let mut ledger = Ledger::open(&path).unwrap();
     println!("\na ledger of {} bills and {} cards; {TONIGHT} bills tonight", size.rows, size.rows / BILLS_A_CARD);
-    let known = |row: u64| key(row, size.rows, 0);
+    let nights = size.rows.div_ceil(TONIGHT);
     told("built", || {
-        for night in 0..size.rows.div_ceil(TONIGHT) {
+        for night in 0..nights {
             let rows = night * TONIGHT..size.rows.min((night + 1) * TONIGHT);
-            let cards = rows.start / BILLS_A_CARD..rows.end / BILLS_A_CARD;
-            fold(&mut ledger, night, rows.map(known), cards.map(|card| known(card * BILLS_A_CARD)));
+            // Every night has cards from all over.
+            let cards = rows.end.div_ceil(BILLS_A_CARD) - rows.start.div_ceil(BILLS_A_CARD);
+            fold(&mut ledger, night, rows, (0..cards).map(|card| card * nights + night));
         }
     });
     drop(ledger);
@@ -40,17 +41,22 @@ pub fn measure(size: Size) {
     );
 
     let mut ledger = Ledger::open(&path).unwrap();
-    let bill = |row: u64| match row % ONE_KNOWN_IN {
-        0 => known(row * size.rows / TONIGHT),
-        _ => key(row, TONIGHT, 1),
-    };
-    told("looked up", || {
+    // Those that are known are of all nights, the others lie behind them.
+    let again = TONIGHT / ONE_KNOWN_IN;
+    let tonight = || (0..again).map(|nth| nth * (size.rows / again)).chain(size.rows..size.rows + TONIGHT - again);
+    let all_cards = size.rows / BILLS_A_CARD;
+    let cards = || (0..TONIGHT / 2).map(move |nth| nth * all_cards / (TONIGHT / 2));
+    told("looked up: bills", || {
         let mut bills = Known::new(&ledger, Keys::Bills);
-        let found = (0..TONIGHT).filter(|row| bills.has(bill(*row)).unwrap()).count() as u64;
-        assert_eq!(found, TONIGHT / ONE_KNOWN_IN);
+        let found = tonight().filter(|row| bills.has(&bill(*row).0).unwrap()).count() as u64;
+        assert_eq!(found, again);
     });
-    let cards = (0..TONIGHT / 2).map(|card| known(card * 2 * size.rows / TONIGHT));
-    told("merged", || fold(&mut ledger, 1 << 20, (0..TONIGHT).map(bill), cards));
+    told("looked up: cards", || {
+        let mut known = Known::new(&ledger, Keys::Cards);
+        let found = cards().filter(|number| known.has(&card(*number).0).unwrap()).count() as u64;
+        assert!(found > 0, "cards of tonight are known");
+    });
+    told("merged", || fold(&mut ledger, 1 << 20, tonight(), cards()));
 }
 
 fn told(name: &str, work: impl FnOnce()) {
@@ -60,26 +66,35 @@ fn told(name: &str, work: impl FnOnce()) {
     println!("{name:<34}{:.1} s, {cpu_s:.1} s of processor", began.elapsed().as_secs_f64());
 }
 
-/// A key of many that are as far apart as that many are on average, and `beside` it.
-fn key(rank: u64, among: u64, beside: u128) -> Digest {
-    Digest((u128::MAX / u128::from(among) * u128::from(rank) + beside).to_be_bytes())
+fn bill_no(row: u64) -> String {
+    format!("{:08}{:011}", 20_260_000 + row / TONIGHT, row * 7)
 }
 
-fn fold(ledger: &mut Ledger, night: u64, bills: impl Iterator<Item = Digest>, cards: impl Iterator<Item = Digest>) {
+fn bill(row: u64) -> BillId {
+    let bill_no = bill_no(row);
+    BillId::numbered(&bill_no, Digest::of("bill", &[&bill_no]))
+}
+
+/// Cards in the order of their keys, which is that of digests: none that says anything.
+fn card(number: u64) -> Digest {
+    Digest((u128::from(number) << 64).to_be_bytes())
+}
+
+fn fold(ledger: &mut Ledger, night: u64, bills: impl Iterator<Item = u64>, cards: impl Iterator<Item = u64>) {
     let place = |line: u64| Place {
         occurred_ms: 1_767_312_000_000 + night as i64,
         sequence: 0,
         run: night as u32 + 1,
         seat: Seat { source: 0, line },
     };
-    let bills = (0..).zip(bills).map(|(row, key)| {
+    let bills = bills.map(|row| {
         Ok(BillChange {
-            key,
+            key: bill(row),
             row,
-            bill_no: Some(format!("202601{night:02}{row:019}")),
-            card: key,
-            card_no: format!("{row:020}"),
-            content: key,
+            bill_no: Some(bill_no(row)),
+            card: card(row / BILLS_A_CARD),
+            card_no: format!("{:020}", row / BILLS_A_CARD),
+            content: Digest::of("content", &[&bill_no(row)]),
             place: place(row),
             past: Past::Applied,
             outcome: Outcome::Applied,
@@ -92,9 +107,9 @@ fn fold(ledger: &mut Ledger, night: u64, bills: impl Iterator<Item = Digest>, ca
         })
     });
     let members = ["points", "level.en_US", "level.zh_HK"].map(|name| (name.to_owned(), "12345".to_owned())).to_vec();
-    let cards = (0..).zip(cards).map(|(row, card)| {
-        let card_no = format!("{row:020}");
-        Ok(CardChange { card, place: place(row), card_no, members: members.clone(), closing: false, replace: false })
+    let cards = cards.map(|number| {
+        let (card, card_no) = (card(number), format!("{number:020}"));
+        Ok(CardChange { card, place: place(number), card_no, members: members.clone(), closing: false, replace: false })
     });
     ledger.fold(night as u32 + 1, bills, cards).unwrap();
 }

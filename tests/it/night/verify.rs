@@ -67,7 +67,7 @@ fn what_was_tampered_with_is_found_where_it_is() {
     let tampered: Vec<(&str, String, &str)> = vec![
         (
             "pages",
-            "PRAGMA writable_schema=ON; UPDATE sqlite_schema SET sql = replace(sql, '(1, 2, 4)', '(0, 1)') \
+            "PRAGMA writable_schema=ON; UPDATE sqlite_schema SET sql = replace(sql, 'past = 1 ', 'past = 0 ') \
              WHERE name = 'bills_unproved'"
                 .to_owned(),
             "index bills_unproved",
@@ -150,7 +150,7 @@ fn what_was_tampered_with_is_found_where_it_is() {
         ),
         ("again", "UPDATE runs SET summary = json_set(summary, '$.rows.unsummed', 1) WHERE ordinal = 1".to_owned(), "its manifest counts"),
         ("answers", "UPDATE answers SET answer = 'perhaps'".to_owned(), "expected applied or not-applied"),
-        ("answers", "UPDATE answers SET bill = zeroblob(16)".to_owned(), "the ledger does not say so"),
+        ("answers", "UPDATE answers SET bill = zeroblob(24)".to_owned(), "the ledger does not say so"),
         ("stamps", "UPDATE quota SET ended_ns = 9000000000000000000".to_owned(), "after the machine's start"),
         ("stamps", "UPDATE quota SET busy = 7".to_owned(), "found busy = 7"),
     ];

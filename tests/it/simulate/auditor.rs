@@ -12,7 +12,7 @@ use std::rc::Rc;
 use std::time::Duration;
 
 use passync::core::halt::Stop;
-use passync::model::{Digest, Outcome, Place, Tick};
+use passync::model::{BillId, Digest, Outcome, Place, Tick};
 
 use super::coverage::Coverage;
 use super::ledger::{Facts, Fate, Planning, Survey};
@@ -49,7 +49,7 @@ struct Bill {
 #[derive(Debug)]
 struct Row {
     plan: Planning,
-    bill: Digest,
+    bill: BillId,
     content: Digest,
     card: usize,
     members: u64,
@@ -100,9 +100,9 @@ pub struct Auditor {
     timeout: Duration,
     /// Arrivals (strict), or sends (paced), of one window.
     arrivals: VecDeque<Tick>,
-    bills: BTreeMap<Digest, Bill>,
+    bills: BTreeMap<BillId, Bill>,
     /// Bills of which the card was, or may have been, given something.
-    given: BTreeSet<(usize, Place, Digest)>,
+    given: BTreeSet<(usize, Place, BillId)>,
     /// Per card and member, the place that the gateway shows.
     shown: BTreeMap<(usize, u64), Place>,
     /// Per card and member, the newest place that the gateway ever showed; and per card, the newest CLOSED.
@@ -356,8 +356,8 @@ impl Auditor {
     }
 
     /// A run that may roll cards back did: what newer rows gave stands no more.
-    fn replace(&mut self, card: usize, place: Place, bill: Digest, members: u64) {
-        let newer: Vec<Digest> = self.newer(card, place, bill).map(|(_, bill)| bill).collect();
+    fn replace(&mut self, card: usize, place: Place, bill: BillId, members: u64) {
+        let newer: Vec<BillId> = self.newer(card, place, bill).map(|(_, bill)| bill).collect();
         let mut proved = 0;
         for bill in newer.into_iter().rev() {
             let bill = self.bills.get_mut(&bill).expect("sent");
@@ -374,8 +374,8 @@ impl Auditor {
     }
 
     /// Bills of the card that stand behind a place and were, or may have been, given.
-    fn newer(&self, card: usize, place: Place, bill: Digest) -> impl Iterator<Item = (Place, Digest)> {
-        let last = (card, Place { occurred_ms: i64::MAX, ..Place::default() }, Digest::default());
+    fn newer(&self, card: usize, place: Place, bill: BillId) -> impl Iterator<Item = (Place, BillId)> {
+        let last = (card, Place { occurred_ms: i64::MAX, ..Place::default() }, BillId::default());
         let behind = (Bound::Excluded((card, place, bill)), Bound::Excluded(last));
         let others = self.given.range(behind).filter(move |(_, other, _)| *other > place);
         others.map(|(_, place, digest)| (*place, *digest))
@@ -383,7 +383,7 @@ impl Auditor {
 
     /// The process died: what was told of rows that are not settled durably is forgotten by the program.
     pub fn forget(&mut self) {
-        let unsettled: Vec<Digest> =
+        let unsettled: Vec<BillId> =
             self.rows.values().filter(|row| !row.settled_durable).map(|row| row.bill).collect();
         for bill in unsettled {
             self.bills.get_mut(&bill).expect("planned").over = false;
@@ -391,7 +391,7 @@ impl Auditor {
     }
 
     /// A person looked at the card and told the ledger.
-    pub fn answered(&mut self, bill: Digest, applied: bool) {
+    pub fn answered(&mut self, bill: BillId, applied: bool) {
         let Some(bill) = self.bills.get_mut(&bill) else { return }; // it was never planned to be sent
         assert_eq!(bill.applied, applied);
         if applied {
@@ -402,7 +402,7 @@ impl Auditor {
     }
 
     /// Whether the gateway applied a bill, as a person would see on the card.
-    pub fn is_applied(&self, bill: Digest) -> bool {
+    pub fn is_applied(&self, bill: BillId) -> bool {
         self.bills.get(&bill).is_some_and(|bill| bill.applied)
     }
 

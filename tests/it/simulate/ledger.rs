@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use passync::core::PlanRow;
 use passync::core::card::{self, Candidate, CardPast, CardRules, Doubt, Planned};
 use passync::core::history::{self, Again, Past};
-use passync::model::{Digest, Digester, Outcome, Place, Seat};
+use passync::model::{BillId, Digest, Digester, Outcome, Place, Seat};
 
 use super::coverage;
 use super::world::{Row, Settings};
@@ -40,7 +40,7 @@ impl Origin {
 /// What the ledger keeps of a row.
 #[derive(Clone, Debug)]
 pub struct Facts {
-    pub bill: Digest,
+    pub bill: BillId,
     pub place: Place,
     pub content: Digest,
     /// Attempts in doubt of earlier runs.
@@ -123,7 +123,7 @@ pub enum Record {
 /// Bills and cards.
 #[derive(Clone, Debug, Default)]
 pub struct Ledger {
-    pub bills: BTreeMap<Digest, Bill>,
+    pub bills: BTreeMap<BillId, Bill>,
     pub cards: BTreeMap<usize, Card>,
     /// Folds and answers so far: a plan that does not know of all of them is stale.
     pub epoch: u64,
@@ -165,7 +165,7 @@ impl Ledger {
     /// Meets every line with the bills and the cards.
     pub fn survey(&self, run: u32, lines: &[Line], settings: &Settings) -> Survey {
         let mut fates: Vec<Option<Fate>> = vec![None; lines.len()];
-        let mut groups: BTreeMap<Digest, Vec<Candidate>> = BTreeMap::new();
+        let mut groups: BTreeMap<BillId, Vec<Candidate>> = BTreeMap::new();
         let mut facts: Vec<Facts> = Vec::with_capacity(lines.len());
         for (id, line) in lines.iter().enumerate() {
             let origin = line.origin.unwrap_or(Origin { run, line: id as u64 + 1 });
@@ -359,7 +359,7 @@ fn facts_of(line: &Line, origin: Origin) -> Facts {
         run: origin.run,
         seat: Seat { source: 0, line: origin.line },
     };
-    Facts { bill: identity.finish(), place, content, doubt: 0, row: row.clone(), origin }
+    Facts { bill: BillId::unnumbered(identity.finish()), place, content, doubt: 0, row: row.clone(), origin }
 }
 
 fn candidate(id: u64, line: &Line, facts: &Facts, settings: &Settings) -> Candidate {

@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, HashMap, VecDeque};
 use std::rc::Rc;
 use std::time::Duration;
 
-use passync::model::{Digest, Place, Status, Tick, Verdict};
+use passync::model::{BillId, Place, Status, Tick, Verdict};
 use passync::sandbox::{Config, Delay, Delivery, Gateway, Plan, Quota, Seal, Transfer};
 use passync::wire::{Call, CallFault, Said};
 
@@ -21,7 +21,7 @@ pub struct Sent {
     pub process: u64,
     pub row: u64,
     pub card: usize,
-    pub bill: Digest,
+    pub bill: BillId,
     pub place: Place,
     pub carried: u64,
     pub body: Vec<u8>,

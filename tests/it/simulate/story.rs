@@ -9,7 +9,7 @@ use std::rc::Rc;
 use std::time::Duration;
 
 use passync::core::history::Past;
-use passync::model::{Digest, Tick};
+use passync::model::{BillId, Digest, Tick};
 use passync::sandbox::Breach;
 
 use super::auditor::Auditor;
@@ -144,7 +144,7 @@ impl Story {
     // ---- persons
 
     /// A person looks at a card and books what it shows.
-    fn answer(&mut self, bill: Digest) {
+    fn answer(&mut self, bill: BillId) {
         let applied = self.stage.auditor.is_applied(bill);
         if !applied {
             self.forgotten.insert(self.stage.ledger.bills[&bill].facts.row.content());
@@ -156,7 +156,7 @@ impl Story {
     /// A person answers for any bill that is open or possible.
     fn answer_any(&mut self) {
         let bills = self.stage.ledger.bills.iter();
-        let unproved: Vec<Digest> =
+        let unproved: Vec<BillId> =
             bills.filter(|(_, bill)| bill.past.is_open() || bill.past.is_possible()).map(|(key, _)| *key).collect();
         if !unproved.is_empty() {
             self.rest_well();
@@ -193,7 +193,7 @@ impl Story {
 
     fn ask_a_person(&mut self) {
         let bills = self.stage.ledger.bills.iter();
-        let barring: Vec<Digest> =
+        let barring: Vec<BillId> =
             bills.filter(|(_, bill)| bill.past == Past::RefusedAfterDoubt).map(|(key, _)| *key).collect();
         assert!(!barring.is_empty(), "law 9: a replay sends nothing, and nothing bars it");
         for bill in barring {

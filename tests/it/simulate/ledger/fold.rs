@@ -4,7 +4,7 @@ use std::collections::HashMap;
 
 use passync::core::dispatcher::Recovered;
 use passync::core::history::{self, Again, Past};
-use passync::model::{Digest, Outcome};
+use passync::model::{BillId, Outcome};
 
 use super::{Bill, Facts, Fate, Ledger, Record, Run};
 
@@ -186,7 +186,7 @@ impl Ledger {
     }
 
     /// Books a person's answer about a bill that is open or possible.
-    pub fn settle(&mut self, bill: Digest, applied: bool) {
+    pub fn settle(&mut self, bill: BillId, applied: bool) {
         let known = self.bills.remove(&bill).expect("a person was shown this bill");
         if applied {
             self.confirm(&known.facts, known.dropped, false);

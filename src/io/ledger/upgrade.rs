@@ -1,0 +1,138 @@
+//! Ledgers of older programs, brought up to the present schema.
+//!
+//! Schema 1 had bills in the order of their digests; since schema 2 they lie as their numbers do ([`BillId`]).
+
+use std::path::Path;
+
+use rusqlite::functions::{Context, FunctionFlags};
+
+use super::{Ledger, LedgerError, SCHEMA_VERSION};
+use crate::model::{BillId, Digest};
+
+impl Ledger {
+    /// Whether an older program made the ledger that is there.
+    pub fn is_old(path: &Path) -> bool {
+        path.exists() && Ledger::look(path).is_ok_and(|(_, schema)| schema < SCHEMA_VERSION)
+    }
+
+    /// Brings an older one up to the present schema, all or nothing. The lease is held, and it was proved
+    /// ([`Ledger::prove`]). One with a run that was cut off is refused: what such a run left on disk is its own program's.
+    /// `clear` is called before anything is changed, to remove what closed runs left.
+    pub fn upgrade<E: From<LedgerError>>(path: &Path, clear: impl FnOnce() -> Result<(), E>) -> Result<(), E> {
+        let (mut ledger, schema) = Ledger::look(path)?;
+        if schema == SCHEMA_VERSION {
+            return Ok(());
+        }
+        let cut_off: u64 = ledger
+            .db
+            .query_row("SELECT count(*) FROM runs WHERE state <> 'closed'", [], |row| row.get(0))
+            .map_err(|error| ledger.fault("read the runs", error))?;
+        if cut_off > 0 {
+            return Err(LedgerError::Unfinished(path.to_owned()).into());
+        }
+        clear()?;
+        ledger.configure()?;
+        ledger.lay_bills_by_number().map_err(|error| ledger.fault("upgrade", error))?;
+        tracing::info!(schema = SCHEMA_VERSION, "the ledger was brought up to this program's schema");
+        Ok(())
+    }
+
+    fn lay_bills_by_number(&mut self) -> rusqlite::Result<()> {
+        let flags = FunctionFlags::SQLITE_UTF8 | FunctionFlags::SQLITE_DETERMINISTIC;
+        self.db.create_scalar_function("bill_id", 2, flags, bill_id)?;
+        let transaction = self.db.transaction()?;
+        // Answers first: they are matched by the old keys. One about a bill that is no longer there keeps its digest.
+        transaction.execute_batch(
+            "UPDATE answers SET bill = bill_id((SELECT bill_no FROM bills WHERE key = answers.bill), bill); \
+             DROP INDEX bills_unproved; \
+             UPDATE bills SET key = bill_id(bill_no, key); \
+             CREATE INDEX bills_unproved ON bills (card) WHERE past = 1 OR past = 2 OR past = 4;",
+        )?;
+        transaction.pragma_update(None, "user_version", SCHEMA_VERSION)?;
+        transaction.commit()
+    }
+}
+
+fn bill_id(context: &Context<'_>) -> rusqlite::Result<[u8; 24]> {
+    let (bill_no, digest): (Option<String>, [u8; 16]) = (context.get(0)?, context.get(1)?);
+    Ok(match bill_no {
+        Some(bill_no) => BillId::numbered(&bill_no, Digest(digest)).0,
+        None => BillId::unnumbered(Digest(digest)).0,
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use rusqlite::params;
+
+    use super::*;
+
+    /// A ledger as schema 1 had it, with a bill that has a number and one that has none.
+    fn old(path: &Path, state: &str) {
+        drop(Ledger::open(path).unwrap());
+        let ledger = Ledger::connect(path).unwrap();
+        for (key, bill_no) in [([9_u8; 16], Some("26-7")), ([8; 16], None)] {
+            let bill = "INSERT INTO bills (key, bill_no, card, card_no, content, occurred_ms, sequence, run, source, line, \
+                        past, closing, doubt, last_run, last_row, settled_ms, code, outcome) \
+                        VALUES (?1, ?2, ?3, 'C', ?3, 0, 0, 1, 0, 2, 2, 0, 0, 1, 0, 0, 'X', 'unsent')";
+            ledger.db.execute(bill, params![key, bill_no, [1_u8; 16]]).unwrap();
+            let answer = "INSERT INTO answers (at_ms, bill, answer, reason) VALUES (0, ?1, 'applied', 'seen')";
+            ledger.db.execute(answer, params![key]).unwrap();
+        }
+        let run = "INSERT INTO runs (ordinal, id, job, kind, state, started_ms, inputs, first_seq, journal_from, \
+                   intents_from, epoch, detail) VALUES (1, 'r', 'j', 'run', ?1, 0, '', 1, 1, 1, 0, '{}')";
+        ledger.db.execute(run, [state]).unwrap();
+        let index = "DROP INDEX bills_unproved; CREATE INDEX bills_unproved ON bills (card) WHERE past IN (1, 2, 4)";
+        ledger.db.execute_batch(index).unwrap();
+        ledger.db.pragma_update(None, "user_version", 1).unwrap();
+    }
+
+    fn schema(ledger: &Ledger) -> Vec<String> {
+        let mut told = ledger.db.prepare("SELECT sql FROM sqlite_schema WHERE sql IS NOT NULL ORDER BY name").unwrap();
+        told.query_map([], |row| row.get(0)).unwrap().map(Result::unwrap).collect()
+    }
+
+    #[test]
+    fn bills_and_their_answers_are_known_again() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("ledger.db");
+        old(&path, "closed");
+        assert!(Ledger::is_old(&path));
+        for refused in [Ledger::open(&path), Ledger::open_existing(&path)] {
+            assert!(matches!(refused, Err(LedgerError::Old(_))));
+        }
+        Ledger::upgrade(&path, || Ok::<_, LedgerError>(())).unwrap();
+        assert!(!Ledger::is_old(&path));
+        let ledger = Ledger::open_existing(&path).unwrap();
+        let numbered = BillId::numbered("26-7", Digest([9; 16]));
+        for id in [numbered, BillId::unnumbered(Digest([8; 16]))] {
+            assert_eq!(ledger.bill(id).unwrap().unwrap().key, id);
+            assert_eq!(ledger.answers(id).unwrap().len(), 1);
+        }
+        let found = ledger.bills_numbered("26-7").unwrap();
+        assert_eq!(found.iter().map(|bill| bill.key).collect::<Vec<_>>(), [numbered]);
+        assert_eq!(ledger.integrity(9).unwrap(), [""; 0]);
+        let new = Ledger::open(&folder.path().join("new.db")).unwrap();
+        assert_eq!(schema(&ledger), schema(&new), "as if this program had made it");
+        Ledger::upgrade(&path, || -> Result<(), LedgerError> { unreachable!("it is as it should be") }).unwrap();
+    }
+
+    #[test]
+    fn an_older_programs_run_is_not_taken_over() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("ledger.db");
+        old(&path, "interrupted");
+        let refused = Ledger::upgrade(&path, || -> Result<(), LedgerError> { unreachable!("nothing is touched") });
+        assert!(matches!(refused, Err(LedgerError::Unfinished(_))));
+        assert!(Ledger::is_old(&path), "it is as it was");
+    }
+
+    #[test]
+    fn what_is_no_ledger_is_not_old() {
+        let folder = tempfile::tempdir().unwrap();
+        assert!(!Ledger::is_old(&folder.path().join("none")));
+        let text = folder.path().join("text");
+        std::fs::write(&text, "hello").unwrap();
+        assert!(!Ledger::is_old(&text));
+    }
+}

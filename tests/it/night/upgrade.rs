@@ -1,0 +1,87 @@
+//! A ledger of an older program: the next run brings it up to date, and no bill is forgotten.
+
+use std::path::Path;
+
+use passync::sandbox::Config;
+use rusqlite::Connection;
+
+use super::{Night, as_csv, deltas, scripted};
+
+/// Makes it what schema 1 was: bills and answers by the digests of bills alone.
+fn as_schema_1(state: &Path) {
+    let db = Connection::open(state.join("ledger.db")).unwrap();
+    db.execute_batch(
+        "DROP INDEX bills_unproved; UPDATE bills SET key = substr(key, 9); UPDATE answers SET bill = substr(bill, 9); \
+         CREATE INDEX bills_unproved ON bills (card) WHERE past IN (1, 2, 4); PRAGMA user_version = 1",
+    )
+    .unwrap();
+}
+
+fn said(output: &std::process::Output) -> String {
+    String::from_utf8_lossy(&[output.stdout.as_slice(), &output.stderr].concat()).into_owned()
+}
+
+#[test]
+fn the_next_run_knows_every_bill_of_an_older_ledger() {
+    let rows = deltas(10, 3);
+    let doubtful = rows[15].bill.as_str();
+    let night = Night::new(scripted(&[(doubtful, "unknown")]), "retry.attempts_max = 1");
+    night.write("in.csv", &as_csv(&rows[..20]));
+    night.expect(1, &["run", "job.toml"]);
+    let (applied, calls) = (night.counts()["applied"], night.calls());
+    night.expect(0, &["ledger", "backup", "safe/ledger.db", "--state", "state"]);
+    as_schema_1(&night.path("state"));
+    as_schema_1(&night.path("safe"));
+
+    for looking in [&["check", "job.toml"][..], &["ledger", "verify", "--state", "state"], &["open", "job.toml"]] {
+        let (code, output) = night.passync(looking);
+        assert_eq!(code, 6, "{looking:?}: {}", said(&output));
+        assert!(said(&output).contains("the job's next run brings it up to date"), "{}", said(&output));
+    }
+    let (_, output) = night.passync(&["doctor", "job.toml", "--offline"]);
+    assert!(said(&output).contains("an older program made it"), "{}", said(&output));
+
+    let surveys = || std::fs::read_dir(night.path("state/runs")).unwrap().map(|entry| entry.unwrap().file_name());
+    let of_older = surveys().next().expect("the survey of a closed run is kept");
+    // All bills of the older ledger again, and ten new ones.
+    night.write("in.csv", &as_csv(&rows));
+    night.expect(1, &["run", "job.toml"]);
+    assert_eq!(night.counts()["already_applied"], applied);
+    assert!(surveys().all(|name| name != of_older), "it is in the older program's form");
+    let sent = night.calls() - calls;
+    assert!(sent <= (rows.len() - applied) as u64, "{sent} calls, and {applied} bills were applied before");
+    night.expect(0, &["ledger", "verify", "--state", "state"]);
+    night.expect(0, &["ledger", "backup", "safe/ledger.db", "--state", "state"]); // in place of the old program's
+    assert!(night.expect(0, &["ledger", "show", doubtful, "--state", "state"]).contains(doubtful));
+}
+
+#[test]
+fn resume_brings_it_up_without_a_call() {
+    let night = Night::new(Config::default(), "");
+    night.write("in.csv", &as_csv(&deltas(3, 1)));
+    night.expect(0, &["run", "job.toml"]);
+    let calls = night.calls();
+    as_schema_1(&night.path("state"));
+    let (_, output) = night.passync(&["resume", "job.toml"]);
+    assert!(said(&output).contains("no interrupted run"), "{}", said(&output));
+    night.expect(0, &["ledger", "verify", "--state", "state"]);
+    assert_eq!(night.calls(), calls);
+}
+
+#[test]
+fn an_older_programs_interrupted_run_is_left_to_it() {
+    let night = Night::new(Config::default(), "");
+    night.write("in.csv", &as_csv(&deltas(10, 3)));
+    night.expect(0, &["run", "job.toml"]);
+    let calls = night.calls();
+    as_schema_1(&night.path("state"));
+    let db = Connection::open(night.path("state").join("ledger.db")).unwrap();
+    db.execute_batch("UPDATE runs SET state = 'interrupted'").unwrap();
+    drop(db);
+    let before = std::fs::read(night.path("state").join("ledger.db")).unwrap();
+    let (code, output) = night.passync(&["run", "job.toml", "--again"]);
+    assert_eq!(code, 6);
+    assert!(said(&output).contains("finish it with that program"), "{}", said(&output));
+    assert_eq!(night.calls(), calls);
+    assert_eq!(std::fs::read(night.path("state").join("ledger.db")).unwrap(), before, "it was not touched");
+}
