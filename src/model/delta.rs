@@ -3,6 +3,7 @@
 use std::borrow::Cow;
 
 use serde::{Deserialize, Serialize};
+use smol_str::SmolStr;
 
 use super::{Amount, BillId, Digest, Digester};
 
@@ -43,7 +44,7 @@ impl Status {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Value {
     /// Text, as it stands.
-    Text(String),
+    Text(SmolStr),
     /// An exact decimal.
     Number(Amount),
     /// A time, in milliseconds since 1970.
@@ -61,7 +62,8 @@ impl Value {
     /// The same, borrowed where it is text already.
     pub fn as_text(&self) -> Cow<'_, str> {
         match self {
-            Value::Text(text) | Value::Json(text) => text.into(),
+            Value::Text(text) => text.as_str().into(),
+            Value::Json(text) => text.into(),
             Value::Number(amount) => amount.to_string().into(),
             Value::Time(ms) => ms.to_string().into(),
         }
@@ -72,15 +74,15 @@ impl Value {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Field {
     /// The canonical column name, such as `points` or `level.zh_HK`.
-    pub name: String,
+    pub name: SmolStr,
     /// Its value.
     pub value: Value,
 }
 
 impl Field {
     /// A field of text.
-    pub fn text(name: &str, value: impl Into<String>) -> Field {
-        Field { name: name.to_owned(), value: Value::Text(value.into()) }
+    pub fn text(name: &str, value: impl Into<SmolStr>) -> Field {
+        Field { name: name.into(), value: Value::Text(value.into()) }
     }
 }
 
@@ -88,13 +90,13 @@ impl Field {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Delta {
     /// The merchant (`merchant_id`), or the app (`app_id`).
-    pub merchant: String,
+    pub merchant: SmolStr,
     /// The card (`pass_id`, `card_no`).
-    pub card: String,
+    pub card: SmolStr,
     /// What is asked of the card.
     pub status: Status,
     /// The business transaction's number, as the file has it.
-    pub bill_no: Option<String>,
+    pub bill_no: Option<SmolStr>,
     /// The values of the other columns of `bill_key`, in its order (absent ones as ""); empty when
     /// `bill_key` is `bill_no` alone.
     pub bill_key: Vec<String>,

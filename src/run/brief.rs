@@ -138,7 +138,7 @@ mod tests {
             seat: Seat { source: 1, line },
             origin: None,
             bill_no: None,
-            card_no: "card".to_owned(),
+            card_no: "card".into(),
             change: Some(Amount::parse("-7.5").unwrap()),
             unsummed: false,
             content,
@@ -147,13 +147,13 @@ mod tests {
 
     fn delta(occurred_ms: Option<i64>) -> Delta {
         Delta {
-            merchant: "m".to_owned(),
-            card: "card".to_owned(),
+            merchant: "m".into(),
+            card: "card".into(),
             status: Status::Update,
             bill_no: None,
             bill_key: Vec::new(),
             ids: vec![Field::text("user_id", "u")],
-            members: vec![Field { name: "points".to_owned(), value: Value::Number(Amount::ZERO) }],
+            members: vec![Field { name: "points".into(), value: Value::Number(Amount::ZERO) }],
             level: None,
             riders: Vec::new(),
             last_changed_points: None,

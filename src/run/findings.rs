@@ -131,7 +131,7 @@ impl<'a> Finder<'a> {
             place: self.place(row),
             code: code.to_owned(),
             rule: rule.map_or("", |rule| rule.slug()).to_owned(),
-            bill_no: row.bill_no.clone(),
+            bill_no: row.bill_no.as_deref().map(str::to_owned),
             column_in_file: columns.in_file(&column).map(str::to_owned),
             column,
             found,
@@ -157,7 +157,7 @@ impl<'a> Finder<'a> {
             },
         };
         let (code, message) = (code.to_owned(), message.to_owned());
-        Ok(Clash { place: self.place(row), code, bill_no: row.bill_no.clone(), other, differences, message })
+        Ok(Clash { place: self.place(row), code, bill_no: row.bill_no.as_deref().map(str::to_owned), other, differences, message })
     }
 
     fn told_of(&self, bill: &BillRow) -> Result<String, Fault> {
@@ -170,8 +170,8 @@ impl<'a> Finder<'a> {
 fn shown(delta: &Delta) -> BTreeMap<String, String> {
     let mut shown = BTreeMap::new();
     let mut add = |column: &str, value: String| drop(shown.insert(column.to_owned(), value));
-    add("card", delta.card.clone());
-    add("merchant_id", delta.merchant.clone());
+    add("card", delta.card.to_string());
+    add("merchant_id", delta.merchant.to_string());
     add("status", delta.status.as_str().to_owned());
     for field in delta.ids.iter().chain(&delta.members).chain(&delta.riders) {
         add(&field.name, field.value.text());

@@ -4,6 +4,7 @@ use std::cmp::Ordering;
 use std::collections::HashMap;
 
 use serde::{Deserialize, Serialize};
+use smol_str::SmolStr;
 
 use super::Fault;
 use super::recover::{Learnt, OpenRow};
@@ -84,9 +85,9 @@ impl Ended {
     }
 }
 
-fn values(members: &[crate::model::Field], without: &[String]) -> Vec<(String, String)> {
-    let carried = members.iter().filter(|member| !without.contains(&member.name));
-    carried.map(|member| (member.name.clone(), member.value.text())).collect()
+fn values(members: &[crate::model::Field], without: &[String]) -> Vec<(SmolStr, SmolStr)> {
+    let carried = members.iter().filter(|member| without.iter().all(|left_out| *left_out != member.name));
+    carried.map(|member| (member.name.clone(), member.value.as_text().into())).collect()
 }
 
 /// A row's end on its way into input order; the last one of a row counts.

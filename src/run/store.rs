@@ -8,6 +8,7 @@ use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
+use smol_str::SmolStr;
 
 use super::brief::{Brief, Seen};
 use crate::core::dispatcher::Gate;
@@ -24,9 +25,9 @@ pub struct StoredRow {
     /// Whose row it is, where the input is a failure file.
     pub origin: Option<Origin>,
     /// As the file has it.
-    pub bill_no: Option<String>,
+    pub bill_no: Option<SmolStr>,
     /// As the file has it; empty where it cannot be read.
-    pub card_no: String,
+    pub card_no: SmolStr,
     /// `last_changed_points`; `None` also where it is not a number.
     pub change: Option<Amount>,
     /// Whether `last_changed_points` was filled but is not a number: the row is missing from the sums.

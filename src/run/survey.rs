@@ -8,6 +8,7 @@ use std::panic::resume_unwind;
 use std::sync::atomic::Ordering;
 
 use serde::Serialize;
+use smol_str::SmolStr;
 
 use self::outlet::{Outlet, Taken};
 use super::brief::Seen;
@@ -153,7 +154,7 @@ impl Members {
                         member.name
                     )));
                 }
-                self.0.push(member.name.clone());
+                self.0.push(member.name.to_string());
             }
             mask |= 1 << known.unwrap_or(self.0.len() - 1);
         }
@@ -329,12 +330,12 @@ impl<'a> File<'a> {
         self.counted.unsplit += u64::from(row.marks.is_empty());
         let card_no = match &content {
             Ok(delta) => delta.card.clone(),
-            Err(_) => mark(self.at.card).unwrap_or_default().to_owned(),
+            Err(_) => mark(self.at.card).unwrap_or_default().into(),
         };
         let row_of = |content| StoredRow {
             seat: Seat { source: self.source, line: row.line },
             origin,
-            bill_no: bill_no.map(str::to_owned),
+            bill_no: bill_no.map(SmolStr::new),
             card_no,
             change,
             unsummed,

@@ -50,7 +50,7 @@ impl<'a> Trail<'a> {
         }
         // A row whose revision changes is held again: its attempts go on.
         let attempts = self.rows.get(&row).map_or(0, |step| step.attempts);
-        let (bill, card) = (delta.bill_no.clone().unwrap_or_default(), delta.card.clone());
+        let (bill, card) = (delta.bill_no.as_deref().unwrap_or_default().to_owned(), delta.card.to_string());
         self.rows.insert(row, Step { bill, card, attempts, sent_ms: 0, span: tracing::Span::none() });
     }
 

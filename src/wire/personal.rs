@@ -26,7 +26,7 @@ pub struct Personal(Vec<(&'static str, String)>);
 impl Personal {
     /// Those of `delta`.
     pub fn of(delta: &Delta) -> Personal {
-        let mut values = vec![("card", delta.card.clone())];
+        let mut values = vec![("card", delta.card.to_string())];
         for name in IDS {
             values.extend(delta.id(name).map(|id| (name, id.to_owned())));
         }

@@ -239,10 +239,10 @@ impl Common {
         }
         let occurred = self.occurred_at.time(cells, &self.times)?;
         Ok(Delta {
-            merchant: self.merchants.of(&self.merchant_id, cells)?.to_owned(),
-            card: card.to_owned(),
+            merchant: self.merchants.of(&self.merchant_id, cells)?.into(),
+            card: card.into(),
             status,
-            bill_no: bill_no.map(str::to_owned),
+            bill_no: bill_no.map(Into::into),
             bill_key: Vec::new(),
             ids: Vec::new(),
             members: Vec::new(),

@@ -323,9 +323,9 @@ fn merge_bill() -> Box<dyn FnMut(u64)> {
     let change = |row: u64| BillChange {
         key: BillId(std::array::from_fn(|at| row.to_be_bytes()[at % size_of::<u64>()])),
         row,
-        bill_no: Some(format!("202601023109165510{row:09}")),
+        bill_no: Some(format!("202601023109165510{row:09}").into()),
         card: Digest::default(),
-        card_no: "00000000020260003381".to_owned(),
+        card_no: "00000000020260003381".into(),
         content: Digest::default(),
         place: Place::default(),
         past: Past::Applied,

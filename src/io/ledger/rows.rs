@@ -2,6 +2,7 @@
 
 use rusqlite::{CachedStatement, Connection, OptionalExtension, Statement, Transaction, params};
 use serde::{Deserialize, Serialize};
+use smol_str::SmolStr;
 
 use super::bills::parse;
 use super::cards::{CardState, Confirmed};
@@ -19,11 +20,11 @@ pub struct BillChange {
     /// The row of the run that ended so.
     pub row: u64,
     /// As the file has it.
-    pub bill_no: Option<String>,
+    pub bill_no: Option<SmolStr>,
     /// Its card's identity.
     pub card: Digest,
     /// The card as the file has it.
-    pub card_no: String,
+    pub card_no: SmolStr,
     /// What the row said.
     pub content: Digest,
     /// Where it stands.
@@ -43,7 +44,7 @@ pub struct BillChange {
     /// Members that its last revision left out.
     pub dropped: Vec<String>,
     /// Members and values, while it is unproved.
-    pub members: Vec<(String, String)>,
+    pub members: Vec<(SmolStr, SmolStr)>,
 }
 
 /// What a run confirmed of a card.
@@ -54,9 +55,9 @@ pub struct CardChange {
     /// Where the row stands.
     pub place: Place,
     /// The card as the file has it.
-    pub card_no: String,
+    pub card_no: SmolStr,
     /// Members and values that were applied.
-    pub members: Vec<(String, String)>,
+    pub members: Vec<(SmolStr, SmolStr)>,
     /// Whether the card ended with it.
     pub closing: bool,
     /// `--allow-stale`: it replaces a newer place too.
@@ -184,9 +185,9 @@ impl<'a> Bills<'a> {
         let body = if bill.past.is_possible() { self.body(bill.row)? } else { None };
         let values = params![
             bill.key.0,
-            bill.bill_no,
+            bill.bill_no.as_deref(),
             bill.card.0,
-            bill.card_no,
+            bill.card_no.as_str(),
             bill.content.0,
             bill.place.occurred_ms,
             bill.place.sequence,
@@ -225,7 +226,7 @@ pub(super) struct Cards<'a> {
     read: CachedStatement<'a>,
     write: CachedStatement<'a>,
     /// The card that is being changed.
-    open: Option<(Digest, String, CardState)>,
+    open: Option<(Digest, SmolStr, CardState)>,
 }
 
 impl<'a> Cards<'a> {
@@ -244,7 +245,7 @@ impl<'a> Cards<'a> {
         }
         let (_, _, state) = self.open.as_mut().expect("just set");
         for (name, value) in change.members {
-            state.take(&name, Confirmed { place: change.place, value }, change.replace);
+            state.take(&name, Confirmed { place: change.place, value: value.into() }, change.replace);
         }
         if change.closing {
             state.closed = state.closed.max(Some(change.place));

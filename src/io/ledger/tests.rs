@@ -245,13 +245,13 @@ impl Pair {
         let known = (0..).zip(pasts).filter_map(|(bill, past)| Some((bill, Past::ALL[(*past)?])));
         let (mut bills, mut cards) = (Vec::new(), Vec::new());
         for (bill, past) in known {
-            let members = vec![("points".to_owned(), format!("of {bill}"))];
+            let members = vec![("points".into(), format!("of {bill}").into())];
             bills.push(BillChange {
                 key: key(bill),
                 row: bill.into(),
                 bill_no: None,
                 card: card(bill),
-                card_no: "C".to_owned(),
+                card_no: "C".into(),
                 content: Digest([bill; 16]),
                 place: place(at, ordinal, bill),
                 past,
@@ -265,7 +265,7 @@ impl Pair {
             });
             if past == Past::Applied {
                 let (card, place) = (card(bill), place(at, ordinal, bill));
-                cards.push(CardChange { card, place, card_no: "C".to_owned(), members, closing: false, replace });
+                cards.push(CardChange { card, place, card_no: "C".into(), members, closing: false, replace });
             }
         }
         bills.sort();

@@ -98,8 +98,8 @@ impl Snapshot {
 
     fn take(&mut self, delta: &Delta, row: Row) -> Result<(), Fault> {
         for member in &delta.members {
-            if !self.members.contains(&member.name) {
-                self.members.push(member.name.clone());
+            if !self.members.iter().any(|known| *known == member.name) {
+                self.members.push(member.name.to_string());
             }
         }
         self.cards += 1;
@@ -115,7 +115,7 @@ impl Row {
             taken_ms,
             closing: delta.status != Status::Update,
             content: delta.content_digest(),
-            members: delta.members.iter().map(|member| (member.name.clone(), member.value.text())).collect(),
+            members: delta.members.iter().map(|member| (member.name.to_string(), member.value.text())).collect(),
             cells,
         }
     }

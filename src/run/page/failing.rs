@@ -91,8 +91,8 @@ mod tests {
         let row = StoredRow {
             seat: Seat { source: 0, line },
             origin: None,
-            bill_no: Some(text.to_owned()),
-            card_no: text.to_owned(),
+            bill_no: Some(text.into()),
+            card_no: text.into(),
             change: None,
             unsummed: false,
             content: Content::Reject(Box::new(reject)),

@@ -34,10 +34,10 @@ impl Line {
         let value = format!("{}-{}", self.version, self.bill.unwrap_or(99));
         let named = [(1, "points"), (2, "level.en")].into_iter().filter(|(bit, _)| self.members & bit != 0);
         Delta {
-            merchant: "M".to_owned(),
-            card: format!("C{}", self.card),
+            merchant: "M".into(),
+            card: format!("C{}", self.card).into(),
             status: Status::Update,
-            bill_no: self.bill.map(|bill| format!("B{bill}")),
+            bill_no: self.bill.map(|bill| format!("B{bill}").into()),
             bill_key: Vec::new(),
             ids: vec![Field::text("user_id", "U")],
             members: named.map(|(_, name)| Field::text(name, value.clone())).collect(),
@@ -94,7 +94,7 @@ impl Desk {
                     settled_ms: 0,
                     code: String::new(),
                     dropped: Vec::new(),
-                    members: delta.members.iter().map(|field| (field.name.clone(), field.value.text())).collect(),
+                    members: delta.members.iter().map(|field| (field.name.clone(), field.value.text().into())).collect(),
                 }
             })
             .collect();

@@ -144,7 +144,7 @@ impl Meeting<'_> {
         let state = self.ledger.card(change.card)?.map(|(_, state)| state).unwrap_or_default();
         let row = self.row(ended);
         for (name, value) in &change.members {
-            let stands = match state.members.get(name) {
+            let stands = match state.members.get(name.as_str()) {
                 None => false,
                 Some(known) if known.place == change.place => known.value == *value,
                 Some(known) => known.place > change.place || self.replaces,

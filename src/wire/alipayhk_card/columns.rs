@@ -101,7 +101,7 @@ impl Reader {
             return Err(self.code_value.reject(Rule::Combination, value, EXPECTED));
         }
         let json = String::from_utf8(code_info(msg, value)).expect("JSON made of text is text");
-        Ok(Some(Field { name: "code".to_owned(), value: Value::Json(json) }))
+        Ok(Some(Field { name: "code".into(), value: Value::Json(json) }))
     }
 
     /// The provider makes the row an Alipay transaction. It rides with points and tells the bill.

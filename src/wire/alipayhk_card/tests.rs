@@ -312,7 +312,7 @@ proptest! {
         prop_assume!(delta.is_ok());
         let delta = delta.unwrap();
         prop_assume!(delta.carried(drop).next().is_some());
-        let mut carried: Vec<_> = delta.carried(drop).map(|field| (field.name.clone(), field.value.text())).collect();
+        let mut carried: Vec<_> = delta.carried(drop).map(|field| (field.name.to_string(), field.value.text())).collect();
         let call = body::read(&hk.0, &hk.body(&delta, drop), "t".into()).unwrap();
         let tells_bill = carried.iter().any(|(name, _)| name == "points") && provider == "ALIPAYHK";
         prop_assert_eq!(call.bill_no, tells_bill.then_some(bill_no));

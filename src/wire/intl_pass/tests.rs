@@ -202,7 +202,7 @@ proptest! {
         prop_assume!(delta.is_ok());
         let delta = delta.unwrap();
         prop_assume!(delta.carried(drop).next().is_some());
-        let mut carried: Vec<_> = delta.carried(drop).map(|field| (field.name.clone(), field.value.text())).collect();
+        let mut carried: Vec<_> = delta.carried(drop).map(|field| (field.name.to_string(), field.value.text())).collect();
         let mut members = body::read(&dialect.0, &dialect.body(&delta, drop), "t".into()).unwrap().members;
         members.sort();
         carried.sort();

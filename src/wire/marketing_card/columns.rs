@@ -116,7 +116,7 @@ impl Reader {
             let date = column.time(cells, &self.times)?;
             let date =
                 date.ok_or_else(|| column.reject(Rule::Missing, "", "the value that the card was opened with"))?;
-            delta.ids.push(Field { name: column.name().to_owned(), value: Value::Time(date.ms) });
+            delta.ids.push(Field { name: column.name().into(), value: Value::Time(date.ms) });
         }
         let ext_info = self.ext_info.text(cells, EXT_INFO_CHARS_MAX)?;
         delta.ids.extend(ext_info.map(|text| Field::text(self.ext_info.name(), text)));
@@ -126,7 +126,7 @@ impl Reader {
     /// The members of `card_info`, in the page's order, and the style of the card.
     fn read_members(&self, cells: &Cells<'_>, delta: &mut Delta) -> Result<(), Reject> {
         let text =
-            |column: &Col, chars_max| Ok(column.text(cells, chars_max)?.map(|text| Value::Text(text.to_owned())));
+            |column: &Col, chars_max| Ok(column.text(cells, chars_max)?.map(|text| Value::Text(text.into())));
         let json = |json: Result<Option<String>, Reject>| Ok(json?.map(Value::Json));
         let members: [(&Col, Result<Option<Value>, Reject>); 8] = [
             (&self.level, text(&self.level, LEVEL_CHARS_MAX)),
@@ -139,7 +139,7 @@ impl Reader {
             (&self.style, json(cells::style(&self.style, cells))),
         ];
         for (column, value) in members {
-            delta.members.extend(value?.map(|value| Field { name: column.name().to_owned(), value }));
+            delta.members.extend(value?.map(|value| Field { name: column.name().into(), value }));
         }
         if delta.members.iter().all(|member| member.name == self.style.name()) {
             let expected = "a change of card_info: level, points, balance, template_id, a code, front text or image";
@@ -183,7 +183,7 @@ impl Reader {
             (None, Some(words), reason) => Some(cells::notify(&self.notify_words(words, delta)?, reason)),
         };
         // Under one name, however they were written.
-        let rider = |column: &Col, json| Field { name: column.name().to_owned(), value: Value::Json(json) };
+        let rider = |column: &Col, json| Field { name: column.name().into(), value: Value::Json(json) };
         delta.riders.extend(notices.map(|json| rider(&self.notify_messages, json)));
         let info = cells::message_info(&self.message_info, cells)?;
         delta.riders.extend(info.map(|json| rider(&self.message_info, json)));

@@ -277,7 +277,7 @@ fn a_call_makes_the_round_in_every_form() {
         assert_eq!((call.merchant.as_str(), call.card.as_str()), ("2014072300007148", "000001"), "{settings}");
         assert_eq!(call.sent_at, "2026-11-21 10:20:30", "{settings}");
         assert_eq!(String::from_utf8(call.body).unwrap(), FULL_CONTENT, "{settings}");
-        let members: Vec<_> = delta.members.iter().map(|field| (field.name.clone(), field.value.text())).collect();
+        let members: Vec<_> = delta.members.iter().map(|field| (field.name.to_string(), field.value.text())).collect();
         assert_eq!(call.members.len(), members.len(), "{settings}");
         for (name, value) in members.iter().filter(|(name, _)| !name.contains("code") && !name.contains("list")) {
             assert!(call.members.contains(&(name.clone(), value.clone())), "{settings}: {name} {value}");

@@ -63,9 +63,9 @@ impl DataReader {
             let value = if *number {
                 column.amount(cells)?.map(Value::Number)
             } else {
-                column.cell(cells).map(|text| Value::Text(text.to_owned()))
+                column.cell(cells).map(|text| Value::Text(text.into()))
             };
-            delta.members.extend(value.map(|value| Field { name: column.name().to_owned(), value }));
+            delta.members.extend(value.map(|value| Field { name: column.name().into(), value }));
         }
         Ok(())
     }

@@ -100,9 +100,9 @@ impl ExtraReader {
         for (column, number) in &self.0 {
             let value = match number {
                 true => column.amount(cells)?.map(Value::Number),
-                false => column.cell(cells).map(|text| Value::Text(text.to_owned())),
+                false => column.cell(cells).map(|text| Value::Text(text.into())),
             };
-            delta.ids.extend(value.map(|value| Field { name: column.name().to_owned(), value }));
+            delta.ids.extend(value.map(|value| Field { name: column.name().into(), value }));
         }
         Ok(())
     }

@@ -41,7 +41,7 @@ impl MemberReader {
 
     /// Adds what the row fills to a delta, in an order that neither columns nor locales have a part in.
     pub fn read(&self, cells: &Cells<'_>, delta: &mut Delta) -> Result<(), Reject> {
-        let mut member = |column: &Col, value| delta.members.push(Field { name: column.name().to_owned(), value });
+        let mut member = |column: &Col, value| delta.members.push(Field { name: column.name().into(), value });
         if let Some(ms) = self.end_date.end_of_day(cells, &self.times)? {
             member(&self.end_date, Value::Time(ms));
         }

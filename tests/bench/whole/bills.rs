@@ -91,9 +91,9 @@ fn fold(ledger: &mut Ledger, night: u64, bills: impl Iterator<Item = u64>, cards
         Ok(BillChange {
             key: bill(row),
             row,
-            bill_no: Some(bill_no(row)),
+            bill_no: Some(bill_no(row).into()),
             card: card(row / BILLS_A_CARD),
-            card_no: format!("{:020}", row / BILLS_A_CARD),
+            card_no: format!("{:020}", row / BILLS_A_CARD).into(),
             content: Digest::of("content", &[&bill_no(row)]),
             place: place(row),
             past: Past::Applied,
@@ -106,9 +106,9 @@ fn fold(ledger: &mut Ledger, night: u64, bills: impl Iterator<Item = u64>, cards
             members: Vec::new(),
         })
     });
-    let members = ["points", "level.en_US", "level.zh_HK"].map(|name| (name.to_owned(), "12345".to_owned())).to_vec();
+    let members = ["points", "level.en_US", "level.zh_HK"].map(|name| (name.into(), "12345".into())).to_vec();
     let cards = cards.map(|number| {
-        let (card, card_no) = (card(number), format!("{number:020}"));
+        let (card, card_no) = (card(number), format!("{number:020}").into());
         Ok(CardChange { card, place: place(number), card_no, members: members.clone(), closing: false, replace: false })
     });
     ledger.fold(night as u32 + 1, bills, cards).unwrap();

@@ -78,8 +78,8 @@ fn failing(text: &str) -> Failing {
         let row = StoredRow {
             seat: Seat { source: 0, line },
             origin: None,
-            bill_no: Some(text.to_owned()),
-            card_no: text.to_owned(),
+            bill_no: Some(text.into()),
+            card_no: text.into(),
             change: None,
             unsummed: false,
             content: Content::Reject(Box::new(Reject::new(Rule::Missing, "points", text, "a number"))),
