@@ -4,7 +4,7 @@
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use reqwest::{Client, ClientBuilder, Url, redirect};
+use reqwest::{Certificate, Client, ClientBuilder, Url, redirect};
 
 use crate::model::{Reading, Verdict};
 use crate::wire::{Reply, Request};
@@ -66,9 +66,9 @@ impl Gateway {
             .pool_idle_timeout(IDLE)
             .pool_max_idle_per_host(config.concurrency)
             .user_agent(concat!("passync/", env!("CARGO_PKG_VERSION")));
-        builder = by_way_of(builder, config.proxy.as_deref(), config.ca_file.as_deref())?;
-        let client = builder.build().map_err(|error| format!("gateway: {}", causes(&error)))?;
         let url = Url::parse(&config.url).map_err(|error| format!("gateway.url {}: {error}", config.url))?;
+        builder = by_way_of(builder, &url, config.proxy.as_deref(), config.ca_file.as_deref())?;
+        let client = build(builder).map_err(|error| format!("gateway: {error}"))?;
         Ok(Gateway { client, url, request_timeout: config.request_timeout })
     }
 
@@ -107,12 +107,17 @@ impl Gateway {
     }
 }
 
-/// The way out of the house: the proxy that the job names, and no other; additional roots.
+/// The way out of the house to `url`: the proxy that the job names, and no other; additional roots.
+///
+/// The machine's own roots are read where somebody has to prove who it is. A machine may have none, and is in order for a
+/// gateway on its loopback.
 pub(super) fn by_way_of(
     builder: ClientBuilder,
+    url: &Url,
     proxy: Option<&str>,
     ca_file: Option<&Path>,
 ) -> Result<ClientBuilder, String> {
+    let speaks_tls = url.scheme() != "http" || proxy.is_some();
     let builder = match proxy {
         None => builder.no_proxy(),
         Some("env") => builder,
@@ -121,11 +126,31 @@ pub(super) fn by_way_of(
             builder.no_proxy().proxy(proxy)
         }
     };
-    let Some(path) = ca_file else { return Ok(builder) };
-    let pem = std::fs::read(path).map_err(|error| format!("gateway.ca_file {}: {error}", path.display()))?;
-    let roots = reqwest::Certificate::from_pem_bundle(&pem)
-        .map_err(|error| format!("gateway.ca_file {}: {error}", path.display()))?;
-    Ok(roots.into_iter().fold(builder, ClientBuilder::add_root_certificate))
+    let roots = ca_file.map(roots).transpose()?.unwrap_or_default();
+    Ok(if speaks_tls { builder.tls_certs_merge(roots) } else { builder.tls_certs_only(roots) })
+}
+
+fn roots(path: &Path) -> Result<Vec<Certificate>, String> {
+    let fault = |error: &dyn std::fmt::Display| format!("gateway.ca_file {}: {error}", path.display());
+    let pem = std::fs::read(path).map_err(|error| fault(&error))?;
+    let roots = Certificate::from_pem_bundle(&pem).map_err(|error| fault(&causes(&error)))?;
+    if roots.is_empty() {
+        return Err(fault(&"found no certificate, expected one or more as PEM (BEGIN CERTIFICATE)"));
+    }
+    Ok(roots)
+}
+
+/// The client; the error says what keeps it from being made.
+pub(super) fn build(builder: ClientBuilder) -> Result<Client, String> {
+    builder.build().map_err(|error| match causes(&error) {
+        // As rustls-platform-verifier says it.
+        text if text.contains("No CA certificates") => {
+            "found no root certificates on this machine, expected those that https needs: install its package of them \
+             (ca-certificates), or name a file of them (SSL_CERT_FILE, gateway.ca_file)"
+                .to_owned()
+        }
+        text => text,
+    })
 }
 
 async fn read(builder: reqwest::RequestBuilder) -> reqwest::Result<Reply> {

@@ -131,6 +131,8 @@ fn keys(settings: &Settings) -> Vec<Finding> {
 fn gateway(settings: &Settings, url: &str) -> Vec<Finding> {
     const SUBJECT: &str = "gateway";
     const HELP: &str = "see to name, route, firewall and `gateway.proxy`; the platform admits listed addresses alone";
+    const UNPROVED: &str = "see to the name in gateway.url and to this machine's clock; a proxy that opens TLS has roots \
+                            of its own: they go into `gateway.ca_file`";
     let looked = Gateway::new(&GatewayConfig {
         url: url.to_owned(),
         connect_timeout: settings.gateway.connect_timeout,
@@ -145,7 +147,8 @@ fn gateway(settings: &Settings, url: &str) -> Vec<Finding> {
     });
     match looked {
         Err(error) => {
-            let fault = Fault::usage(format!("{url} cannot be reached: {error}")).help(HELP);
+            let help = if error.contains("certificate") { UNPROVED } else { HELP };
+            let fault = Fault::usage(format!("{url} cannot be reached: {error}")).help(help);
             vec![Finding::fault(SUBJECT, &fault)]
         }
         Ok(look) => {

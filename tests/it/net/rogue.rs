@@ -92,6 +92,10 @@ impl Rogue {
         format!("http://{}", self.address)
     }
 
+    pub fn address(&self) -> SocketAddr {
+        self.address
+    }
+
     /// The bodies of all requests that came in.
     pub fn requests(&self) -> Vec<Vec<u8>> {
         self.state.requests.lock().unwrap().iter().map(|request| body_of(request).to_vec()).collect()
