@@ -157,7 +157,14 @@ impl<'a> Finder<'a> {
             },
         };
         let (code, message) = (code.to_owned(), message.to_owned());
-        Ok(Clash { place: self.place(row), code, bill_no: row.bill_no.as_deref().map(str::to_owned), other, differences, message })
+        Ok(Clash {
+            place: self.place(row),
+            code,
+            bill_no: row.bill_no.as_deref().map(str::to_owned),
+            other,
+            differences,
+            message,
+        })
     }
 
     fn told_of(&self, bill: &BillRow) -> Result<String, Fault> {

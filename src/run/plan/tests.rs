@@ -94,7 +94,11 @@ impl Desk {
                     settled_ms: 0,
                     code: String::new(),
                     dropped: Vec::new(),
-                    members: delta.members.iter().map(|field| (field.name.clone(), field.value.text().into())).collect(),
+                    members: delta
+                        .members
+                        .iter()
+                        .map(|field| (field.name.clone(), field.value.text().into()))
+                        .collect(),
                 }
             })
             .collect();

@@ -125,8 +125,7 @@ impl Reader {
 
     /// The members of `card_info`, in the page's order, and the style of the card.
     fn read_members(&self, cells: &Cells<'_>, delta: &mut Delta) -> Result<(), Reject> {
-        let text =
-            |column: &Col, chars_max| Ok(column.text(cells, chars_max)?.map(|text| Value::Text(text.into())));
+        let text = |column: &Col, chars_max| Ok(column.text(cells, chars_max)?.map(|text| Value::Text(text.into())));
         let json = |json: Result<Option<String>, Reject>| Ok(json?.map(Value::Json));
         let members: [(&Col, Result<Option<Value>, Reject>); 8] = [
             (&self.level, text(&self.level, LEVEL_CHARS_MAX)),

@@ -5,6 +5,11 @@ use std::time::Duration;
 
 use passync::io::cpu;
 use passync::wire::crypto::Signer;
+use rsa::RsaPrivateKey;
+use rsa::pkcs1v15::SigningKey;
+use rsa::pkcs8::DecodePrivateKey as _;
+use rsa::sha2::Sha256;
+use rsa::signature::Signer as _;
 
 use crate::night::{Night, Ran, Shape};
 use crate::{Size, input, median, peers};
@@ -17,11 +22,16 @@ pub fn compare(size: Size) {
     input::csv(&night.path("in.csv"), size.calls, 1);
     input::parquet(&night.path("in.parquet"), size.calls, 1);
     let signer = Signer::generate(2048).unwrap();
-    let (mut csv, mut parquet, mut bare, mut scripts) = (Vec::new(), Vec::new(), Vec::new(), [Vec::new(), Vec::new()]);
+    let (mut csv, mut parquet, mut tls, mut bare) = (Vec::new(), Vec::new(), Vec::new(), Vec::new());
+    let (mut rsa, mut scripts) = (Vec::new(), [Vec::new(), Vec::new()]);
+    let rsa_key = RsaPrivateKey::from_pkcs8_pem(&signer.private_pem()).unwrap();
+    let rsa_key = SigningKey::<Sha256>::new(rsa_key);
     for _ in 0..size.runs {
-        bare.push(bare_us(&signer));
+        bare.push(bare_us(2_000, |message| drop(signer.sign(message))));
+        rsa.push(bare_us(200, |message| drop(rsa_key.sign(message))));
         csv.push(night.run("in.csv", &Shape::FAST));
         parquet.push(night.run("in.parquet", &Shape::FAST));
+        tls.push(night.run("in.csv", &Shape { tls: true, ..Shape::FAST }));
         for (http, figures) in ["aiohttp", "httpx"].into_iter().zip(&mut scripts) {
             figures.extend(script(&night, http));
         }
@@ -39,17 +49,22 @@ pub fn compare(size: Size) {
     let line = |name: &str, us: f64| println!("{name:<34}{us:>14.1}{:>16.2}", us / bare);
     line("bare signature, aws-lc-rs", bare);
     line("bare signature, openssl speed", openssl_us());
+    let rsa = median(rsa);
+    line("bare signature, rsa crate", rsa);
     line("passync, CSV", own);
     line("passync, Parquet", own_parquet);
+    line("passync, CSV, TLS", total(&tls));
+    line("passync, CSV, reckoned with rsa", own - bare + rsa);
     line("  beyond sign and verify, CSV", own - of(&csv, "sign") - of(&csv, "verify"));
     for (http, figures) in ["asyncio, aiohttp", "asyncio, httpx"].into_iter().zip(scripts) {
         line(http, median(figures));
     }
     let seen = |which: fn(&Ran) -> f64| median(csv.iter().map(which));
     println!(
-        "\npeak memory {:.0} MiB (CSV), {:.0} MiB (Parquet); the gateway itself used {:.1} us a call",
+        "\npeak memory {:.0} MiB (CSV), {:.0} MiB (Parquet); {:.0} TLS connections; the gateway itself used {:.1} us a call",
         seen(|ran| ran.usage.peak_mib),
         median(parquet.iter().map(|ran| ran.usage.peak_mib)),
+        median(tls.iter().map(|ran| ran.tls_connections as f64)),
         seen(|ran| ran.seen.cpu_s * 1e6 / ran.seen.calls as f64),
     );
 }
@@ -72,14 +87,13 @@ fn total(runs: &[Ran]) -> f64 {
 }
 
 /// A signature over as many bytes as a call has, microseconds of this thread.
-fn bare_us(signer: &Signer) -> f64 {
-    const TIMES: u32 = 2_000;
+fn bare_us(times: u32, sign: impl Fn(&[u8])) -> f64 {
     let message = [b'x'; 500];
     let before = cpu::of_thread();
-    for _ in 0..TIMES {
-        std::hint::black_box(signer.sign(std::hint::black_box(&message)));
+    for _ in 0..times {
+        sign(std::hint::black_box(&message));
     }
-    cpu::of_thread().saturating_sub(before).as_secs_f64() * 1e6 / f64::from(TIMES)
+    cpu::of_thread().saturating_sub(before).as_secs_f64() * 1e6 / f64::from(times)
 }
 
 /// What `openssl speed` says of its own signatures; `NaN` where there is no openssl.

@@ -6,6 +6,8 @@
 
 mod bills;
 mod calls;
+#[path = "../../it/net/front.rs"]
+mod front;
 mod gateway;
 mod input;
 mod night;

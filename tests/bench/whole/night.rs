@@ -7,6 +7,7 @@ use std::time::Duration;
 use passync::wire::crypto::Signer;
 use serde_json::Value;
 
+use crate::front::Front;
 use crate::gateway::{Gateway, Seen};
 use crate::process::{self, Usage};
 
@@ -21,14 +22,22 @@ pub struct Shape {
     pub mode: &'static str,
     /// What the gateway takes for a call.
     pub delay: Duration,
+    /// Whether calls go through TLS, spoken by this very process.
+    pub tls: bool,
     /// Additional lines of the job file.
     pub more: &'static str,
 }
 
 impl Shape {
     /// 128 in flight, and a quota that never says no.
-    pub const FAST: Shape =
-        Shape { concurrency: 128, quota: "100000/1s", mode: "paced", delay: Duration::from_millis(5), more: "" };
+    pub const FAST: Shape = Shape {
+        concurrency: 128,
+        quota: "100000/1s",
+        mode: "paced",
+        delay: Duration::from_millis(5),
+        tls: false,
+        more: "",
+    };
 }
 
 /// A folder of a night.
@@ -46,6 +55,8 @@ pub struct Ran {
     pub told: Value,
     /// What the gateway saw.
     pub seen: Seen,
+    /// Connections that were made through TLS.
+    pub tls_connections: u64,
 }
 
 const TABLE: &str = "merchant_id = '2160120036095023'\nclient_id = '2110200000000044'";
@@ -115,9 +126,13 @@ impl Night {
     /// A whole run of `input` against a gateway of its own, with the ledger that is there.
     pub fn run_on(&self, input: &str, shape: &Shape) -> Ran {
         let gateway = self.gateway(shape.delay);
-        self.job(input, &gateway.url, shape);
+        let front = shape.tls.then(|| Front::of(gateway.url.trim_start_matches("http://").parse().unwrap()));
+        std::fs::write(self.path("ca.pem"), front.as_ref().map_or("", |front| &front.certificate)).unwrap();
+        let shape = front.as_ref().map_or(*shape, |_| Shape { more: "gateway.ca_file = 'ca.pem'", ..*shape });
+        self.job(input, &front.as_ref().map_or(gateway.url.clone(), Front::url), &shape);
         let (usage, told) = self.tell(&["run", "job.toml", "--timings"]);
-        Ran { usage, told, seen: gateway.stop() }
+        let tls_connections = front.map_or(0, |front| front.handshakes());
+        Ran { usage, told, seen: gateway.stop(), tls_connections }
     }
 }
 

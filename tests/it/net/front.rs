@@ -55,12 +55,7 @@ impl Front {
 }
 
 /// Until the process ends.
-async fn serve(
-    listener: std::net::TcpListener,
-    behind: SocketAddr,
-    acceptor: TlsAcceptor,
-    handshakes: Arc<AtomicU64>,
-) {
+async fn serve(listener: std::net::TcpListener, behind: SocketAddr, acceptor: TlsAcceptor, handshakes: Arc<AtomicU64>) {
     let listener = TcpListener::from_std(listener).unwrap();
     loop {
         let (stream, _) = listener.accept().await.unwrap();

@@ -4,5 +4,6 @@ mod exchange;
 mod front;
 pub mod nights;
 mod outage;
+mod proxy;
 pub mod rogue;
 mod tls;
