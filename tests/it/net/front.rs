@@ -21,11 +21,11 @@ pub struct Front {
 impl Front {
     /// In front of `behind`, as `127.0.0.1`.
     pub fn of(behind: SocketAddr) -> Front {
-        Front::with(behind, CertificateParams::new(["127.0.0.1".to_owned()]).unwrap())
+        Front::with(behind, &CertificateParams::new(["127.0.0.1".to_owned()]).unwrap())
     }
 
     /// The same with a certificate that says something else.
-    pub fn with(behind: SocketAddr, says: CertificateParams) -> Front {
+    pub fn with(behind: SocketAddr, says: &CertificateParams) -> Front {
         let key = KeyPair::generate().unwrap();
         let certificate = says.self_signed(&key).unwrap();
         let config = ServerConfig::builder()

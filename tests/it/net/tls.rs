@@ -99,7 +99,7 @@ fn whoever_is_not_the_gateway_is_told_nothing() {
     let mut expired = says("127.0.0.1");
     (expired.not_before, expired.not_after) = (date_time_ymd(2020, 1, 1), date_time_ymd(2021, 1, 1));
     let good = Front::of(rogue.address());
-    let (other, old) = (Front::with(rogue.address(), says("gateway.example")), Front::with(rogue.address(), expired));
+    let (other, old) = (Front::with(rogue.address(), &says("gateway.example")), Front::with(rogue.address(), &expired));
     // Not TLS at all: one that answers in plain, and one that never answers.
     let (plain, silent) = (Rogue::start(None, |_, _| Act::Close), std::net::TcpListener::bind("127.0.0.1:0").unwrap());
     let plain_url = plain.url().replace("http:", "https:");
