@@ -7,6 +7,7 @@ mod keep;
 use std::fmt::Write as _;
 use std::path::{Path, PathBuf};
 
+use clap::builder::NonEmptyStringValueParser;
 use clap::{Args, Subcommand, ValueEnum};
 use serde::Deserialize;
 
@@ -74,7 +75,9 @@ Examples:
   passync ledger settle 202601020000000000000000001 --as applied --reason 'seen in the console' --job jobs/nightly.toml
   passync ledger settle --file answers.csv --job jobs/nightly.toml
 
-A file of answers has the columns bill_no, as and reason. All of its answers are booked, or none.")]
+A card's number settles all of its bills in doubt. A number that several bills or cards have is refused, and their identities \
+are told: with one of them in its place one bill is meant. A file of answers has the columns bill_no, as and reason. All of \
+its answers are booked, or none.")]
     Settle(Settle),
     Export(export::Export),
     Import(import::Import),
@@ -84,14 +87,14 @@ A file of answers has the columns bill_no, as and reason. All of its answers are
 
 #[derive(Debug, Args)]
 struct Settle {
-    /// A bill number, or a card's pass id
+    /// A bill's number or identity, or a card's pass id
     #[arg(required_unless_present = "file", requires = "answer", requires = "reason")]
     key: Option<String>,
     /// What the person found
-    #[arg(long = "as", value_name = "ANSWER", value_enum, requires = "key")]
+    #[arg(long = "as", value_name = "ANSWER", value_enum, requires = "key", conflicts_with = "file")]
     answer: Option<Answer>,
     /// Why: it is kept in the ledger
-    #[arg(long, value_name = "TEXT", requires = "key")]
+    #[arg(long, value_name = "TEXT", requires = "key", conflicts_with = "file", value_parser = NonEmptyStringValueParser::new())]
     reason: Option<String>,
     /// Many answers: a CSV with the columns `bill_no`, `as`, `reason`
     #[arg(long, value_name = "CSV", conflicts_with = "key")]
@@ -166,6 +169,7 @@ fn bill_text(bill: &ShownBill) -> String {
     let mut line = |name: &str, value: String| {
         let _ = writeln!(text, "  {name:<10} {value}");
     };
+    line("identity", bill.identity.clone());
     line("card", bill.card.clone());
     line("happened", place_text(&bill.place));
     line("ended", format!("{} {} at {} in run {}", bill.outcome, bill.code, bill.settled_at, bill.run));
@@ -296,6 +300,9 @@ fn read_answers(file: &Path) -> Result<Vec<Given>, CliError> {
             return Err(at("expected a bill and a reason, found an empty cell".to_owned()));
         }
         given.push(Given { key: line.bill_no, answer, reason: line.reason, place });
+    }
+    if given.is_empty() {
+        return Err(refused(format!("{name}: it has no answers")));
     }
     Ok(given)
 }

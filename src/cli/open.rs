@@ -7,11 +7,11 @@ use std::time::Duration;
 use clap::Args;
 use serde::Serialize;
 
-use super::figures::{count, path, span};
+use super::figures::{count, grouped, path, span};
 use super::job::{JobArgs, duration};
 use super::{CliError, Screen};
 use crate::model::Exit;
-use crate::run::look::{self, OpenRow};
+use crate::run::look::{self, Behind, OpenRow};
 use crate::run::next::{Called, command_line};
 use crate::run::{Fault, wall_ms};
 
@@ -23,7 +23,8 @@ Examples:
   passync open jobs/nightly.toml --max-age 2d --json      exit 1 where a row is older: for a monitor
 
 The age of a row is the time since the run that first read it began. Exit 0: no row is open, or none is older than --max-age; \
-1: one is. Without --max-age open rows are no fault: exit 0. Exit 6: there is no ledger yet.")]
+1: one is. Without --max-age open rows are no fault: exit 0. Exit 2: there is no ledger yet. \
+With -q nothing is said where the exit is 0.")]
 pub struct Open {
     #[command(flatten)]
     job: JobArgs,
@@ -40,7 +41,7 @@ pub struct Open {
 struct Line<'a> {
     #[serde(flatten)]
     row: &'a OpenRow,
-    /// The command that closes it; `None` where it is another job's.
+    /// The command that closes it; `None` where it, or what it waits for, is another job's.
     close: Option<String>,
 }
 
@@ -51,6 +52,8 @@ struct Met {
     oldest_ms: u64,
     /// By its name.
     runs: BTreeMap<String, MetRun>,
+    /// By run and bill.
+    refusals: BTreeMap<(String, String), MetRefusal>,
 }
 
 /// A run that left rows open.
@@ -59,6 +62,15 @@ struct MetRun {
     dir: String,
     rows: u64,
     oldest_ms: u64,
+    /// Those that wait for a newer update of their card.
+    behind: u64,
+}
+
+/// A bill that the gateway refused after a doubt, and for which open rows wait.
+struct MetRefusal {
+    job: String,
+    dir: String,
+    rows: u64,
 }
 
 impl Open {
@@ -67,6 +79,7 @@ impl Open {
         let ledger = self.job.ledger(&settings)?;
         let called = self.job.called(&settings, None);
         let mut met = Met::default();
+        let silent = screen.quiet && !self.json;
         if self.json {
             screen.print("[")?;
         }
@@ -74,7 +87,7 @@ impl Open {
         let mut said: Result<(), CliError> = Ok(());
         look::each_open(&ledger, wall_ms(), |mut row| -> Result<(), Fault> {
             screen.veil(&mut row.card);
-            if said.is_ok() {
+            if said.is_ok() && !silent {
                 said =
                     screen.print(&if self.json { line(&row, &settings.name, &called, &met) } else { text(&row, &met) });
             }
@@ -82,12 +95,12 @@ impl Open {
             Ok(())
         })?;
         said?;
+        let too_old = self.max_age.is_some_and(|most| met.rows > 0 && Duration::from_millis(met.oldest_ms) > most);
         if self.json {
             screen.print("\n]\n")?;
-        } else {
+        } else if too_old || !silent {
             screen.print(&self.end(&met, &settings.name, &called))?;
         }
-        let too_old = self.max_age.is_some_and(|most| met.rows > 0 && Duration::from_millis(met.oldest_ms) > most);
         Ok(if too_old { Exit::Failures } else { Exit::Clean })
     }
 
@@ -97,14 +110,25 @@ impl Open {
         }
         let oldest = span(Duration::from_millis(met.oldest_ms));
         let mut text =
-            format!("\n{}, the oldest for {oldest}. To close them, oldest run first:\n", count(met.rows, "open row"));
-        for (run, MetRun { job, dir, rows, oldest_ms }) in &met.runs {
-            let rows = format!("{}, the oldest for {}", count(*rows, "row"), span(Duration::from_millis(*oldest_ms)));
-            if *job == own {
-                text += &format!("  {}   # {rows}\n", called.replay(&path(Path::new(dir)), &[]));
+            format!("\n{}, the oldest for {oldest}. To close them, in this order:\n", count(met.rows, "open row"));
+        let mut replay = |job: &str, run: &str, dir: &str, more: &[String], why: &str| {
+            text += &if job == own {
+                format!("  {}   # {why}\n", called.replay(&path(Path::new(dir)), more))
             } else {
-                text += &format!("  # {rows} of run {run} belong to job {job}: replay {dir} with its job file\n");
-            }
+                format!("  # {why}; run {run} belongs to job {job}: replay {dir} with its job file\n")
+            };
+        };
+        for ((run, bill), MetRefusal { job, dir, rows }) in &met.refusals {
+            let why = format!("a person looks at bill {bill}, refused after doubt: {} behind it", count(*rows, "row"));
+            replay(job, run, dir, &include_refused(), &why);
+        }
+        // Rows that wait for a newer one come last, whenever their run was.
+        let waits = |run: &MetRun| run.behind > 0;
+        let (last, first): (Vec<_>, Vec<_>) = met.runs.iter().partition(|(_, run)| waits(run));
+        for (run, MetRun { job, dir, rows, oldest_ms, behind }) in first.into_iter().chain(last) {
+            let oldest = span(Duration::from_millis(*oldest_ms));
+            let behind = if *behind > 0 { format!(", {} behind newer ones", grouped(behind)) } else { String::new() };
+            replay(job, run, dir, &[], &format!("{}, the oldest for {oldest}{behind}", count(*rows, "row")));
         }
         let settle = ["settle", "BILL", "--as", "applied", "--reason", "TEXT"].map(str::to_owned);
         let words = settle.into_iter().chain(self.job.ledger_words()).collect::<Vec<_>>();
@@ -120,14 +144,33 @@ impl Met {
     fn take(&mut self, row: OpenRow) {
         self.rows += 1;
         self.oldest_ms = self.oldest_ms.max(row.age_ms);
-        let run = self.runs.entry(row.run).or_insert(MetRun { job: row.job, dir: row.dir, rows: 0, oldest_ms: 0 });
+        let new = MetRun { job: row.job, dir: row.dir, rows: 0, oldest_ms: 0, behind: 0 };
+        let run = self.runs.entry(row.run).or_insert(new);
         run.rows += 1;
+        run.behind += u64::from(row.behind.is_some());
+        if let Some(Behind { bill_no, run, job, dir, .. }) = row.behind.filter(|behind| behind.refused) {
+            let bill_no = bill_no.unwrap_or_else(|| "(none)".to_owned());
+            self.refusals.entry((run, bill_no)).or_insert(MetRefusal { job, dir, rows: 0 }).rows += 1;
+        }
         run.oldest_ms = run.oldest_ms.max(row.age_ms);
     }
 }
 
+fn include_refused() -> Vec<String> {
+    ["--include", "refused"].map(str::to_owned).to_vec()
+}
+
 fn line(row: &OpenRow, own: &str, called: &Called, met: &Met) -> String {
-    let close = (row.job == own).then(|| called.replay(&path(Path::new(&row.dir)), &[]));
+    let replay = |dir: &str, more: &[String]| called.replay(&path(Path::new(dir)), more);
+    let own_replay = (row.job == own).then(|| replay(&row.dir, &[]));
+    let close = match &row.behind {
+        None => own_replay,
+        Some(newer) if newer.job != own => None,
+        Some(newer) => {
+            let more = if newer.refused { include_refused() } else { Vec::new() };
+            own_replay.map(|then| format!("{} && {then}", replay(&newer.dir, &more)))
+        }
+    };
     let line = serde_json::to_string(&Line { row, close }).expect("an open row is plain data");
     format!("{}\n  {line}", if met.rows == 0 { "" } else { "," })
 }

@@ -8,6 +8,9 @@ use super::coalesce;
 use super::dispatcher::Gate;
 use crate::model::{BillId, Outcome, Place};
 
+/// The code of rows that wait until it is known whether a newer one was applied.
+pub const NEWER_IN_DOUBT: &str = "NEWER_IN_DOUBT";
+
 /// What the ledger knows of a card, in the member bits of this run.
 #[derive(Clone, Debug, Default)]
 pub struct CardPast {
@@ -121,7 +124,7 @@ fn stand(row: &Candidate, past: &CardPast, newer: &[Candidate], verdicts: &[Stan
         if shared == 0 {
             continue;
         }
-        let held = Stand::End(Outcome::Held, "NEWER_IN_DOUBT", None);
+        let held = Stand::End(Outcome::Held, NEWER_IN_DOUBT, None);
         let Some(at) = newer.iter().position(|other| other.bill == doubt.bill) else { return held };
         match &verdicts[newer.len() - 1 - at] {
             Stand::Send { .. } => gates.push(Gate { id: newer[at].id, shared }),

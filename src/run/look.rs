@@ -8,7 +8,7 @@ use serde::Serialize;
 use super::Fault;
 use super::detail::RunDetail;
 use crate::core::history::Past;
-use crate::io::ledger::{BillRow, CardState, Ledger};
+use crate::io::ledger::{BillRow, CardState, Ledger, Unproved};
 use crate::model::moment::rfc3339_ms;
 use crate::model::{Outcome, Place, Record};
 
@@ -33,6 +33,23 @@ pub struct OpenRow {
     pub job: String,
     /// Where its files were written.
     pub dir: String,
+    /// The newest update of its card in doubt that it has to wait for, where a replay of its own run does not settle it.
+    pub behind: Option<Behind>,
+}
+
+/// A newer update of a card that may have been applied: until that is known, what is older is not sent.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct Behind {
+    /// Its bill, where it has one.
+    pub bill_no: Option<String>,
+    /// The run that left it so.
+    pub run: String,
+    /// Its job.
+    pub job: String,
+    /// Where its files were written.
+    pub dir: String,
+    /// Whether the gateway refused it after a doubt: it is no open row, and only a person has it sent again.
+    pub refused: bool,
 }
 
 /// All that is known of a bill or a card.
@@ -49,6 +66,8 @@ pub struct Shown {
 pub struct ShownBill {
     /// Its number.
     pub bill_no: Option<String>,
+    /// What tells it from others of that number.
+    pub identity: String,
     /// Its card.
     pub card: String,
     /// How it stands.
@@ -197,6 +216,7 @@ pub fn each_open(
     let mut runs = Runs::new(ledger);
     ledger.each_open(|bill| {
         let (first, last) = (runs.get(bill.place.run)?, runs.get(bill.last_run)?);
+        let behind = runs.behind(&bill)?;
         let since_ms = if first.started_ms > 0 { first.started_ms } else { bill.settled_ms };
         each(OpenRow {
             bill_no: bill.bill_no,
@@ -208,6 +228,7 @@ pub fn each_open(
             run: last.id.clone(),
             job: last.job.clone(),
             dir: last.dir.clone(),
+            behind,
         })
     })
 }
@@ -290,6 +311,34 @@ impl Runs<'_> {
         Ok(name)
     }
 
+    /// The newest update in doubt that an open row waits for.
+    fn behind(&mut self, bill: &BillRow) -> Result<Option<Behind>, Fault> {
+        let state = self.ledger.card(bill.card)?.map(|(_, state)| state).unwrap_or_default();
+        // A member of which the card has a newer value is left out anyway.
+        let is_fresh = |name: &str| state.members.get(name).is_none_or(|known| known.place <= bill.place);
+        let carried: Vec<_> = bill.members.iter().map(|(name, _)| name).filter(|name| is_fresh(name)).collect();
+        let waits = |doubt: &Unproved| {
+            let shares = || carried.iter().any(|name| doubt.members.contains(name) && !bill.dropped.contains(name));
+            doubt.place > bill.place && (doubt.closing || shares())
+        };
+        let newest = self.ledger.possible(bill.card)?.into_iter().filter(waits).max_by_key(|doubt| doubt.place);
+        let Some(newer) = newest.map(|doubt| self.ledger.bill(doubt.bill)).transpose()?.flatten() else {
+            return Ok(None);
+        };
+        let refused = newer.past == Past::RefusedAfterDoubt;
+        if newer.last_run == bill.last_run && !refused {
+            return Ok(None); // the replay takes both, the newer one first
+        }
+        let run = self.get(newer.last_run)?;
+        Ok(Some(Behind {
+            bill_no: newer.bill_no,
+            run: run.id.clone(),
+            job: run.job.clone(),
+            dir: run.dir.clone(),
+            refused,
+        }))
+    }
+
     pub(super) fn place(&mut self, place: Place) -> Result<ShownPlace, Fault> {
         let run = self.get(place.run)?;
         let source = run.sources.get(usize::from(place.seat.source)).map_or("?", String::as_str);
@@ -316,6 +365,7 @@ impl Runs<'_> {
                 })
                 .collect(),
             bill_no: bill.bill_no,
+            identity: bill.key.to_string(),
             card: bill.card_no,
             state: state_word(bill.past),
             outcome: bill.outcome,

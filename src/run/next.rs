@@ -6,6 +6,7 @@ use serde::{Deserialize, Serialize};
 
 use super::manifest::Manifest;
 use super::numbers::count;
+use crate::core::card::NEWER_IN_DOUBT;
 use crate::model::Outcome;
 
 /// How a job was called, as far as another command on it has to say the same again.
@@ -85,9 +86,16 @@ impl Called {
     /// Open rows are sent again as they stand.
     fn next_of_open(&self, manifest: &Manifest, dir: &str) -> Option<Next> {
         let open = manifest.rows.open();
-        (open > 0).then(|| Next {
-            why: format!("send what stayed open again ({}):", count(open, "row")),
-            command: self.replay(dir, &self.out_words()),
+        let rows = || count(open, "row");
+        let waiting = manifest.rows.failure_codes.get(NEWER_IN_DOUBT).copied().unwrap_or_default();
+        (open > 0).then(|| {
+            // Another replay would find what this one found.
+            if manifest.kind == "replay" && waiting >= open {
+                let why = format!("see for which newer updates of their cards {} have to wait:", rows());
+                return Next { why, command: self.command("open", &[]) };
+            }
+            let why = format!("send what stayed open again ({}):", rows());
+            Next { why, command: self.replay(dir, &self.out_words()) }
         })
     }
 
@@ -99,7 +107,7 @@ impl Called {
         let words = classes.into_iter().map(Outcome::as_str).collect::<Vec<_>>().join(",");
         (rows > 0).then(|| Next {
             why: format!(
-                "a person looks at {} ({words}); mended in the failure file, they are sent by:",
+                "a person looks at {} ({words}); mended in a copy of the failure file, they are sent by this with the copy's name:",
                 count(rows, "row")
             ),
             command: self.replay(dir, &[vec!["--include".to_owned(), words], self.out_words()].concat()),

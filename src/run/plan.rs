@@ -25,7 +25,7 @@ use super::plan_digest::{Own, PlanDigester};
 use super::store::{Fate, PlanRecord, RowFacts, RunFolder, Seals, name_of};
 use super::survey::{Members, Timed, timed_key};
 use super::timings::{Stage, Timings};
-use crate::core::card::{self, Candidate, CardPast, CardRules, Doubt, Planned};
+use crate::core::card::{self, Candidate, CardPast, CardRules, Doubt, NEWER_IN_DOUBT, Planned};
 use crate::core::history::{self, Again, IMPORTED, Past};
 use crate::io::StorageError;
 use crate::io::ahead::{Ahead, ahead};
@@ -441,7 +441,7 @@ fn reason(code: &str) -> &'static str {
         "SUPERSEDED" => "the card was given newer values of every member that the row carries",
         "SUPERSEDED_CLOSED" => "the card was closed after the row happened",
         IMPORTED => "another program applied it, and a person vouched for that: booked without a call",
-        "NEWER_IN_DOUBT" => "a newer row of the card may have been applied: sending this one could roll it back",
+        NEWER_IN_DOUBT => "a newer row of the card may have been applied: sending this one could roll it back",
         _ => "the row directly before it on its card says the same",
     }
 }

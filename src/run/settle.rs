@@ -9,12 +9,14 @@ use serde::Serialize;
 use super::lease::Lease;
 use super::look::state_word;
 use super::{Fault, wall_ms};
-use crate::io::ledger::{Answer, Answered, Ledger};
+use crate::io::ledger::{Answer, Answered, BillRow, Ledger};
+use crate::model::BillId;
+use crate::model::moment::rfc3339_ms;
 
 /// One answer, as a person gave it.
 #[derive(Clone, Debug)]
 pub struct Given {
-    /// A bill's number, or a card's.
+    /// A bill's number or identity, or a card's number.
     pub key: String,
     /// What was found.
     pub answer: Answer,
@@ -37,7 +39,8 @@ pub struct Booked {
     pub answer: &'static str,
 }
 
-/// Books answers, all or none. Every open or possibly applied bill with the number, or on the card, is settled.
+/// Books answers, all or none. A number settles the open or possibly applied bill that has it, or all of a card; one that
+/// several have is refused, since an answer about one is none about the others.
 pub fn settle(ledger: &Path, given: &[Given]) -> Result<Vec<Booked>, Fault> {
     if !ledger.exists() {
         return Err(crate::io::ledger::LedgerError::Absent(ledger.to_owned()).into());
@@ -56,31 +59,82 @@ pub fn settle(ledger: &Path, given: &[Given]) -> Result<Vec<Booked>, Fault> {
     Ok(booked)
 }
 
+/// What a key may mean.
+#[derive(Default)]
+struct Meant {
+    /// The bills with this number, or this identity.
+    bills: Vec<BillRow>,
+    /// Those on a card with this number.
+    on_card: Vec<BillRow>,
+}
+
+impl Meant {
+    /// The bills that one answer settles, or those between which a person has to choose.
+    fn only(self) -> Result<Vec<BillRow>, Vec<BillRow>> {
+        let Meant { bills, on_card } = self;
+        let one_card = on_card.iter().all(|bill| bill.card == on_card[0].card);
+        match (bills.len(), on_card.len()) {
+            (1, 0) => Ok(bills),
+            (0, _) if one_card => Ok(on_card),
+            _ => Err(bills.into_iter().chain(on_card).collect()),
+        }
+    }
+}
+
 /// The bills that are meant. They are few: one pass over them serves any number of answers.
 fn find(ledger: &Ledger, given: &[Given]) -> Result<Vec<Answered>, Fault> {
-    let mut wanted: HashMap<&str, (&Given, bool)> = HashMap::new();
+    let mut wanted: HashMap<&str, (&Given, Meant)> = HashMap::new();
     for one in given {
-        if let Some((first, _)) = wanted.insert(&one.key, (one, false)) {
+        if let Some((first, _)) = wanted.insert(&one.key, (one, Meant::default())) {
             return Err(fault(one, format!("{} is answered twice, here and at {}", one.key, first.place)));
         }
     }
-    let mut answered: Vec<Answered> = Vec::new();
     ledger.each_unproved(|bill| -> Result<(), Fault> {
-        let numbers = [bill.bill_no.as_deref(), Some(bill.card_no.as_str())];
-        let Some(number) = numbers.into_iter().flatten().find(|number| wanted.contains_key(number)) else {
-            return Ok(());
-        };
-        let (one, met) = wanted.get_mut(number).expect("just seen");
-        *met = true;
-        answered.push(Answered { bill, answer: one.answer, reason: one.reason.clone() });
+        let identity = bill.key.to_string();
+        for number in [Some(identity.as_str()), bill.bill_no.as_deref()].into_iter().flatten() {
+            if let Some((_, meant)) = wanted.get_mut(number) {
+                meant.bills.push(bill.clone());
+            }
+        }
+        if let Some((_, meant)) = wanted.get_mut(bill.card_no.as_str()) {
+            // Its own number may be that of its card.
+            let is_named = bill.bill_no.as_ref() == Some(&bill.card_no);
+            if !is_named {
+                meant.on_card.push(bill);
+            }
+        }
         Ok(())
     })?;
+    let mut answered: Vec<Answered> = Vec::new();
+    let mut settled: HashMap<BillId, &Given> = HashMap::new();
     for one in given {
-        if !wanted[one.key.as_str()].1 {
+        let (_, meant) = wanted.remove(one.key.as_str()).expect("every key is wanted once");
+        let bills = meant.only().map_err(|bills| fault(one, choice(&one.key, &bills)))?;
+        if bills.is_empty() {
             return Err(fault(one, nothing_to_settle(ledger, &one.key)?));
+        }
+        for bill in bills {
+            if let Some(first) = settled.insert(bill.key, one) {
+                let name = bill.bill_no.as_deref().unwrap_or(&one.key);
+                return Err(fault(one, format!("bill {name} is answered twice, here and at {}", first.place)));
+            }
+            answered.push(Answered { bill, answer: one.answer, reason: one.reason.clone() });
         }
     }
     Ok(answered)
+}
+
+/// Bills that one number may mean, each by what it alone has.
+fn choice(number: &str, bills: &[BillRow]) -> String {
+    const SHOWN: usize = 10;
+    let each = bills.iter().take(SHOWN).map(|bill| {
+        let name = bill.bill_no.as_deref().unwrap_or("without a number");
+        let place = rfc3339_ms(bill.place.occurred_ms);
+        format!("\n  {}  bill {name}, {} of {place}", bill.key, state_word(bill.past))
+    });
+    let more = if bills.len() > SHOWN { "\n  ..." } else { "" };
+    let each: String = each.collect();
+    format!("{number} means {} bills: name each that is meant by its identity{each}{more}", bills.len())
 }
 
 fn nothing_to_settle(ledger: &Ledger, number: &str) -> Result<String, Fault> {
@@ -97,6 +151,6 @@ fn fault(one: &Given, text: String) -> Fault {
     if one.place.is_empty() {
         Fault::usage(text)
     } else {
-        Fault::input(format!("{}: {text}; nothing was booked", one.place))
+        Fault::input(format!("{}: nothing was booked: {text}", one.place))
     }
 }

@@ -2,6 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
+use crate::core::card::NEWER_IN_DOUBT;
 use crate::core::dispatcher::Cause;
 use crate::core::halt::Stop;
 use crate::core::limits;
@@ -20,7 +21,7 @@ pub fn explain(settled: &mut Settled, cause: &Cause) {
             stop.code().clone_into(&mut settled.code);
         }
         Cause::HeldBy(_) => say(settled, "HELD", "an earlier row of its card is unknown or unsent"),
-        Cause::NewerInDoubt(_) => say(settled, "NEWER_IN_DOUBT", "a newer row of the card may have been applied"),
+        Cause::NewerInDoubt(_) => say(settled, NEWER_IN_DOUBT, "a newer row of the card may have been applied"),
         Cause::OvertakenBy(_) => {
             say(settled, "SUPERSEDED", "a newer row of this run was applied and leaves nothing of it");
         }

@@ -43,14 +43,22 @@ struct Owner {
     doubt: u32,
 }
 
-/// An applied row, by its card.
+/// A row that may have changed its card, by that card: those that were in doubt before the run first, then what the run
+/// applied, in the order of the journal.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
-struct Applied {
+struct Change {
     run: u32,
     card: Digest,
+    kind: Kind,
     seq: u64,
     row: u64,
     place: Place,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+enum Kind {
+    InDoubtBefore,
+    Applied,
 }
 
 struct Walk<'a> {
@@ -58,7 +66,7 @@ struct Walk<'a> {
     journal: Check,
     bills: Check,
     twice: &'a mut Check,
-    applied: Sorter<Applied>,
+    changes: Sorter<Change>,
 }
 
 /// Walks; returns the checks `journal`, `order`, `bills`.
@@ -83,9 +91,9 @@ pub fn check(ledger: &Ledger, runs: &Runs, twice: &mut Check, scratch: &Path) ->
             Ok(owners.push(owner(&bill))?)
         })
     })?;
-    let mut walk = Walk { runs, journal, bills, twice, applied: Sorter::new(scratch) };
+    let mut walk = Walk { runs, journal, bills, twice, changes: Sorter::new(scratch) };
     walk.meet_all(entries.finish()?.peekable(), owners.finish()?.peekable())?;
-    let order = order(runs, walk.applied)?;
+    let order = order(runs, walk.changes)?;
     Ok([walk.journal, order, walk.bills])
 }
 
@@ -207,14 +215,19 @@ impl Walk<'_> {
         }
         let (Some((seq, outcome, code, in_doubt)), true) = (last, run.is_closed()) else { return Ok(()) };
         let is_recent = seq >= run.stored.journal_from;
+        let (run_ordinal, row) = (first.run, first.row);
+        let change =
+            |kind, owner: &Owner| Change { run: run_ordinal, card: owner.card, kind, seq, row, place: owner.place };
+        if is_recent && in_doubt > doubts_of(group, run) {
+            owners.iter().try_for_each(|owner| self.changes.push(change(Kind::InDoubtBefore, owner)))?;
+        }
         if outcome == Outcome::Applied {
             let Some(owner) = owners.iter().find(|owner| owner.past == Past::Applied) else {
                 self.bills.fault(format!("{place} was applied (record {seq}), but no bill stands for it"));
                 return Ok(());
             };
             if is_recent {
-                let (run, row) = (first.run, first.row);
-                self.applied.push(Applied { run, card: owner.card, seq, row, place: owner.place })?;
+                self.changes.push(change(Kind::Applied, owner))?;
             }
         }
         for owner in owners.iter().filter(|owner| is_recent && !is_by_person(&owner.code)) {
@@ -261,14 +274,29 @@ impl Walk<'_> {
     }
 }
 
-/// What was applied of a card within one plan, in the order of the journal.
-fn order(runs: &Runs, applied: Sorter<Applied>) -> Result<Check, Fault> {
-    let mut check = Check::new("order", "within a run the rows of a card were applied in the order of their places");
-    let mut last: Option<Applied> = None;
-    for row in applied.finish()? {
+/// Attempts in doubt that the present plan of the run recorded of a row.
+fn doubts_of(group: &[Entry], run: &Known) -> u32 {
+    let recent = group.iter().filter(|entry| entry.seq >= run.stored.journal_from);
+    recent.filter(|entry| matches!(entry.what, What::Attempt { in_doubt: true })).count() as u32
+}
+
+/// What was applied of a card within one plan, in the order of the journal. A row that was in doubt before goes first:
+/// what is older waits for it, and then goes without what it confirmed.
+fn order(runs: &Runs, changes: Sorter<Change>) -> Result<Check, Fault> {
+    const PROMISE: &str = "within a run the rows of a card were applied in the order of their places, but for those older than one in doubt";
+    let mut check = Check::new("order", PROMISE);
+    let (mut last, mut doubt): (Option<Change>, Option<Change>) = (None, None);
+    for row in changes.finish()? {
         let row = row?;
-        if let Some(last) = last.filter(|last| (last.run, last.card) == (row.run, row.card)) {
-            check.expect(last.place <= row.place, || {
+        let is_of_card = |other: &Change| (other.run, other.card) == (row.run, row.card);
+        if row.kind == Kind::InDoubtBefore {
+            let newest = doubt.filter(is_of_card).filter(|doubt| doubt.place > row.place);
+            doubt = Some(newest.unwrap_or(row));
+            continue;
+        }
+        let waited = doubt.as_ref().is_some_and(|doubt| is_of_card(doubt) && doubt.place > row.place);
+        if let Some(last) = last.filter(is_of_card) {
+            check.expect(waited || last.place <= row.place, || {
                 let (id, older, newer) = (runs[&row.run].id(), row.row, last.row);
                 format!("run {id}: row {older} is older than row {newer} of its card, and was applied behind it (record {})", row.seq)
             });

@@ -159,7 +159,7 @@ fn the_ledger_shows_all_it_knows_and_takes_an_answer() {
 
     night.write("answers.csv", &format!("bill_no,as,reason\n{card},not-applied,never arrived\nB0,applied,typo\n"));
     let refused = settle(3, &["--file", "answers.csv"]);
-    assert!(refused.contains("answers.csv:3: B0 is neither a bill nor a card"), "{refused}");
+    assert!(refused.contains("answers.csv:3: nothing was booked: B0 is neither a bill nor a card"), "{refused}");
     assert_eq!(night.json(0, &["ledger", "stats", "--state", "state"])["open_rows"], 2, "all or none");
     night.write("answers.csv", &format!("bill_no,as,reason\n{card},not-applied,never arrived\n"));
     settle(0, &["--file", "answers.csv"]);

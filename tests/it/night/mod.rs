@@ -8,6 +8,7 @@ mod balances;
 mod crash;
 mod cutover;
 mod damage;
+mod doubts;
 mod history;
 mod keeping;
 mod laws;

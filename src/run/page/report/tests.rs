@@ -148,7 +148,7 @@ fn a_bad_night_shows_what_why_and_when() {
         "<strong>Exit 4: halted:",
         "It stopped early: <bdi>too many errors</bdi>",
         "<li><bdi>our clock is 90 s behind</bdi></li>",
-        "<p>Next: a person looks at 100 rows (refused); mended in the failure file, they are sent by:</p>",
+        "<p>Next: a person looks at 100 rows (refused); mended in a copy of the failure file, they are sent by this with the copy&#39;s name:</p>",
         "<bdi>passync replay &#39;/jobs/&#60;nightly&#62;.toml&#39; /data/out --include refused</bdi>",
         "12,345.5",
         "style=\"width:98.00%\"",
