@@ -29,6 +29,9 @@ pub enum MomentFault {
     /// Ten digits: seconds.
     #[error("epoch milliseconds (13 digits); these look like seconds: append 000")]
     Seconds,
+    /// Twelve or fourteen digits that are a date and a time: as milliseconds they would mean 1976, or 2612.
+    #[error("a time: RFC 3339, or `YYYY-MM-DD HH:MM:SS`; this looks like a date and a time without signs between: {0}")]
+    Compact(DateTime),
     /// A local time that the clocks skipped.
     #[error("a time that exists: the clocks skipped this one when summer time began")]
     Gap,
@@ -43,6 +46,7 @@ impl LocalTime {
         if text.bytes().all(|byte| byte.is_ascii_digit()) && !text.is_empty() {
             return match text.len() {
                 10 => Err(MomentFault::Seconds),
+                12 | 14 if let Some(local) = compact(text) => Err(MomentFault::Compact(local)),
                 11..=15 => in_range(text.parse().map_err(|_| MomentFault::Syntax)?),
                 _ => Err(MomentFault::Syntax),
             };
@@ -98,6 +102,15 @@ fn usual(text: &str) -> Option<DateTime> {
     DateTime::new(number(0..4)?, two(5)?, two(8)?, two(11)?, two(14)?, two(17)?, 0).ok()
 }
 
+/// `YYYYMMDDHHMM` or `YYYYMMDDHHMMSS`, which warehouses write, too.
+fn compact(digits: &str) -> Option<DateTime> {
+    const CENTURIES: [&str; 2] = ["19", "20"];
+    let number = |at: std::ops::Range<usize>| digits[at].parse::<i8>().ok();
+    let year = digits[..4].parse().ok().filter(|_| CENTURIES.contains(&&digits[..2]))?;
+    let second = if digits.len() == 14 { number(12..14)? } else { 0 };
+    DateTime::new(year, number(4..6)?, number(6..8)?, number(8..10)?, number(10..12)?, second, 0).ok()
+}
+
 /// RFC 3339 and its local form begin `YYYY-MM-DD`; jiff would read more forms than we promise.
 fn is_date_shaped(text: &str) -> bool {
     let bytes = text.as_bytes();
@@ -150,6 +163,11 @@ mod tests {
             assert_eq!(hk.parse(text).unwrap(), Moment { ms, folded: false }, "{text}");
         }
         assert_eq!(hk.parse("1702866811"), Err(MomentFault::Seconds));
+        for digits in ["20260102080003", "202601020800", "19991231235959"] {
+            assert!(matches!(hk.parse(digits), Err(MomentFault::Compact(_))), "{digits}");
+        }
+        assert!(hk.parse("20261302080003").is_ok(), "no month has that number, so it can only be milliseconds");
+        assert!(hk.parse("20260102080003").unwrap_err().to_string().ends_with(": 2026-01-02T08:00:03"));
         for text in ["", "yesterday", "18/12/2023", "2023-12-18", "2023-13-01 00:00:00", "2023-12-18 25:00:00"] {
             assert_eq!(hk.parse(text), Err(MomentFault::Syntax), "{text}");
         }

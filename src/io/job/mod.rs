@@ -15,6 +15,8 @@ mod values;
 pub mod dates;
 pub mod settings;
 
+use std::fs::File;
+use std::io::Read as _;
 use std::path::{Path, absolute};
 
 pub use fault::{Fault, JobFault};
@@ -69,11 +71,12 @@ fn load_with(path: &Path, overrides: &Overrides, dialects: &[Entry]) -> Result<S
     let unreadable = |error: &dyn std::fmt::Display| {
         JobFault::of_file(format!("{name}: the job file cannot be read: {error}"), "give the path of a job file (TOML)")
     };
-    let size = std::fs::metadata(path).map_err(|error| unreadable(&error))?.len();
-    if size > SIZE_MAX {
-        return Err(unreadable(&format!("it has {size} bytes, and a job file has {SIZE_MAX} at most")));
+    let mut bytes = Vec::new();
+    let file = File::open(path).map_err(|error| unreadable(&error))?;
+    file.take(SIZE_MAX + 1).read_to_end(&mut bytes).map_err(|error| unreadable(&error))?;
+    if bytes.len() as u64 > SIZE_MAX {
+        return Err(unreadable(&format!("it has more than {SIZE_MAX} bytes, and no job file has")));
     }
-    let bytes = std::fs::read(path).map_err(|error| unreadable(&error))?;
     let file = String::from_utf8(bytes).map_err(|error| unreadable(&error))?;
     let full = absolute(path).map_err(|error| unreadable(&error))?;
     let base = full.parent().expect("a file that was read stands in a folder");
