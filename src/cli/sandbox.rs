@@ -81,15 +81,21 @@ pub struct Sandbox {
 impl Sandbox {
     pub(super) fn execute(self, screen: Screen) -> Result<Exit, CliError> {
         let json = self.json;
-        let kept = (self.client_key.is_none() || self.platform_key.is_none()).then(|| self.keys_dir.clone());
+        let (kept, own_client, own_platform) =
+            (self.keys_dir.clone(), self.client_key.clone(), self.platform_key.clone());
         let end = AskedToEnd::listen().map_err(|error| CliError::new(Exit::Storage, error))?;
         let server = sandbox::open(self.options()?)?;
         let url = server.url();
         screen.print(&if json { format!("{}\n", serde_json::json!({ "url": url })) } else { format!("{url}\n") })?;
-        if let Some(kept) = kept {
-            let kept = kept.display();
-            screen.say(&format!("sign calls with {kept}/client.pem, verify replies with {kept}/platform.pub.pem"));
-        }
+        let client = own_client.map_or_else(
+            || kept.join("client.pem").display().to_string(),
+            |public| format!("the private key of {}", public.display()),
+        );
+        let platform = own_platform.map_or_else(
+            || kept.join("platform.pub.pem").display().to_string(),
+            |private| format!("the public key of {}", private.display()),
+        );
+        screen.say(&format!("sign calls with {client}, verify replies with {platform}"));
         end.wait();
         let summary = server.stop();
         if json {

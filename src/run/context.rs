@@ -58,6 +58,15 @@ impl Job {
         }
     }
 
+    /// A command on the same job with the same ledger and settings, for messages: typed with less it would look into
+    /// another ledger, or make one.
+    pub(super) fn command(&self, verb: &str, words: &[&str]) -> String {
+        let words: Vec<String> = words.iter().map(|word| (*word).to_owned()).collect();
+        let plain =
+            || Called { program: "passync".to_owned(), job: self.file.display().to_string(), ..Called::default() };
+        self.called.clone().unwrap_or_else(plain).command(verb, &words)
+    }
+
     /// The lease on the ledger: one run at a time.
     pub(super) fn lease(&self, wait: Duration) -> Result<Lease, Fault> {
         let holder = format!("job {}", self.settings.name);

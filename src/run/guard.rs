@@ -45,8 +45,9 @@ fn closing_max(job: &Job, found: &Found, agreed: bool) -> Result<(), Fault> {
         found.closing
     ))
     .help(format!(
-        "a wrong mapping would close them all: look at `passync check {job}`, and if it is meant, give its digest: `passync run {job} --plan DIGEST`",
-        job = job.file.display()
+        "a wrong mapping would close them all: look at `{}`, and if it is meant, give its digest: `{}`",
+        job.command("check", &[]),
+        job.command("run", &["--plan", "DIGEST"])
     )))
 }
 
@@ -151,7 +152,7 @@ pub fn plan(job: &Job, plan: &Plan, agreed: Option<&str>) -> Result<(), Fault> {
         Some(agreed) if agreed != found => Err(Fault::input(format!(
             "the plan is {found} now, and --plan names {agreed}: the inputs, the ledger or the settings have changed since"
         ))
-        .help(format!("`passync check {}` shows the plan of now: look at it, and give its digest", job.file.display()))),
+        .help(format!("`{}` shows the plan of now: look at it, and give its digest", job.command("check", &[])))),
         _ => Ok(()),
     }
 }

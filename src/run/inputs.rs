@@ -42,13 +42,13 @@ pub struct Spool {
 
 impl Spool {
     /// Reads standard input into `path`, if it is among the inputs.
-    pub fn standard_input(inputs: &mut [Input], path: &Path) -> Result<Spool, Fault> {
+    pub fn standard_input(inputs: &mut [Input], path: &Path, format: FormatChoice) -> Result<Spool, Fault> {
         let mut spool = Spool::default();
         for input in inputs.iter_mut().filter(|input| input.name == STANDARD_INPUT) {
             let folder = folder::of(path);
             let passing = folder::make_passing(folder).map_err(|error| StorageError::new("create", folder, error))?;
             source::spool(&mut std::io::stdin().lock(), path)?;
-            path.clone_into(&mut input.path);
+            *input = Input::new(input.name.clone(), path.to_owned(), format, input.date)?;
             let kept = TempPath::try_from_path(path).map_err(|error| StorageError::new("keep", path, error))?;
             spool = Spool { file: Some(kept), _folder: passing };
         }
@@ -116,14 +116,14 @@ fn failure_files(dir: &Path) -> Result<Vec<PathBuf>, Fault> {
 }
 
 /// The files that an interrupted run recorded, if they are still what they were. `moved`: where they are now.
-pub fn recorded(facts: &[InputFact], moved: &[PathBuf], job: &str) -> Result<Vec<Input>, Fault> {
+pub fn recorded(facts: &[InputFact], moved: &[PathBuf]) -> Result<Vec<Input>, Fault> {
     facts
         .iter()
         .map(|fact| {
             let own = PathBuf::from(&fact.path);
             let mut candidates = std::iter::once(&own).chain(moved);
             let found = candidates.find(|path| file_fact(path).is_ok_and(|now| now.sha256 == fact.sha256));
-            let path = found.cloned().ok_or_else(|| gone(fact, job))?;
+            let path = found.cloned().ok_or_else(|| gone(fact))?;
             Ok(of_fact(fact, path))
         })
         .collect()
@@ -134,13 +134,10 @@ pub fn of_fact(fact: &InputFact, path: PathBuf) -> Input {
     Input { name: fact.name.clone(), path, format: format_of(&fact.format), date: None }
 }
 
-fn gone(fact: &InputFact, job: &str) -> Fault {
+fn gone(fact: &InputFact) -> Fault {
     Fault::input(format!(
         "the interrupted run's input {} is gone or changed (expected {} bytes, sha256 {})",
         fact.path, fact.size, fact.sha256
-    ))
-    .help(format!(
-        "say where it is now: `passync resume {job} --input PATH`, or close that run as it stands: `passync resume {job} --abandon`"
     ))
 }
 

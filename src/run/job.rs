@@ -14,6 +14,7 @@ use super::endpoint::Endpoint;
 use super::inputs::{self, Spool};
 use super::lease::Lease;
 use super::manifest::{Durations, Manifest};
+use super::next::quoted;
 use super::store::RunFolder;
 use super::versus::Versus;
 use super::{Fault, guard, recover};
@@ -196,7 +197,7 @@ impl Job {
         let run = ledger.interrupted(&self.settings.name)?.ok_or_else(|| self.nothing_to_resume())?;
         let detail = RunDetail::of(&run)?;
         let is_whole = RunFolder::new(&self.settings.ledger, &run.id).is_whole(&detail.seals)?;
-        let files = match inputs::recorded(&detail.inputs, moved, &self.file.display().to_string()) {
+        let files = match inputs::recorded(&detail.inputs, moved).map_err(|fault| self.tell_of_gone(fault)) {
             Err(fault) if !is_whole => return Err(fault), // neither survey nor inputs: nobody can say what the rows were
             files => files.ok(),
         };
@@ -232,12 +233,15 @@ impl Job {
         if detail.plan == agreed || detail.flags.plan.as_deref() == Some(agreed) {
             return Ok(());
         }
-        let job = self.file.display();
         Err(Fault::input(format!(
             "run {} was cut off and would be finished first; its plan is {}, and --plan names {agreed}",
             run.id, detail.plan
         ))
-        .help(format!("finish it: `passync resume {job}`; then look at the plan again: `passync check {job}`")))
+        .help(format!(
+            "finish it: `{}`; then look at the plan again: `{}`",
+            self.command("resume", &[]),
+            self.command("check", &[])
+        )))
     }
 
     /// The files that a run asks for, as far as they are there: an interrupted run's input may be among them, moved.
@@ -249,7 +253,16 @@ impl Job {
     /// Standard input is read more than once: it lies beside the ledger until the run is closed.
     pub(super) fn spool(&self, files: &mut [Input], started_ms: i64) -> Result<Spool, Fault> {
         let name = format!("{started_ms}-{}", std::process::id());
-        Spool::standard_input(files, &inputs::stdin_folder(&self.settings.ledger).join(name))
+        let path = inputs::stdin_folder(&self.settings.ledger).join(name);
+        Spool::standard_input(files, &path, self.settings.input.format)
+    }
+
+    fn tell_of_gone(&self, fault: Fault) -> Fault {
+        fault.help(format!(
+            "say where it is now: `{}`, or close that run as it stands: `{}`",
+            self.command("resume", &["--input", "PATH"]),
+            self.command("resume", &["--abandon"])
+        ))
     }
 
     fn nothing_to_resume(&self) -> Fault {
@@ -265,7 +278,7 @@ impl Job {
         let Some(run) = ledger.interrupted(&self.settings.name)? else { return Ok(None) };
         tracing::info!(run = run.id, "finishing an interrupted run first");
         let detail = RunDetail::of(&run)?;
-        let files = inputs::recorded(&detail.inputs, moved, &self.file.display().to_string())?;
+        let files = inputs::recorded(&detail.inputs, moved).map_err(|fault| self.tell_of_gone(fault))?;
         let job = self.as_recorded(&detail)?;
         let endpoint = Endpoint::open(&job.settings, &job.dialect)?;
         let folder = RunFolder::new(&self.settings.ledger, &run.id);
@@ -323,9 +336,12 @@ impl Job {
         let is_new = ledger.next_ordinal()? == 1 && self.settings.gateway.url != GatewayUrl::Sandbox;
         if is_new {
             let job = self.file.display();
+            let state = self.called.as_ref().and_then(|called| called.state.as_deref());
+            let state = state.map(|state| format!(" --state {}", quoted(state))).unwrap_or_default();
             tracing::info!(
-                "the ledger is empty: every bill is a new one; those that another program has applied are made known with \
-                 `passync ledger import FILE --job {job}`"
+                "the ledger {} is empty: every bill is a new one; those that another program has applied are made known with \
+                 `passync ledger import FILE --job {job}{state}`",
+                ledger.path().display()
             );
         }
         Ok(())
@@ -336,12 +352,11 @@ impl Job {
         if open == 0 {
             return Ok(());
         }
-        let job = self.file.display();
-        tracing::warn!("{open} rows of earlier runs are open; `passync open {job}` lists them");
+        tracing::warn!("{open} rows of earlier runs are open; `{}` lists them", self.command("open", &[]));
         for ordinal in ledger.open_runs()? {
             let dir = ledger.run(ordinal)?.and_then(|run| RunDetail::parse(&run.detail)).map(|detail| detail.dir);
             if let Some(dir) = dir {
-                tracing::warn!("passync replay {job} {dir}");
+                tracing::warn!("{}", self.command("replay", &[&dir]));
             }
         }
         Ok(())

@@ -30,7 +30,7 @@ pub fn report(ledger: &Path, dir: &Path) -> Result<Manifest, Fault> {
     }
     let settings = job::recorded(&detail.settings, Path::new("/")).map_err(Fault::usage)?;
     let rules = ReadRules::new(&settings.input).map_err(Fault::usage)?;
-    let files = inputs::recorded(&detail.inputs, &[], &run.job)
+    let files = inputs::recorded(&detail.inputs, &[])
         .map_err(|fault| Fault::input(format!("the files of run {id} need its inputs: {fault}")))?;
     let folder = RunFolder::new(ledger.path(), &id);
     if !folder.is_whole(&detail.seals)? {

@@ -83,7 +83,8 @@ fn matches(pattern: &str, base: &Path) -> Result<Vec<PathBuf>, InputError> {
 }
 
 fn name_of(path: &Path, base: &Path) -> String {
-    path.strip_prefix(base).unwrap_or(path).to_string_lossy().into_owned()
+    let below = path.strip_prefix(base).ok().filter(|below| !below.as_os_str().is_empty());
+    below.unwrap_or(path).to_string_lossy().into_owned()
 }
 
 impl Input {

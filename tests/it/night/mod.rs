@@ -18,6 +18,7 @@ mod reconcile;
 #[allow(dead_code, reason = "tests/faults plays on this stage too, with other props")]
 pub mod stage;
 mod stops;
+mod typed;
 mod upgrade;
 mod verify;
 mod watched;
