@@ -85,6 +85,11 @@ impl Lock {
         Ok(Lock { _beside: beside, ledger: held })
     }
 
+    /// Whether `holder` has the lock now.
+    pub fn is_held_by(ledger: &Path, holder: &str) -> bool {
+        matches!(Lock::look(ledger), Err(LockFault::Held { by, .. }) if by.ends_with(&format!(", {holder}")))
+    }
+
     /// Whether the lock could be taken now. Nothing is made or written, and who comes meanwhile is not held up.
     pub fn look(ledger: &Path) -> Result<(), LockFault> {
         let path = lock_path(ledger);

@@ -156,7 +156,7 @@ impl Job {
             stop: done.stop,
             calls: Calls {
                 quota: format!("{}/{}", limits.quota, show_duration(limits.quota_window)),
-                quota_peak: done.quota_peak,
+                quota_peak: done.quota_peak.max(begun.detail.quota_peak),
                 unlisted_codes: done.unlisted.into_iter().collect(),
                 ..Calls::default()
             },

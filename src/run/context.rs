@@ -69,7 +69,11 @@ impl Job {
 
     /// The lease on the ledger: one run at a time.
     pub(super) fn lease(&self, wait: Duration) -> Result<Lease, Fault> {
-        let holder = format!("job {}", self.settings.name);
-        Lease::take(&self.settings.ledger, &holder, wait, || self.signals.raised())
+        Lease::take(&self.settings.ledger, &holder_of(&self.settings.name), wait, || self.signals.raised())
     }
+}
+
+/// Who holds the lease of a ledger while a run of `job` is on.
+pub(super) fn holder_of(job: &str) -> String {
+    format!("job {job}")
 }

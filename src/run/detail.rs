@@ -50,6 +50,9 @@ pub struct RunDetail {
     /// Rows that its earlier closings had, by outcome: a run that is reopened is counted once.
     #[serde(default)]
     pub counted: BTreeMap<Outcome, u64>,
+    /// The most requests that its earlier parts began in one quota window.
+    #[serde(default)]
+    pub quota_peak: u64,
     /// `ledger prune` has forgotten its attempts and its settings.
     #[serde(default)]
     pub pruned: bool,

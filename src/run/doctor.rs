@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use serde::{Serialize, Serializer};
 
+use super::context::holder_of;
 use super::endpoint::Endpoint;
 use super::manifest::Manifest;
 use super::{Fault, inputs, notify, wall_ms};
@@ -206,6 +207,10 @@ fn ledger(settings: &Settings) -> Vec<Finding> {
     let told = || -> Result<Vec<Finding>, LedgerError> {
         let mut findings = vec![Finding::ok(SUBJECT, path)];
         for run in ledger.interrupted_all()? {
+            if Lock::is_held_by(&settings.ledger, &holder_of(&run.job)) {
+                findings.push(Finding::ok(SUBJECT, format!("run {} of job {} is on", run.id, run.job)));
+                continue;
+            }
             let said = format!("run {} of job {} is interrupted", run.id, run.job);
             findings.push(Finding::warning(SUBJECT, said, "the job's next `run`, or `passync resume`, finishes it"));
         }

@@ -7,11 +7,13 @@ use jiff::tz::TimeZone;
 use serde::Serialize;
 
 use super::Fault;
+use super::context::holder_of;
 use super::detail::RunDetail;
 use super::manifest::Manifest;
 use super::page;
 use crate::io::folder;
 use crate::io::ledger::{Ledger, RunRow, RunState};
+use crate::io::lock::Lock;
 use crate::model::moment::rfc3339_ms;
 use crate::model::{Outcome, Total};
 
@@ -26,7 +28,7 @@ pub struct PastRun {
     pub started_at: String,
     /// RFC 3339; `None` where it is interrupted.
     pub closed_at: Option<String>,
-    /// `closed` or `interrupted`.
+    /// `closed`, `on` or `interrupted`.
     pub state: &'static str,
     /// Rows read, those that a replay passed over included.
     pub rows: u64,
@@ -53,10 +55,11 @@ pub fn past_runs(ledger: &Ledger, job: &str, most: u32) -> Result<Vec<PastRun>, 
     runs.extend(ledger.interrupted(job)?);
     runs.sort_by_key(|run| std::cmp::Reverse(run.ordinal));
     runs.truncate(most as usize);
-    runs.iter().map(|run| past_run(run, open.get(&run.ordinal).copied().unwrap_or_default())).collect()
+    let is_on = Lock::is_held_by(ledger.path(), &holder_of(job));
+    runs.iter().map(|run| past_run(run, open.get(&run.ordinal).copied().unwrap_or_default(), is_on)).collect()
 }
 
-fn past_run(run: &RunRow, open_now: u64) -> Result<PastRun, Fault> {
+fn past_run(run: &RunRow, open_now: u64, is_on: bool) -> Result<PastRun, Fault> {
     let detail = RunDetail::of(run)?;
     let manifest = run.summary.as_deref().and_then(|json| serde_json::from_str::<Manifest>(json).ok());
     let closed_ms = run.closed_ms.filter(|_| run.state == RunState::Closed);
@@ -65,7 +68,11 @@ fn past_run(run: &RunRow, open_now: u64) -> Result<PastRun, Fault> {
         kind: run.kind.clone(),
         started_at: rfc3339_ms(run.started_ms),
         closed_at: closed_ms.map(rfc3339_ms),
-        state: if run.state == RunState::Closed { "closed" } else { "interrupted" },
+        state: match run.state {
+            RunState::Closed => "closed",
+            RunState::Interrupted if is_on => "on",
+            RunState::Interrupted => "interrupted",
+        },
         rows: detail.rows + detail.passed_over,
         points: detail.points,
         applied: manifest.as_ref().map(|manifest| manifest.rows.of(Outcome::Applied)),

@@ -197,7 +197,8 @@ pub struct Calls {
     pub in_doubt: u64,
     /// The quota, as `50/1s`.
     pub quota: String,
-    /// The most requests begun in one quota window, as measured on our side (this process).
+    /// The most requests begun in one quota window, as measured on our side by this process and by those that closed the
+    /// run before it was reopened.
     pub quota_peak: u64,
     /// Codes that the dialect's table does not list.
     pub unlisted_codes: BTreeMap<String, u64>,

@@ -57,7 +57,7 @@ fn line(run: &PastRun, zone: &TimeZone, folder: &Path) -> Line {
         applied: number(run.applied),
         failed: number(run.failures),
         open: grouped(&run.open_now),
-        exit: run.exit.map_or_else(|| "interrupted".to_owned(), |exit| exit.to_string()),
+        exit: run.exit.map_or_else(|| run.state.to_owned(), |exit| exit.to_string()),
         took: run.took_ms.map_or_else(String::new, |ms| span(Duration::from_millis(ms))),
         run: run.run.clone(),
         link: run.exit.and_then(|_| link(Path::new(&run.dir), folder)),

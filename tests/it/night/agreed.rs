@@ -90,6 +90,8 @@ fn a_canary_stops_behind_its_cards_and_the_rest_follows() {
     assert_eq!(checked["reopens"], manifest["run"]);
     night.expect(5, &["run", "job.toml", "--canary", "2", "--plan", checked["plan"].as_str().unwrap()]);
     assert_eq!(night.calls(), 11, "the next two cards");
+    let peak = |manifest: &serde_json::Value| manifest["calls"]["quota_peak"].as_u64().unwrap();
+    assert!(peak(&night.manifest()) >= peak(&manifest), "the first part had more in one window");
     night.expect(0, &["run", "job.toml"]);
     assert_eq!((&night.manifest()["run"], night.calls()), (&manifest["run"], 61));
     night.is_well(&rows);

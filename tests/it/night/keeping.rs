@@ -67,7 +67,9 @@ fn a_backup_is_taken_while_a_run_writes_and_can_be_restored() {
     let backup = ["ledger", "backup", "safe/ledger.db", "--state", "state"];
     fs::create_dir(night.path("safe")).unwrap();
     let made = night.json(0, &backup);
+    let state = night.json(0, &["history", "job.toml"])[0]["state"].clone();
     assert!(run.try_wait().unwrap().is_none(), "the run is still on");
+    assert_eq!(state, "on");
     assert_eq!(run.wait().unwrap().code(), Some(0));
     let mode = fs::metadata(night.path("safe/ledger.db")).unwrap().permissions().mode();
     assert_eq!(mode & 0o777, 0o600);
