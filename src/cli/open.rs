@@ -60,6 +60,7 @@ struct Met {
 struct MetRun {
     job: String,
     dir: String,
+    replayable: bool,
     rows: u64,
     oldest_ms: u64,
     /// Those that wait for a newer update of their card.
@@ -111,24 +112,29 @@ impl Open {
         let oldest = span(Duration::from_millis(met.oldest_ms));
         let mut text =
             format!("\n{}, the oldest for {oldest}. To close them, in this order:\n", count(met.rows, "open row"));
-        let mut replay = |job: &str, run: &str, dir: &str, more: &[String], why: &str| {
-            text += &if job == own {
+        let replay = |job: &str, run: &str, dir: &str, more: &[String], why: &str| {
+            if job == own {
                 format!("  {}   # {why}\n", called.replay(&path(Path::new(dir)), more))
             } else {
                 format!("  # {why}; run {run} belongs to job {job}: replay {dir} with its job file\n")
-            };
+            }
         };
         for ((run, bill), MetRefusal { job, dir, rows }) in &met.refusals {
             let why = format!("a person looks at bill {bill}, refused after doubt: {} behind it", count(*rows, "row"));
-            replay(job, run, dir, &include_refused(), &why);
+            text += &replay(job, run, dir, &include_refused(), &why);
         }
         // Rows that wait for a newer one come last, whenever their run was.
         let waits = |run: &MetRun| run.behind > 0;
         let (last, first): (Vec<_>, Vec<_>) = met.runs.iter().partition(|(_, run)| waits(run));
-        for (run, MetRun { job, dir, rows, oldest_ms, behind }) in first.into_iter().chain(last) {
+        for (run, MetRun { job, dir, replayable, rows, oldest_ms, behind }) in first.into_iter().chain(last) {
             let oldest = span(Duration::from_millis(*oldest_ms));
             let behind = if *behind > 0 { format!(", {} behind newer ones", grouped(behind)) } else { String::new() };
-            replay(job, run, dir, &[], &format!("{}, the oldest for {oldest}{behind}", count(*rows, "row")));
+            let why = format!("{}, the oldest for {oldest}{behind}", count(*rows, "row"));
+            text += &if *replayable || job != own {
+                replay(job, run, dir, &[], &why)
+            } else {
+                format!("  {}   # {why}; run {run} has no failure file: FILE is its input\n", again(called))
+            };
         }
         let settle = ["settle", "BILL", "--as", "applied", "--reason", "TEXT"].map(str::to_owned);
         let words = settle.into_iter().chain(self.job.ledger_words()).collect::<Vec<_>>();
@@ -144,7 +150,7 @@ impl Met {
     fn take(&mut self, row: OpenRow) {
         self.rows += 1;
         self.oldest_ms = self.oldest_ms.max(row.age_ms);
-        let new = MetRun { job: row.job, dir: row.dir, rows: 0, oldest_ms: 0, behind: 0 };
+        let new = MetRun { job: row.job, dir: row.dir, replayable: row.replayable, rows: 0, oldest_ms: 0, behind: 0 };
         let run = self.runs.entry(row.run).or_insert(new);
         run.rows += 1;
         run.behind += u64::from(row.behind.is_some());
@@ -156,13 +162,18 @@ impl Met {
     }
 }
 
+/// The inputs of a run once more: for rows that no failure file has.
+fn again(called: &Called) -> String {
+    called.command("run", &["--input", "FILE", "--again"].map(str::to_owned))
+}
+
 fn include_refused() -> Vec<String> {
     ["--include", "refused"].map(str::to_owned).to_vec()
 }
 
 fn line(row: &OpenRow, own: &str, called: &Called, met: &Met) -> String {
     let replay = |dir: &str, more: &[String]| called.replay(&path(Path::new(dir)), more);
-    let own_replay = (row.job == own).then(|| replay(&row.dir, &[]));
+    let own_replay = (row.job == own).then(|| if row.replayable { replay(&row.dir, &[]) } else { again(called) });
     let close = match &row.behind {
         None => own_replay,
         Some(newer) if newer.job != own => None,

@@ -95,6 +95,11 @@ pub fn of_replay(settings: &Settings, failures: &Path) -> Result<Vec<Input>, Fau
     Ok(inputs.collect::<Result<_, _>>()?)
 }
 
+/// Whether a run directory can be replayed: a run that was closed without its inputs has no failure file.
+pub fn can_replay(dir: &Path) -> bool {
+    failure_files(dir).is_ok()
+}
+
 fn failure_files(dir: &Path) -> Result<Vec<PathBuf>, Fault> {
     let fault = |error| Fault::input(format!("cannot look into {}: {error}", dir.display()));
     let mut files = Vec::new();

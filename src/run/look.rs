@@ -1,12 +1,14 @@
 //! Looking into the ledger: what is open, what is known of a bill or a card. Nothing changes.
 
 use std::collections::{BTreeMap, HashMap};
+use std::path::Path;
 use std::rc::Rc;
 
 use serde::Serialize;
 
 use super::Fault;
 use super::detail::RunDetail;
+use super::inputs::can_replay;
 use crate::core::history::Past;
 use crate::io::ledger::{BillRow, CardState, Ledger, Unproved};
 use crate::model::moment::rfc3339_ms;
@@ -33,6 +35,8 @@ pub struct OpenRow {
     pub job: String,
     /// Where its files were written.
     pub dir: String,
+    /// Whether a failure file is there: without one the row's own input has to be given again.
+    pub replayable: bool,
     /// The newest update of its card in doubt that it has to wait for, where a replay of its own run does not settle it.
     pub behind: Option<Behind>,
 }
@@ -228,6 +232,7 @@ pub fn each_open(
             run: last.id.clone(),
             job: last.job.clone(),
             dir: last.dir.clone(),
+            replayable: last.replayable,
             behind,
         })
     })
@@ -279,6 +284,7 @@ struct RunName {
     id: String,
     job: String,
     dir: String,
+    replayable: bool,
     started_ms: i64,
     sources: Vec<String>,
 }
@@ -303,6 +309,7 @@ impl Runs<'_> {
         let name = Rc::new(RunName {
             id: run.as_ref().map_or_else(|| ordinal.to_string(), |run| run.id.clone()),
             job: run.as_ref().map(|run| run.job.clone()).unwrap_or_default(),
+            replayable: detail.as_ref().is_some_and(|detail| can_replay(Path::new(&detail.dir))),
             dir: detail.map(|detail| detail.dir).unwrap_or_default(),
             started_ms: run.map_or(0, |run| run.started_ms),
             sources: sources.unwrap_or_default(),

@@ -43,7 +43,8 @@ fn commands_that_a_run_names_lead_to_its_own_ledger() {
 fn a_run_whose_input_is_gone_is_closed_by_what_is_told() {
     let night = Night::new(Config::default(), "");
     let at = ["--state", "elsewhere"];
-    night.write("in.csv", &as_csv(&deltas(200, 1)));
+    let rows = deltas(200, 1);
+    night.write("in.csv", &as_csv(&rows));
     let mut child = night.start(&[&["run", "job.toml", "--set", "limits.quota=50/1s"], &at[..]].concat());
     wait_for(|| night.calls() > 20);
     child.kill().unwrap();
@@ -55,7 +56,13 @@ fn a_run_whose_input_is_gone_is_closed_by_what_is_told() {
     let abandon = quoted(&said).into_iter().find(|words| words.contains(&"--abandon")).expect("a way out is told");
     let (exit, output) = night.passync(&abandon);
     assert!(exit != 2 && exit != 3, "{exit}: {}", stderr(&output));
-    assert!(night.json(0, &[&["open", "job.toml"], &at[..]].concat()).as_array().unwrap().len() > 100);
+    let open = night.json(0, &[&["open", "job.toml"], &at[..]].concat());
+    assert!(open.as_array().unwrap().len() > 100);
+    // There is nothing to replay; the input itself, wherever it is found again, is.
+    night.write("found.csv", &as_csv(&rows));
+    let close = open[0]["close"].as_str().unwrap().replace("FILE", "found.csv");
+    night.expect(0, &close.split(' ').skip(1).collect::<Vec<_>>());
+    assert_eq!(night.json(0, &[&["open", "job.toml"], &at[..]].concat()).as_array().unwrap().len(), 0);
 }
 
 #[test]
