@@ -11,7 +11,7 @@ use super::figures::{count, grouped, path, span};
 use super::job::{JobArgs, duration};
 use super::{CliError, Screen};
 use crate::model::Exit;
-use crate::run::look::{self, Behind, OpenRow};
+use crate::run::look::{self, Behind, LeftBy, OpenRow};
 use crate::run::next::{Called, command_line};
 use crate::run::{Fault, wall_ms};
 
@@ -58,9 +58,7 @@ struct Met {
 
 /// A run that left rows open.
 struct MetRun {
-    job: String,
-    dir: String,
-    replayable: bool,
+    left_by: LeftBy,
     rows: u64,
     oldest_ms: u64,
     /// Those that wait for a newer update of their card.
@@ -69,9 +67,14 @@ struct MetRun {
 
 /// A bill that the gateway refused after a doubt, and for which open rows wait.
 struct MetRefusal {
-    job: String,
-    dir: String,
+    left_by: LeftBy,
     rows: u64,
+}
+
+/// The commands of one job.
+struct Own<'a> {
+    job: &'a str,
+    called: &'a Called,
 }
 
 impl Open {
@@ -79,6 +82,7 @@ impl Open {
         let settings = self.job.load(&[], None)?;
         let ledger = self.job.ledger(&settings)?;
         let called = self.job.called(&settings, None);
+        let own = Own { job: &settings.name, called: &called };
         let mut met = Met::default();
         let silent = screen.quiet && !self.json;
         if self.json {
@@ -89,8 +93,7 @@ impl Open {
         look::each_open(&ledger, wall_ms(), |mut row| -> Result<(), Fault> {
             screen.veil(&mut row.card);
             if said.is_ok() && !silent {
-                said =
-                    screen.print(&if self.json { line(&row, &settings.name, &called, &met) } else { text(&row, &met) });
+                said = screen.print(&if self.json { line(&row, &own, &met) } else { text(&row, &met) });
             }
             met.take(row);
             Ok(())
@@ -100,48 +103,35 @@ impl Open {
         if self.json {
             screen.print("\n]\n")?;
         } else if too_old || !silent {
-            screen.print(&self.end(&met, &settings.name, &called))?;
+            screen.print(&self.end(&met, &own))?;
         }
         Ok(if too_old { Exit::Failures } else { Exit::Clean })
     }
 
-    fn end(&self, met: &Met, own: &str, called: &Called) -> String {
+    fn end(&self, met: &Met, own: &Own<'_>) -> String {
         if met.rows == 0 {
             return "The ledger has no open rows.\n".to_owned();
         }
         let oldest = span(Duration::from_millis(met.oldest_ms));
         let mut text =
             format!("\n{}, the oldest for {oldest}. To close them, in this order:\n", count(met.rows, "open row"));
-        let replay = |job: &str, run: &str, dir: &str, more: &[String], why: &str| {
-            if job == own {
-                format!("  {}   # {why}\n", called.replay(&path(Path::new(dir)), more))
-            } else {
-                format!("  # {why}; run {run} belongs to job {job}: replay {dir} with its job file\n")
-            }
-        };
-        for ((run, bill), MetRefusal { job, dir, rows }) in &met.refusals {
+        for ((_, bill), MetRefusal { left_by, rows }) in &met.refusals {
             let why = format!("a person looks at bill {bill}, refused after doubt: {} behind it", count(*rows, "row"));
-            text += &replay(job, run, dir, &include_refused(), &why);
+            text += &own.told(left_by, true, &why);
         }
         // Rows that wait for a newer one come last, whenever their run was.
-        let waits = |run: &MetRun| run.behind > 0;
-        let (last, first): (Vec<_>, Vec<_>) = met.runs.iter().partition(|(_, run)| waits(run));
-        for (run, MetRun { job, dir, replayable, rows, oldest_ms, behind }) in first.into_iter().chain(last) {
+        let (last, first): (Vec<_>, Vec<_>) = met.runs.values().partition(|run| run.behind > 0);
+        for MetRun { left_by, rows, oldest_ms, behind } in first.into_iter().chain(last) {
             let oldest = span(Duration::from_millis(*oldest_ms));
             let behind = if *behind > 0 { format!(", {} behind newer ones", grouped(behind)) } else { String::new() };
-            let why = format!("{}, the oldest for {oldest}{behind}", count(*rows, "row"));
-            text += &if *replayable || job != own {
-                replay(job, run, dir, &[], &why)
-            } else {
-                format!("  {}   # {why}; run {run} has no failure file: FILE is its input\n", again(called))
-            };
+            text += &own.told(left_by, false, &format!("{}, the oldest for {oldest}{behind}", count(*rows, "row")));
         }
         let settle = ["settle", "BILL", "--as", "applied", "--reason", "TEXT"].map(str::to_owned);
         let words = settle.into_iter().chain(self.job.ledger_words()).collect::<Vec<_>>();
         let words = std::iter::once("ledger").chain(words.iter().map(String::as_str));
         text + &format!(
             "or, for what a person found out (applied or not-applied):\n  {}\n",
-            command_line(&called.program, words)
+            command_line(&own.called.program, words)
         )
     }
 }
@@ -150,36 +140,46 @@ impl Met {
     fn take(&mut self, row: OpenRow) {
         self.rows += 1;
         self.oldest_ms = self.oldest_ms.max(row.age_ms);
-        let new = MetRun { job: row.job, dir: row.dir, replayable: row.replayable, rows: 0, oldest_ms: 0, behind: 0 };
-        let run = self.runs.entry(row.run).or_insert(new);
+        let run = self.runs.entry(row.left_by.run.clone());
+        let run = run.or_insert(MetRun { left_by: row.left_by, rows: 0, oldest_ms: 0, behind: 0 });
         run.rows += 1;
-        run.behind += u64::from(row.behind.is_some());
-        if let Some(Behind { bill_no, run, job, dir, .. }) = row.behind.filter(|behind| behind.refused) {
-            let bill_no = bill_no.unwrap_or_else(|| "(none)".to_owned());
-            self.refusals.entry((run, bill_no)).or_insert(MetRefusal { job, dir, rows: 0 }).rows += 1;
-        }
         run.oldest_ms = run.oldest_ms.max(row.age_ms);
+        run.behind += u64::from(row.behind.is_some());
+        if let Some(Behind { bill_no, left_by, .. }) = row.behind.filter(|behind| behind.refused) {
+            let bill = (left_by.run.clone(), bill_no.unwrap_or_else(|| "(none)".to_owned()));
+            self.refusals.entry(bill).or_insert(MetRefusal { left_by, rows: 0 }).rows += 1;
+        }
     }
 }
 
-/// The inputs of a run once more: for rows that no failure file has.
-fn again(called: &Called) -> String {
-    called.command("run", &["--input", "FILE", "--again"].map(str::to_owned))
+impl Own<'_> {
+    /// The command that closes what a run left; `None` where that is another job's. `refused`: what the gateway refused.
+    fn closing(&self, left_by: &LeftBy, refused: bool) -> Option<String> {
+        let words = |words: &[&str]| words.iter().map(|word| (*word).to_owned()).collect::<Vec<_>>();
+        let more = words(if refused { &["--include", "refused"] } else { &[] });
+        (left_by.job == self.job).then(|| match left_by.replayable {
+            true => self.called.replay(&path(Path::new(&left_by.dir)), &more),
+            false => self.called.command("run", &words(&["--input", "FILE", "--again"])),
+        })
+    }
+
+    /// The same with what it is for.
+    fn told(&self, left_by: &LeftBy, refused: bool, why: &str) -> String {
+        let LeftBy { run, job, dir, replayable } = left_by;
+        match self.closing(left_by, refused) {
+            Some(command) if *replayable => format!("  {command}   # {why}\n"),
+            Some(command) => format!("  {command}   # {why}; run {run} has no failure file: FILE is its input\n"),
+            None => format!("  # {why}; run {run} belongs to job {job}: replay {dir} with its job file\n"),
+        }
+    }
 }
 
-fn include_refused() -> Vec<String> {
-    ["--include", "refused"].map(str::to_owned).to_vec()
-}
-
-fn line(row: &OpenRow, own: &str, called: &Called, met: &Met) -> String {
-    let replay = |dir: &str, more: &[String]| called.replay(&path(Path::new(dir)), more);
-    let own_replay = (row.job == own).then(|| if row.replayable { replay(&row.dir, &[]) } else { again(called) });
+fn line(row: &OpenRow, own: &Own<'_>, met: &Met) -> String {
+    let close = own.closing(&row.left_by, false);
     let close = match &row.behind {
-        None => own_replay,
-        Some(newer) if newer.job != own => None,
+        None => close,
         Some(newer) => {
-            let more = if newer.refused { include_refused() } else { Vec::new() };
-            own_replay.map(|then| format!("{} && {then}", replay(&newer.dir, &more)))
+            own.closing(&newer.left_by, newer.refused).zip(close).map(|(first, then)| format!("{first} && {then}"))
         }
     };
     let line = serde_json::to_string(&Line { row, close }).expect("an open row is plain data");
@@ -193,5 +193,5 @@ fn text(row: &OpenRow, met: &Met) -> String {
     let head = if met.rows == 0 { line("BILL", "CARD", "CLASS", "CODE", "AGE", "RUN") } else { String::new() };
     let bill = row.bill_no.as_deref().unwrap_or("-");
     let age = span(Duration::from_millis(row.age_ms));
-    head + &line(bill, &row.card, row.class.as_str(), &row.code, &age, &row.run)
+    head + &line(bill, &row.card, row.class.as_str(), &row.code, &age, &row.left_by.run)
 }

@@ -30,15 +30,23 @@ pub struct OpenRow {
     /// The same in milliseconds before now.
     pub age_ms: u64,
     /// The run that left it so.
+    #[serde(flatten)]
+    pub left_by: LeftBy,
+    /// The newest update of its card in doubt that it has to wait for, where a replay of its own run does not settle it.
+    pub behind: Option<Behind>,
+}
+
+/// The run that left a row as it stands.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct LeftBy {
+    /// Its name.
     pub run: String,
     /// Its job.
     pub job: String,
     /// Where its files were written.
     pub dir: String,
-    /// Whether a failure file is there: without one the row's own input has to be given again.
+    /// Whether a failure file is there: without one the run's own input has to be given again.
     pub replayable: bool,
-    /// The newest update of its card in doubt that it has to wait for, where a replay of its own run does not settle it.
-    pub behind: Option<Behind>,
 }
 
 /// A newer update of a card that may have been applied: until that is known, what is older is not sent.
@@ -47,11 +55,8 @@ pub struct Behind {
     /// Its bill, where it has one.
     pub bill_no: Option<String>,
     /// The run that left it so.
-    pub run: String,
-    /// Its job.
-    pub job: String,
-    /// Where its files were written.
-    pub dir: String,
+    #[serde(flatten)]
+    pub left_by: LeftBy,
     /// Whether the gateway refused it after a doubt: it is no open row, and only a person has it sent again.
     pub refused: bool,
 }
@@ -219,7 +224,7 @@ pub fn each_open(
 ) -> Result<(), Fault> {
     let mut runs = Runs::new(ledger);
     ledger.each_open(|bill| {
-        let (first, last) = (runs.get(bill.place.run)?, runs.get(bill.last_run)?);
+        let first = runs.get(bill.place.run)?;
         let behind = runs.behind(&bill)?;
         let since_ms = if first.started_ms > 0 { first.started_ms } else { bill.settled_ms };
         each(OpenRow {
@@ -229,10 +234,7 @@ pub fn each_open(
             code: bill.code,
             since: rfc3339_ms(since_ms),
             age_ms: (now_ms - since_ms).max(0).unsigned_abs(),
-            run: last.id.clone(),
-            job: last.job.clone(),
-            dir: last.dir.clone(),
-            replayable: last.replayable,
+            left_by: runs.left_by(bill.last_run)?,
             behind,
         })
     })
@@ -336,14 +338,12 @@ impl Runs<'_> {
         if newer.last_run == bill.last_run && !refused {
             return Ok(None); // the replay takes both, the newer one first
         }
-        let run = self.get(newer.last_run)?;
-        Ok(Some(Behind {
-            bill_no: newer.bill_no,
-            run: run.id.clone(),
-            job: run.job.clone(),
-            dir: run.dir.clone(),
-            refused,
-        }))
+        Ok(Some(Behind { bill_no: newer.bill_no, left_by: self.left_by(newer.last_run)?, refused }))
+    }
+
+    fn left_by(&mut self, ordinal: u32) -> Result<LeftBy, Fault> {
+        let RunName { id, job, dir, replayable, .. } = &*self.get(ordinal)?;
+        Ok(LeftBy { run: id.clone(), job: job.clone(), dir: dir.clone(), replayable: *replayable })
     }
 
     pub(super) fn place(&mut self, place: Place) -> Result<ShownPlace, Fault> {
