@@ -18,7 +18,9 @@ use crate::run::{Request, WriteControl};
 Examples:
   passync check jobs/nightly.toml
   passync check jobs/nightly.toml --input fixed.csv --json
-  passync check jobs/nightly.toml --write-control --set input.control=inbox/points-{date}.ctl")]
+  passync check jobs/nightly.toml --write-control --set input.control=inbox/points-{date}.ctl
+
+Input, ledger and settings are looked at; keys, gateway and disk are what `passync doctor` looks at.")]
 pub struct Check {
     #[command(flatten)]
     job: JobArgs,
