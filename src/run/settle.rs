@@ -7,11 +7,10 @@ use std::time::Duration;
 use serde::Serialize;
 
 use super::lease::Lease;
-use super::look::state_word;
+use super::look::{Runs, ShownPlace, state_word};
 use super::{Fault, wall_ms};
 use crate::io::ledger::{Answer, Answered, BillRow, Ledger};
 use crate::model::BillId;
-use crate::model::moment::rfc3339_ms;
 
 /// One answer, as a person gave it.
 #[derive(Clone, Debug)]
@@ -109,7 +108,10 @@ fn find(ledger: &Ledger, given: &[Given]) -> Result<Vec<Answered>, Fault> {
     let mut settled: HashMap<BillId, &Given> = HashMap::new();
     for one in given {
         let (_, meant) = wanted.remove(one.key.as_str()).expect("every key is wanted once");
-        let bills = meant.only().map_err(|bills| fault(one, choice(&one.key, &bills)))?;
+        let bills = match meant.only() {
+            Ok(bills) => bills,
+            Err(bills) => return Err(fault(one, choice(ledger, &one.key, &bills)?)),
+        };
         if bills.is_empty() {
             return Err(fault(one, nothing_to_settle(ledger, &one.key)?));
         }
@@ -125,16 +127,16 @@ fn find(ledger: &Ledger, given: &[Given]) -> Result<Vec<Answered>, Fault> {
 }
 
 /// Bills that one number may mean, each by what it alone has.
-fn choice(number: &str, bills: &[BillRow]) -> String {
+fn choice(ledger: &Ledger, number: &str, bills: &[BillRow]) -> Result<String, Fault> {
     const SHOWN: usize = 10;
-    let each = bills.iter().take(SHOWN).map(|bill| {
+    let mut runs = Runs::new(ledger);
+    let mut text = format!("{number} means {} bills: name each that is meant by its identity", bills.len());
+    for bill in bills.iter().take(SHOWN) {
         let name = bill.bill_no.as_deref().unwrap_or("without a number");
-        let place = rfc3339_ms(bill.place.occurred_ms);
-        format!("\n  {}  bill {name}, {} of {place}", bill.key, state_word(bill.past))
-    });
-    let more = if bills.len() > SHOWN { "\n  ..." } else { "" };
-    let each: String = each.collect();
-    format!("{number} means {} bills: name each that is meant by its identity{each}{more}", bills.len())
+        let ShownPlace { occurred_at, run, at, .. } = runs.place(bill.place)?;
+        text += &format!("\n  {}  bill {name} of {occurred_at}, {at} of run {run}", bill.key);
+    }
+    Ok(text + if bills.len() > SHOWN { "\n  ..." } else { "" })
 }
 
 fn nothing_to_settle(ledger: &Ledger, number: &str) -> Result<String, Fault> {

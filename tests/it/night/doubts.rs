@@ -109,7 +109,10 @@ fn an_answer_is_about_one_bill() {
     let [one, other] = &night.shown("X1")[..] else { panic!("two bills have the number") };
     let of_p1 = if one["card"] == "P1" { one } else { other };
     let identity = of_p1["identity"].as_str().unwrap();
-    assert!(answer("X1", 2).contains(identity));
+    assert!(
+        answer("X1", 2).contains(&format!("{identity}  bill X1 of 2026-01-01T"))
+            && answer("X1", 2).contains(", in.csv:3 of run ")
+    );
     answer(identity, 0);
     let states = night.shown("X1").iter().filter(|bill| bill["state"] == "applied").count();
     assert_eq!(states, 1);
