@@ -32,7 +32,7 @@ const PIECES: &[(&str, Piece, Option<u64>)] = &[
     ("sign", sign, None),
     ("verify", verify, None),
     ("body", body, Some(23_500)),
-    ("read a row", read_row, Some(7_300)),
+    ("read a row", read_row, Some(5_400)),
     ("content digest", content_digest, Some(25_900)),
     ("dispatcher step", dispatcher_step, Some(8_000)),
     ("quota permit", quota_permit, Some(240)),
