@@ -217,6 +217,9 @@ fn read_inputs(order: &Order<'_>, mut outlet: Outlet, progress: &Progress, signa
     Ok(found)
 }
 
+const ONE_FIELD: &str = "the first line is one field: if its columns stand side by side, name the character between them in \
+                         input.delimiter; if it is no line of names, take it out";
+
 /// One input while it is read.
 struct File<'a> {
     order: &'a Order<'a>,
@@ -240,9 +243,11 @@ struct Needed {
 impl<'a> File<'a> {
     /// Lays the columns of the file out, and tells its reader which of them are needed.
     fn open(order: &'a Order<'a>, reader: &mut Reader, source: u16, name: &'a str) -> Result<File<'a>, Fault> {
+        let is_one_field = reader.header().len() == 1;
+        let misread = |fault: Fault| if is_one_field { fault.help(ONE_FIELD) } else { fault };
         let layout = Layout::new(reader.header(), &reader.kinds(), order.input, order.dialect).map_err(|fault| {
             let text = format!("{name}: {fault}");
-            if fault.is_of_input { Fault::input(text) } else { Fault::usage(text) }
+            misread(if fault.is_of_input { Fault::input(text) } else { Fault::usage(text) })
         })?;
         reader.select(&layout.needed());
         let shape = RowRules {
@@ -251,8 +256,8 @@ impl<'a> File<'a> {
             negative_points: order.input.negative_points,
             times: crate::model::LocalTime { zone: order.input.timezone.clone() },
         };
-        let row_reader =
-            order.dialect.reader(layout.columns(), &shape).map_err(|fault| Fault::usage(format!("{name}: {fault}")))?;
+        let row_reader = order.dialect.reader(layout.columns(), &shape);
+        let row_reader = row_reader.map_err(|fault| misread(Fault::usage(format!("{name}: {fault}"))))?;
         let gate = Gate::new(reader, &layout, order.dialect, &order.input.verbatim);
         let at = Needed {
             bill_no: layout.column_of("bill_no"),

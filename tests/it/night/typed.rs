@@ -84,6 +84,8 @@ fn odd_words_are_refused_at_once() {
     night.write("in.csv", &as_csv(&deltas(3, 1)));
     assert!(night.expect(2, &["check", "/dev/zero"]).contains("no job file has"));
     assert!(night.expect(3, &["check", "job.toml", "--set", "input.files=[\".\"]"]).contains("not a regular file"));
+    night.write("odd.csv", "bill_no~pass_id~user_id~points\nB1~P1~U1~5\n");
+    assert!(night.expect(2, &["check", "job.toml", "--input", "odd.csv"]).contains("input.delimiter"));
     night.expect(0, &["run", "job.toml"]);
     assert_eq!(night.expect(0, &["open", "job.toml", "-q"]), "", "cron mails what is printed");
     let settle =
