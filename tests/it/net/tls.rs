@@ -33,8 +33,9 @@ fn a_night_through_tls_is_a_night_like_any_other() {
     assert!(night.expect(0, &[&["doctor", "job.toml"], &TRUSTING[..]].concat()).contains("answers (HTTP"));
     night.expect(0, &[&["run", "job.toml"], &TRUSTING[..]].concat());
     assert_eq!(night.counts(), [("applied".to_owned(), rows.len())].into());
-    assert_eq!(rogue.requests().len(), rows.len() + 1, "and the look of the doctor");
-    assert!(front.handshakes() <= 33, "{} connections for 32 in flight", front.handshakes());
+    assert!(rogue.requests().len() > rows.len(), "each call, and the look of the doctor");
+    let (handshakes, half) = (front.handshakes(), rows.len() as u64 / 2);
+    assert!((1..half).contains(&handshakes), "{handshakes} connections: they are used again");
     night.is_well(&rows);
 }
 

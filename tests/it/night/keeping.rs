@@ -60,7 +60,7 @@ fn old_runs_go_and_what_is_still_needed_stays() {
 #[test]
 fn a_backup_is_taken_while_a_run_writes_and_can_be_restored() {
     let night = Night::new(Config::default(), "");
-    let rows = deltas(150, 1);
+    let rows = deltas(250, 1);
     night.write("in.csv", &as_csv(&rows));
     let mut run = night.start(&["run", "job.toml", "--set", "limits.quota=50/1s"]);
     wait_for(|| night.calls() > 20);
