@@ -318,7 +318,7 @@ fn detail(job: &Job, surveyed: &Surveyed, flags: Flags, plan: &Plan, id: &str, a
         warnings,
         called: job.called.clone(),
         counted: again.map(counted).unwrap_or_default(),
-        quota_peak: again.and_then(closed_as).map_or(0, |manifest| manifest.calls.quota_peak),
+        quota_peak: again.map(quota_peak).unwrap_or_default(),
         pruned: false,
     }
 }
@@ -326,17 +326,17 @@ fn detail(job: &Job, surveyed: &Surveyed, flags: Flags, plan: &Plan, id: &str, a
 /// The rows of a run's earlier closings, by outcome.
 fn counted(run: &RunRow) -> BTreeMap<Outcome, u64> {
     let mut counted = RunDetail::parse(&run.detail).map(|detail| detail.counted).unwrap_or_default();
-    let newest = closed_as(run);
-    for (outcome, sum) in newest.iter().flat_map(|manifest| &manifest.rows.outcomes) {
+    for (outcome, sum) in Manifest::of(run).iter().flat_map(|manifest| &manifest.rows.outcomes) {
         let rows = counted.entry(*outcome).or_default();
         *rows = sum.rows.max(*rows);
     }
     counted
 }
 
-/// The manifest of a run's last closing.
-fn closed_as(run: &RunRow) -> Option<Manifest> {
-    run.summary.as_deref().and_then(|json| serde_json::from_str(json).ok())
+/// The most requests in a window of its earlier closings.
+fn quota_peak(run: &RunRow) -> u64 {
+    let before = RunDetail::parse(&run.detail).map_or(0, |detail| detail.quota_peak);
+    Manifest::of(run).map_or(before, |manifest| manifest.calls.quota_peak.max(before))
 }
 
 /// What a person should know of the inputs.

@@ -274,6 +274,5 @@ fn schedule(settings: &Settings) -> Option<Finding> {
 
 fn last_calls(settings: &Settings) -> Option<u64> {
     let runs = Ledger::open_existing(&settings.ledger).ok()?.closed_runs(&settings.name, 1).ok()?;
-    let manifest: Manifest = serde_json::from_str(runs.first()?.summary.as_deref()?).ok()?;
-    Some(manifest.calls.attempts)
+    Some(Manifest::of(runs.first()?)?.calls.attempts)
 }

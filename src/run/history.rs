@@ -61,7 +61,7 @@ pub fn past_runs(ledger: &Ledger, job: &str, most: u32) -> Result<Vec<PastRun>, 
 
 fn past_run(run: &RunRow, open_now: u64, is_on: bool) -> Result<PastRun, Fault> {
     let detail = RunDetail::of(run)?;
-    let manifest = run.summary.as_deref().and_then(|json| serde_json::from_str::<Manifest>(json).ok());
+    let manifest = Manifest::of(run);
     let closed_ms = run.closed_ms.filter(|_| run.state == RunState::Closed);
     Ok(PastRun {
         run: run.id.clone(),

@@ -9,6 +9,7 @@ use serde::{Deserialize, Serialize};
 use super::detail::{Flags, InputFact};
 use super::fold::Ended;
 use super::words::Stopped;
+use crate::io::ledger::RunRow;
 use crate::model::{Amount, Exit, Outcome, Total};
 
 /// `manifest.json`.
@@ -75,6 +76,11 @@ impl Manifest {
             _ => format!("{} cannot be read: {error}", path.display()),
         })?;
         serde_json::from_slice(&text).map_err(|error| format!("{} is no manifest: {error}", path.display()))
+    }
+
+    /// The manifest with which the ledger closed a run last; `None` where it did not, or another version wrote it.
+    pub fn of(run: &RunRow) -> Option<Manifest> {
+        serde_json::from_str(run.summary.as_deref()?).ok()
     }
 
     /// What it says against itself.

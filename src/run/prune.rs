@@ -121,8 +121,7 @@ impl Old {
 fn forget(run: &RunRow) -> Result<PrunedRun, Fault> {
     let nothing = || serde_json::Value::Null;
     let detail = RunDetail { pruned: true, called: None, settings: nothing(), ..RunDetail::of(run)? };
-    let manifest: Option<Manifest> = run.summary.as_deref().and_then(|json| serde_json::from_str(json).ok());
-    let summary = match manifest {
+    let summary = match Manifest::of(run) {
         Some(manifest) => {
             serde_json::to_string(&Manifest { settings: nothing(), ..manifest }).expect("a manifest is plain data")
         }

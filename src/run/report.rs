@@ -57,7 +57,7 @@ fn manifest_of(run: &RunRow) -> Result<Manifest, Fault> {
         return Err(Fault::usage(format!("run {} is interrupted: it has no files yet", run.id))
             .help(format!("`passync resume` finishes it: it belongs to job {}", run.job)));
     }
-    run.summary.as_deref().and_then(|json| serde_json::from_str(json).ok()).ok_or_else(|| unreadable(run))
+    Manifest::of(run).ok_or_else(|| unreadable(run))
 }
 
 fn unreadable(run: &RunRow) -> Fault {

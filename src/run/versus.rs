@@ -37,7 +37,7 @@ impl Versus {
     pub fn of(now: &Manifest, ledger: &Ledger) -> Option<Versus> {
         let runs = ledger.closed_runs(&now.job, LOOKED_THROUGH).ok()?;
         let before = runs.iter().find(|run| run.kind == now.kind && run.id < now.run)?;
-        serde_json::from_str(before.summary.as_deref()?).ok().map(|before| Versus::between(&before, now))
+        Manifest::of(before).map(|before| Versus::between(&before, now))
     }
 
     fn between(before: &Manifest, now: &Manifest) -> Versus {

@@ -63,7 +63,7 @@ fn read(stored: StoredRun, epoch: Option<i64>, check: &mut Check) -> Option<Know
         }
     };
     let detail = RunDetail::parse(&run.detail);
-    let manifest: Option<Manifest> = run.summary.as_deref().and_then(|json| serde_json::from_str(json).ok());
+    let manifest = Manifest::of(run);
     let name = run_id(run.started_ms, run.ordinal);
     expect(run.id == name, format!("its start and its ordinal make it {name}"));
     expect(
