@@ -56,7 +56,7 @@ const CONNECTING: f64 = 0.9;
 impl Gateway {
     /// Sets the client up; nothing is sent. The error says what is wrong with the settings.
     pub fn new(config: &GatewayConfig) -> Result<Gateway, String> {
-        let mut builder = Client::builder()
+        let builder = Client::builder()
             .http1_only()
             .redirect(redirect::Policy::none())
             .retry(reqwest::retry::never()) // what its pool does by itself below that is told with `exchange`
@@ -67,8 +67,8 @@ impl Gateway {
             .pool_max_idle_per_host(config.concurrency)
             .user_agent(concat!("passync/", env!("CARGO_PKG_VERSION")));
         let url = Url::parse(&config.url).map_err(|error| format!("gateway.url {}: {error}", config.url))?;
-        builder = by_way_of(builder, &url, config.proxy.as_deref(), config.ca_file.as_deref())?;
-        let client = build(builder).map_err(|error| format!("gateway: {error}"))?;
+        let client = by_way_of(builder, &url, config.proxy.as_deref(), config.ca_file.as_deref())
+            .map_err(|error| format!("gateway: {error}"))?;
         Ok(Gateway { client, url, request_timeout: config.request_timeout })
     }
 
@@ -107,7 +107,8 @@ impl Gateway {
     }
 }
 
-/// The way out of the house to `url`: the proxy that the job names, and no other; additional roots.
+/// The client that goes out of the house to `url`: by the proxy that the job names, and no other; with additional roots.
+/// The error says what keeps it from being made.
 ///
 /// The machine's own roots are read where somebody has to prove who it is. A machine may have none, and is in order for a
 /// gateway on its loopback.
@@ -116,7 +117,7 @@ pub(super) fn by_way_of(
     url: &Url,
     proxy: Option<&str>,
     ca_file: Option<&Path>,
-) -> Result<ClientBuilder, String> {
+) -> Result<Client, String> {
     let speaks_tls = url.scheme() != "http" || proxy.is_some();
     let builder = match proxy {
         None => builder.no_proxy(),
@@ -127,7 +128,16 @@ pub(super) fn by_way_of(
         }
     };
     let roots = ca_file.map(roots).transpose()?.unwrap_or_default();
-    Ok(if speaks_tls { builder.tls_certs_merge(roots) } else { builder.tls_certs_only(roots) })
+    let builder = if speaks_tls { builder.tls_certs_merge(roots) } else { builder.tls_certs_only(roots) };
+    builder.build().map_err(|error| match causes(&error) {
+        // As rustls-platform-verifier says it.
+        text if text.contains("No CA certificates") => {
+            "found no root certificates on this machine, expected those that https needs: install its package of them \
+             (ca-certificates), or name a file of them (SSL_CERT_FILE, gateway.ca_file)"
+                .to_owned()
+        }
+        text => text,
+    })
 }
 
 fn roots(path: &Path) -> Result<Vec<Certificate>, String> {
@@ -138,19 +148,6 @@ fn roots(path: &Path) -> Result<Vec<Certificate>, String> {
         return Err(fault(&"found no certificate, expected one or more as PEM (BEGIN CERTIFICATE)"));
     }
     Ok(roots)
-}
-
-/// The client; the error says what keeps it from being made.
-pub(super) fn build(builder: ClientBuilder) -> Result<Client, String> {
-    builder.build().map_err(|error| match causes(&error) {
-        // As rustls-platform-verifier says it.
-        text if text.contains("No CA certificates") => {
-            "found no root certificates on this machine, expected those that https needs: install its package of them \
-             (ca-certificates), or name a file of them (SSL_CERT_FILE, gateway.ca_file)"
-                .to_owned()
-        }
-        text => text,
-    })
 }
 
 async fn read(builder: reqwest::RequestBuilder) -> reqwest::Result<Reply> {
