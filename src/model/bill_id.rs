@@ -35,6 +35,16 @@ impl BillId {
         BillId(bytes)
     }
 
+    /// Reads what it is shown as; `None` where a text is something else.
+    pub fn parse(shown: &str) -> Option<BillId> {
+        let mut bytes = [0; 24];
+        let is_hex = shown.len() == 2 * bytes.len() && shown.bytes().all(|digit| digit.is_ascii_hexdigit());
+        for (at, byte) in bytes.iter_mut().enumerate().filter(|_| is_hex) {
+            *byte = u8::from_str_radix(&shown[2 * at..][..2], 16).ok()?;
+        }
+        is_hex.then_some(BillId(bytes))
+    }
+
     /// A number that sorts as the identity does, as far as it tells two apart.
     pub fn prefix(self) -> u64 {
         u64::from_be_bytes(*self.0.first_chunk().expect("24 bytes"))
@@ -87,6 +97,10 @@ mod tests {
         assert!(numbers.is_sorted(), "{numbers:?}");
         assert!(BillId::unnumbered(Digest([0xFF; 16])) < numbers[0]);
         assert_eq!(id("999").prefix(), 999);
+        assert_eq!(BillId::parse(&numbers[0].to_string()), Some(numbers[0]));
+        for other in ["", "26", &"9".repeat(47), &"9".repeat(49), &"+9".repeat(24), &"é".repeat(24)] {
+            assert_eq!(BillId::parse(other), None, "{other}");
+        }
     }
 
     #[test]

@@ -12,7 +12,7 @@ use super::inputs::can_replay;
 use crate::core::history::Past;
 use crate::io::ledger::{BillRow, CardState, Ledger, Unproved};
 use crate::model::moment::rfc3339_ms;
-use crate::model::{Outcome, Place, Record};
+use crate::model::{BillId, Outcome, Place, Record};
 
 /// One open row.
 #[derive(Clone, Debug, Serialize)]
@@ -240,10 +240,17 @@ pub fn each_open(
     })
 }
 
-/// All that is known of the bills and cards of this number.
+/// The bills of this number, or with this identity.
+pub(super) fn bills_called(ledger: &Ledger, name: &str) -> Result<Vec<BillRow>, Fault> {
+    let mut bills = ledger.bills_numbered(name)?;
+    bills.extend(BillId::parse(name).map(|id| ledger.bill(id)).transpose()?.flatten());
+    Ok(bills)
+}
+
+/// All that is known of the bills and cards of this number, or of the bill with this identity.
 pub fn show(ledger: &Ledger, number: &str) -> Result<Shown, Fault> {
     let mut runs = Runs::new(ledger);
-    let bills = ledger.bills_numbered(number)?;
+    let bills = bills_called(ledger, number)?;
     let bills = bills.into_iter().map(|bill| runs.bill(bill, true)).collect::<Result<_, Fault>>()?;
     let mut cards = Vec::new();
     let own = ledger.bills_of_card(number, BILLS_SHOWN)?;
@@ -322,15 +329,19 @@ impl Runs<'_> {
 
     /// The newest update in doubt that an open row waits for.
     fn behind(&mut self, bill: &BillRow) -> Result<Option<Behind>, Fault> {
+        let mut doubts = self.ledger.possible(bill.card)?;
+        doubts.retain(|doubt| doubt.place > bill.place);
+        if doubts.is_empty() {
+            return Ok(None);
+        }
         let state = self.ledger.card(bill.card)?.map(|(_, state)| state).unwrap_or_default();
         // A member of which the card has a newer value is left out anyway.
         let is_fresh = |name: &str| state.members.get(name).is_none_or(|known| known.place <= bill.place);
         let carried: Vec<_> = bill.members.iter().map(|(name, _)| name).filter(|name| is_fresh(name)).collect();
         let waits = |doubt: &Unproved| {
-            let shares = || carried.iter().any(|name| doubt.members.contains(name) && !bill.dropped.contains(name));
-            doubt.place > bill.place && (doubt.closing || shares())
+            doubt.closing || carried.iter().any(|name| doubt.members.contains(name) && !bill.dropped.contains(name))
         };
-        let newest = self.ledger.possible(bill.card)?.into_iter().filter(waits).max_by_key(|doubt| doubt.place);
+        let newest = doubts.into_iter().filter(waits).max_by_key(|doubt| doubt.place);
         let Some(newer) = newest.map(|doubt| self.ledger.bill(doubt.bill)).transpose()?.flatten() else {
             return Ok(None);
         };

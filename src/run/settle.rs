@@ -7,7 +7,7 @@ use std::time::Duration;
 use serde::Serialize;
 
 use super::lease::Lease;
-use super::look::{Runs, ShownPlace, state_word};
+use super::look::{Runs, ShownPlace, bills_called, state_word};
 use super::{Fault, wall_ms};
 use crate::io::ledger::{Answer, Answered, BillRow, Ledger};
 use crate::model::BillId;
@@ -95,12 +95,11 @@ fn find(ledger: &Ledger, given: &[Given]) -> Result<Vec<Answered>, Fault> {
                 meant.bills.push(bill.clone());
             }
         }
-        if let Some((_, meant)) = wanted.get_mut(bill.card_no.as_str()) {
-            // Its own number may be that of its card.
-            let is_named = bill.bill_no.as_ref() == Some(&bill.card_no);
-            if !is_named {
-                meant.on_card.push(bill);
-            }
+        // Its own number may be that of its card.
+        if let Some((_, meant)) = wanted.get_mut(bill.card_no.as_str())
+            && bill.bill_no.as_ref() != Some(&bill.card_no)
+        {
+            meant.on_card.push(bill);
         }
         Ok(())
     })?;
@@ -140,7 +139,7 @@ fn choice(ledger: &Ledger, number: &str, bills: &[BillRow]) -> Result<String, Fa
 }
 
 fn nothing_to_settle(ledger: &Ledger, number: &str) -> Result<String, Fault> {
-    Ok(match ledger.bills_numbered(number)?.pop() {
+    Ok(match bills_called(ledger, number)?.pop() {
         Some(bill) => format!("bill {number} is {}: there is nothing to settle", state_word(bill.past)),
         None if !ledger.cards_numbered(number)?.is_empty() => {
             format!("card {number} has no bill in doubt: there is nothing to settle")
