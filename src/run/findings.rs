@@ -4,6 +4,7 @@
 use std::collections::BTreeMap;
 
 use serde::Serialize;
+use smol_str::SmolStr;
 
 use super::Fault;
 use super::begin::Surveyed;
@@ -27,7 +28,7 @@ pub struct Finding {
     /// The rule's name.
     pub rule: String,
     /// Its bill, where it has one that can be read.
-    pub bill_no: Option<String>,
+    pub bill_no: Option<SmolStr>,
     /// The canonical column; empty where the record as a whole is at fault.
     pub column: String,
     /// The file's name of that column, where it has one.
@@ -48,7 +49,7 @@ pub struct Clash {
     /// The kind of conflict.
     pub code: String,
     /// Its bill.
-    pub bill_no: Option<String>,
+    pub bill_no: Option<SmolStr>,
     /// Where the other one is: `source:line`, or what the ledger knows of it.
     pub other: String,
     /// The columns in which they differ, as far as the other one's are known.
@@ -131,7 +132,7 @@ impl<'a> Finder<'a> {
             place: self.place(row),
             code: code.to_owned(),
             rule: rule.map_or("", |rule| rule.slug()).to_owned(),
-            bill_no: row.bill_no.as_deref().map(str::to_owned),
+            bill_no: row.bill_no.clone(),
             column_in_file: columns.in_file(&column).map(str::to_owned),
             column,
             found,
@@ -157,14 +158,7 @@ impl<'a> Finder<'a> {
             },
         };
         let (code, message) = (code.to_owned(), message.to_owned());
-        Ok(Clash {
-            place: self.place(row),
-            code,
-            bill_no: row.bill_no.as_deref().map(str::to_owned),
-            other,
-            differences,
-            message,
-        })
+        Ok(Clash { place: self.place(row), code, bill_no: row.bill_no.clone(), other, differences, message })
     }
 
     fn told_of(&self, bill: &BillRow) -> Result<String, Fault> {

@@ -354,8 +354,10 @@ impl Job {
         }
         tracing::warn!("{open} rows of earlier runs are open; `{}` lists them", self.command("open", &[]));
         for ordinal in ledger.open_runs()? {
-            let dir = ledger.run(ordinal)?.and_then(|run| RunDetail::parse(&run.detail)).map(|detail| detail.dir);
-            if let Some(dir) = dir {
+            // Another job's rows are its own to replay.
+            let run = ledger.run(ordinal)?.filter(|run| run.job == self.settings.name);
+            let dir = run.and_then(|run| RunDetail::parse(&run.detail)).map(|detail| detail.dir);
+            if let Some(dir) = dir.filter(|dir| inputs::can_replay(Path::new(dir))) {
                 tracing::warn!("{}", self.command("replay", &[&dir]));
             }
         }

@@ -243,7 +243,7 @@ struct Needed {
 impl<'a> File<'a> {
     /// Lays the columns of the file out, and tells its reader which of them are needed.
     fn open(order: &'a Order<'a>, reader: &mut Reader, source: u16, name: &'a str) -> Result<File<'a>, Fault> {
-        let is_one_field = reader.header().len() == 1;
+        let is_one_field = reader.csv().is_some() && reader.header().len() == 1;
         let misread = |fault: Fault| if is_one_field { fault.help(ONE_FIELD) } else { fault };
         let layout = Layout::new(reader.header(), &reader.kinds(), order.input, order.dialect).map_err(|fault| {
             let text = format!("{name}: {fault}");
