@@ -113,7 +113,7 @@ fn an_answer_is_about_one_bill() {
         answer("X1", 2).contains(&format!("{identity}  bill X1 of 2026-01-01T"))
             && answer("X1", 2).contains(", in.csv:3 of run ")
     );
-    assert_eq!(night.shown(identity), [of_p1.clone()], "it is known by what tells it from the other");
+    assert_eq!(night.shown(identity), std::slice::from_ref(of_p1), "it is known by what tells it from the other");
     answer(identity, 0);
     assert!(answer(identity, 2).contains("is applied: there is nothing to settle"));
     let states = night.shown("X1").iter().filter(|bill| bill["state"] == "applied").count();
