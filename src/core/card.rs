@@ -22,6 +22,13 @@ pub struct CardPast {
     pub doubts: Vec<Doubt>,
 }
 
+impl CardPast {
+    /// Whether rows up to `place` can be judged without those behind it: only updates in doubt decide about older rows.
+    pub fn is_certain_behind(&self, place: Place) -> bool {
+        self.doubts.iter().all(|doubt| doubt.place <= place)
+    }
+}
+
 /// An update that may have been applied.
 #[derive(Clone, Copy, Debug)]
 pub struct Doubt {
@@ -75,12 +82,13 @@ pub struct CardRules {
     pub coalesce: bool,
 }
 
-/// Judges the rows of one card. `rows` are in the order of their places; so are the answers.
-pub fn plan(rows: &[Candidate], past: &CardPast, rules: CardRules) -> Vec<Planned> {
+/// Judges rows of one card: all of them, or a stretch of them that begins behind the row `before` and ends where the past
+/// [is certain behind it](CardPast::is_certain_behind). `rows` are in the order of their places; so are the answers.
+pub fn plan(rows: &[Candidate], before: Option<&Candidate>, past: &CardPast, rules: CardRules) -> Vec<Planned> {
     let mut verdicts: Vec<Stand> = Vec::with_capacity(rows.len());
     // From the newest back: what is left of an older row depends on the doubtful newer ones.
     for at in (0..rows.len()).rev() {
-        let stand = match neighbour_twin(rows, at) {
+        let stand = match neighbour_twin(rows[..at].last().or(before), &rows[at]) {
             Some(twin) => Stand::End(Outcome::Duplicate, "DUPLICATE", Some(twin)),
             None if rules.allow_stale => Stand::Send { drop: adopted_drop(&rows[at]), gates: Vec::new() },
             None => stand(&rows[at], past, &rows[at + 1..], &verdicts),
@@ -104,9 +112,8 @@ fn adopted_drop(row: &Candidate) -> u64 {
 }
 
 /// The row directly before a bare one, if it says the same.
-fn neighbour_twin(rows: &[Candidate], at: usize) -> Option<u64> {
-    let before = rows[..at].last()?;
-    (rows[at].bare && before.content == rows[at].content).then_some(before.id)
+fn neighbour_twin(before: Option<&Candidate>, row: &Candidate) -> Option<u64> {
+    before.filter(|before| row.bare && before.content == row.content).map(|before| before.id)
 }
 
 /// `newer` and `verdicts` are the rows behind this one; `verdicts` has the newest first.
@@ -250,6 +257,8 @@ fn groups(rows: &[Candidate], verdicts: &[Stand], watched: &[u64], rules: CardRu
 
 #[cfg(test)]
 mod tests {
+    use proptest::prelude::*;
+
     use super::*;
     use crate::model::{Digest, Seat};
 
@@ -305,9 +314,20 @@ mod tests {
             .collect()
     }
 
+    /// The rows to be sent, in the order of sending.
+    fn order(rows: &[Candidate], planned: &[Planned]) -> Vec<u64> {
+        let turn = |(planned, row): (&Planned, &Candidate)| match planned {
+            Planned::Send { lead, rank, .. } => Some((*lead, *rank, row.id)),
+            Planned::End { .. } => None,
+        };
+        let mut turns: Vec<_> = planned.iter().zip(rows).filter_map(turn).collect();
+        turns.sort_unstable();
+        turns.into_iter().map(|(_, _, id)| id).collect()
+    }
+
     #[track_caller]
     fn check(rows: &[Candidate], past: &CardPast, coalesce: bool, expected: &[&str]) {
-        assert_eq!(words(&plan(rows, past, CardRules { allow_stale: false, coalesce })), expected);
+        assert_eq!(words(&plan(rows, None, past, CardRules { allow_stale: false, coalesce })), expected);
     }
 
     #[test]
@@ -331,7 +351,7 @@ mod tests {
     fn the_guard_can_be_switched_off() {
         let past = CardPast { confirmed: vec![(POINTS, place(50))], ..CardPast::default() };
         let rules = CardRules { allow_stale: true, coalesce: false };
-        assert_eq!(words(&plan(&[row(1, 40, POINTS)], &past, rules)), ["send"]);
+        assert_eq!(words(&plan(&[row(1, 40, POINTS)], None, &past, rules)), ["send"]);
     }
 
     #[test]
@@ -339,19 +359,10 @@ mod tests {
         let past = CardPast { doubts: vec![doubt(3, 50, POINTS)], ..CardPast::default() };
         let adopted = Candidate { adopted: Some((0, 1)), ..row(3, 50, POINTS) };
         let rows = [row(1, 30, POINTS | LEVEL), row(2, 40, LEVEL), adopted];
-        let planned = plan(&rows, &past, CardRules::default());
+        let planned = plan(&rows, None, &past, CardRules::default());
         // Row 1 goes behind row 3, hence also behind row 2, which shares its level.
         assert_eq!(words(&planned), ["send after 3 after 2", "send", "send"]);
-        let mut order: Vec<_> = planned
-            .iter()
-            .zip(&rows)
-            .map(|(planned, row)| match planned {
-                Planned::Send { lead, rank, .. } => (*lead, *rank, row.id),
-                Planned::End { .. } => unreachable!(),
-            })
-            .collect();
-        order.sort_unstable();
-        assert_eq!(order.iter().map(|(_, _, id)| *id).collect::<Vec<_>>(), [2, 3, 1]);
+        assert_eq!(order(&rows, &planned), [2, 3, 1]);
     }
 
     #[test]
@@ -371,5 +382,38 @@ mod tests {
         let twin = |id, at| Candidate { content: Digest([7; 16]), bare: true, ..row(id, at, POINTS) };
         let rows = [twin(1, 1), twin(2, 2), row(3, 3, POINTS), twin(4, 4)];
         check(&rows, &CardPast::default(), false, &["send", "duplicate DUPLICATE", "send", "send"]);
+    }
+
+    proptest! {
+        #[test]
+        fn a_stretch_at_a_time_is_the_same_plan(
+            shapes in proptest::collection::vec((1_u64..4, any::<bool>(), any::<bool>()), 1..12),
+            doubts in proptest::collection::vec((0_usize..14, 1_u64..4), 0..3),
+            confirmed in proptest::option::of((0_i64..12, 1_u64..3)),
+            length in 1_usize..4,
+        ) {
+            let rows: Vec<Candidate> = (0_u64..).zip(shapes).map(|(id, (members, bare, same))| {
+                let content = Digest([if same { 0 } else { id as u8 }; 16]);
+                Candidate { content, bare, ..row(id, id as i64, members) }
+            }).collect();
+            // Some are rows of this run, some are not.
+            let doubts = doubts.into_iter().map(|(at, members)| match rows.get(at) {
+                Some(row) => Doubt { bill: row.bill, place: row.place, members: row.members, closing: false },
+                None => doubt(99, at as i64 - 6, members),
+            });
+            let confirmed = confirmed.into_iter().map(|(at, members)| (members, place(at)));
+            let past = CardPast { doubts: doubts.collect(), confirmed: confirmed.collect(), closed: None };
+            let (mut pieces, mut start) = (Vec::new(), 0);
+            for end in 1..=rows.len() {
+                if end == rows.len() || (end - start >= length && past.is_certain_behind(rows[end - 1].place)) {
+                    let before = rows[..start].last();
+                    pieces.extend(plan(&rows[start..end], before, &past, CardRules::default()));
+                    start = end;
+                }
+            }
+            let whole = plan(&rows, None, &past, CardRules::default());
+            prop_assert_eq!(words(&pieces), words(&whole));
+            prop_assert_eq!(order(&rows, &pieces), order(&rows, &whole));
+        }
     }
 }

@@ -12,6 +12,10 @@ pub const READ_ROWS: usize = 512;
 /// Rows that one row may absorb. A group is in the window as a whole, so it must be small against it.
 pub const COALESCED_MAX: u32 = 1_024;
 
+/// Rows of one card that are judged at once: a card may have all rows of a run. So few in this crate's tests that theirs
+/// do not always suffice; otherwise large against what one row may absorb, which is less at the end of a stretch.
+pub const STRETCH_ROWS: usize = if cfg!(test) { 6 } else { 4 * COALESCED_MAX as usize };
+
 /// Cards that hold later rows back in one run. The set is in memory; a run with more doubt than this is halted.
 pub const HELD_CARDS: usize = 200_000;
 

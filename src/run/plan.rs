@@ -11,11 +11,12 @@ mod records;
 mod told;
 
 use std::collections::BTreeMap;
+use std::path::Path;
 
 use serde::{Deserialize, Serialize};
 
 use self::origins::Origins;
-use self::records::{BillRecord, CardRecord};
+use self::records::{BillGroup, BillRecord, CardRecord, CardRows};
 use self::told::Told;
 use super::Fault;
 use super::brief::{Brief, Gist, seat_identity};
@@ -27,6 +28,7 @@ use super::survey::{Members, Timed, timed_key};
 use super::timings::{Stage, Timings};
 use crate::core::card::{self, Candidate, CardPast, CardRules, Doubt, NEWER_IN_DOUBT, Planned};
 use crate::core::history::{self, Again, IMPORTED, Past};
+use crate::core::limits;
 use crate::io::StorageError;
 use crate::io::ahead::{Ahead, ahead};
 use crate::io::frames::FrameWriter;
@@ -103,6 +105,7 @@ pub fn make(order: &Order<'_>, ledger: &Ledger, folder: &RunFolder) -> Result<Pl
     let mut planner = Planner {
         order,
         ledger,
+        folder: folder.path(),
         origins: Origins::default(),
         horizon_ms: ledger.horizon()?,
         bills: Known::new(ledger, Keys::Bills),
@@ -134,6 +137,8 @@ where
 struct Planner<'a> {
     order: &'a Order<'a>,
     ledger: &'a Ledger,
+    /// Where temporary files lie.
+    folder: &'a Path,
     origins: Origins,
     /// Bills from before it were forgotten.
     horizon_ms: Option<i64>,
@@ -217,33 +222,31 @@ impl Planner<'_> {
     // ---- bills
 
     fn meet_bills(&mut self, bills: Sorter<BillRecord>, cards: &mut Sorter<CardRecord>) -> Result<(), Fault> {
-        let mut group: Vec<BillRecord> = Vec::new();
+        let mut group: Option<BillGroup> = None;
         beside(self.order.timings, bills.finish()?, |records| {
             for record in records {
                 let record = record?;
-                if group.first().is_some_and(|first| first.bill() != record.bill()) {
-                    self.meet_bill(&mut group, cards)?;
+                if let Some(group) = group.as_mut().filter(|group| group.first.bill() == record.bill()) {
+                    group.join(&record, self.folder)?;
+                } else if let Some(whole) = group.replace(BillGroup::of(record)) {
+                    self.meet_bill(whole, cards)?;
                 }
-                group.push(record);
             }
-            self.meet_bill(&mut group, cards)
+            group.map_or(Ok(()), |last| self.meet_bill(last, cards))
         })
     }
 
-    fn duplicate(&mut self, record: &BillRecord, first: u64) -> Result<(), Fault> {
+    fn duplicate(&mut self, id: u64, first: u64) -> Result<(), Fault> {
         let message = "an earlier row of this run has the same bill and the same content".to_owned();
-        self.end(record.id(), Outcome::Duplicate, "DUPLICATE", message, Some(first), None)
+        self.end(id, Outcome::Duplicate, "DUPLICATE", message, Some(first), None)
     }
 
-    /// One bill's rows of this run, in input order.
-    fn meet_bill(&mut self, group: &mut Vec<BillRecord>, cards: &mut Sorter<CardRecord>) -> Result<(), Fault> {
-        let mut rows = std::mem::take(group).into_iter();
-        let Some(first) = rows.next() else { return Ok(()) };
-        let others: Vec<BillRecord> = rows.collect();
-        let content = first.bound.candidate.content;
-        if let Some(clash) = others.iter().find(|other| other.bound.candidate.content != content) {
-            return self.conflict_in_run(&first, clash.id(), &others);
+    fn meet_bill(&mut self, group: BillGroup, cards: &mut Sorter<CardRecord>) -> Result<(), Fault> {
+        if let Some(clash) = group.clash {
+            return self.conflict_in_run(group, clash);
         }
+        let (first, others) = group.into_parts()?;
+        let content = first.bound.candidate.content;
         let past = if self.bills.has(&first.bill().0)? { self.ledger.bill(first.bill())? } else { None };
         let id = first.id();
         let same = past.as_ref().is_some_and(|bill| bill.content == content);
@@ -266,8 +269,8 @@ impl Planner<'_> {
                     format!("the ledger has this bill as {} since run {} ({})", bill.outcome, bill.last_run, bill.code);
                 self.end(id, outcome, code, message.clone(), None, None)?;
                 if outcome == Outcome::Conflict {
-                    for other in &others {
-                        self.end(other.id(), outcome, code, message.clone(), None, None)?;
+                    for other in others {
+                        self.end(other?, outcome, code, message.clone(), None, None)?;
                     }
                     return Ok(());
                 }
@@ -289,7 +292,7 @@ impl Planner<'_> {
             }
             (Again::Afresh, _) | (_, None) => cards.push(CardRecord { candidate, messages })?,
         }
-        others.iter().try_for_each(|other| self.duplicate(other, id))
+        others.into_iter().try_for_each(|other| self.duplicate(other?, id))
     }
 
     fn again(&self, past: Past, same_content: bool) -> Again {
@@ -300,42 +303,63 @@ impl Planner<'_> {
         }
     }
 
-    fn conflict_in_run(&mut self, first: &BillRecord, clash: u64, others: &[BillRecord]) -> Result<(), Fault> {
-        let message = || "another row of this run has the same bill and different content: none is sent".to_owned();
-        self.end(first.id(), Outcome::Conflict, "CONFLICT_IN_RUN", message(), Some(clash), None)?;
-        others.iter().try_for_each(|other| {
-            self.end(other.id(), Outcome::Conflict, "CONFLICT_IN_RUN", message(), Some(first.id()), None)
-        })
+    fn conflict_in_run(&mut self, group: BillGroup, clash: u64) -> Result<(), Fault> {
+        let mut end = |id, by| {
+            let message = "another row of this run has the same bill and different content: none is sent";
+            self.end(id, Outcome::Conflict, "CONFLICT_IN_RUN", message.to_owned(), Some(by), None)
+        };
+        let (first, mut others) = group.into_parts()?;
+        end(first.id(), clash)?;
+        others.try_for_each(|other| end(other?, first.id()))
     }
 
     // ---- cards
 
     fn meet_cards(&mut self, cards: Sorter<CardRecord>) -> Result<(), Fault> {
-        let (mut rows, mut messages): (Vec<Candidate>, Vec<Vec<u64>>) = (Vec::new(), Vec::new());
+        let mut card = CardRows::default();
         beside(self.order.timings, cards.finish()?, |records| {
             for record in records {
                 let record = record?;
-                if rows.first().is_some_and(|first| first.card != record.candidate.card) {
-                    self.meet_card(&rows, &messages)?;
-                    rows.clear();
-                    messages.clear();
+                if card.rows.last().is_some_and(|last| last.card != record.candidate.card) {
+                    self.end_card(&mut card)?;
+                } else if card.rows.len() >= limits::STRETCH_ROWS && self.is_decided(&mut card)? {
+                    self.meet_rows(&mut card)?;
                 }
-                rows.push(record.candidate);
-                messages.push(record.messages);
+                card.push(record);
             }
-            self.meet_card(&rows, &messages)
+            self.end_card(&mut card)
         })
     }
 
-    /// One card's rows, in the order of their places.
-    fn meet_card(&mut self, rows: &[Candidate], messages: &[Vec<u64>]) -> Result<(), Fault> {
-        let Some(first) = rows.first() else { return Ok(()) };
-        let past = self.card_past(first.card)?;
+    fn end_card(&mut self, card: &mut CardRows) -> Result<(), Fault> {
+        self.meet_rows(card)?;
+        self.counts.cards += u64::from(card.is_planned);
+        (card.before, card.past, card.is_planned) = (None, None, false);
+        Ok(())
+    }
+
+    /// Whether the rows gathered of a card can be judged without those behind them.
+    fn is_decided(&mut self, card: &mut CardRows) -> Result<bool, Fault> {
+        let Some(last) = card.rows.last() else { return Ok(true) };
+        let past = match card.past.take() {
+            Some(past) => past,
+            None => self.card_past(last.card)?,
+        };
+        Ok(card.past.insert(past).is_certain_behind(last.place))
+    }
+
+    /// Judges the rows gathered of a card, in the order of their places.
+    fn meet_rows(&mut self, card: &mut CardRows) -> Result<(), Fault> {
+        let Some(last) = card.rows.last() else { return Ok(()) };
+        let past = match card.past.take() {
+            Some(past) => past,
+            None => self.card_past(last.card)?,
+        };
         let import = self.order.import; // its rows have ended, in whichever order
         let rules =
             CardRules { allow_stale: self.order.allow_stale || import, coalesce: self.order.coalesce && !import };
-        let planned = self.counts.planned;
-        for ((row, messages), verdict) in rows.iter().zip(messages).zip(card::plan(rows, &past, rules)) {
+        let verdicts = card::plan(&card.rows, card.before.as_ref(), &past, rules);
+        for ((row, messages), verdict) in card.rows.iter().zip(&card.messages).zip(verdicts) {
             let doubt = row.adopted.map_or(0, |(_, doubt)| doubt);
             let facts = RowFacts { bill: row.bill, card: row.card, content: row.content, place: row.place, doubt };
             match verdict {
@@ -349,6 +373,7 @@ impl Planner<'_> {
                     self.end(row.id, Outcome::Applied, IMPORTED, reason(IMPORTED).to_owned(), None, Some(facts))?;
                 }
                 Planned::Send { lead, rank, drop, cover, absorbed, gates, watched } => {
+                    card.is_planned = true;
                     self.counts.planned += 1;
                     self.counts.absorbed += u64::from(absorbed);
                     let gone = row.adopted.map_or(drop, |(dropped, _)| dropped);
@@ -373,7 +398,10 @@ impl Planner<'_> {
                 }
             }
         }
-        self.counts.cards += u64::from(self.counts.planned > planned);
+        card.past = Some(past);
+        card.before = card.rows.pop();
+        card.rows.clear();
+        card.messages.clear();
         Ok(())
     }
 

@@ -91,6 +91,18 @@ pub fn csv(path: &Path, rows: u64, night: u64) {
     file.flush().unwrap();
 }
 
+/// Writes `rows` rows that are all of one card, and of one bill too if `bill` says so.
+pub fn one_card(path: &Path, rows: u64, bill: bool) {
+    let mut file = BufWriter::with_capacity(1 << 20, File::create(path).unwrap());
+    writeln!(file, "bill_no,occurred_at,pass_id,user_id,template_code,points").unwrap();
+    for number in 0..rows {
+        let number = if bill { 0 } else { number };
+        let ms = MIDNIGHT_MS + number as i64;
+        writeln!(file, "2026010200{number:010},{ms},20260000001,2088100000001,T5228480402,{number}").unwrap();
+    }
+    file.flush().unwrap();
+}
+
 /// The same rows as Parquet, with the types that a warehouse gives them.
 pub fn parquet(path: &Path, rows: u64, night: u64) {
     const BATCH: u64 = 100_000;

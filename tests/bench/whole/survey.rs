@@ -28,15 +28,25 @@ pub fn compare(size: Size) {
         }
         let [duckdb, polars] = others;
         for (name, figures) in [("passync check", own), ("duckdb distinct", duckdb), ("polars unique", polars)] {
-            let of = |which: fn(&Usage) -> f64| median(figures.iter().map(which));
-            let rows = size.rows as f64;
-            println!(
-                "{:<28}{:>14.2}{:>14.0}{:>12.0}",
-                format!("{name}, {file}"),
-                of(|usage| usage.cpu_s) * 1e6 / rows,
-                rows / of(|usage| usage.wall_s),
-                of(|usage| usage.peak_mib)
-            );
+            print(&format!("{name}, {file}"), size.rows, &figures);
         }
     }
+    // What is gathered of a card, or of a bill, must not grow with its rows.
+    for (name, bill) in [("one card", false), ("one bill", true)] {
+        input::one_card(&night.path("in.csv"), size.rows, bill);
+        night.job("in.csv", "http://127.0.0.1:9", &Shape::FAST);
+        let own: Vec<Usage> = (0..size.runs).map(|_| night.tell(&["check", "job.toml"]).0).collect();
+        print(&format!("passync check, {name}"), size.rows, &own);
+    }
+}
+
+fn print(name: &str, rows: u64, figures: &[Usage]) {
+    let of = |which: fn(&Usage) -> f64| median(figures.iter().map(which));
+    let rows = rows as f64;
+    println!(
+        "{name:<28}{:>14.2}{:>14.0}{:>12.0}",
+        of(|usage| usage.cpu_s) * 1e6 / rows,
+        rows / of(|usage| usage.wall_s),
+        of(|usage| usage.peak_mib)
+    );
 }

@@ -269,7 +269,7 @@ impl Ledger {
         (plan, met): (&mut Vec<(Place, u32, Planning)>, &mut Vec<&'static str>),
     ) {
         let rules = CardRules { allow_stale: settings.allow_stale, coalesce: settings.coalesce };
-        for (row, planned) in rows.iter().zip(card::plan(rows, &self.past(card), rules)) {
+        for (row, planned) in rows.iter().zip(card::plan(rows, None, &self.past(card), rules)) {
             let facts = facts[row.id as usize].clone();
             met.extend(cases(row, &planned));
             let fate = match planned {
