@@ -48,7 +48,9 @@ impl Dispatcher {
     /// Takes a row that ended out of its lane.
     fn leave(&mut self, id: u64) {
         if let Some(lane) = self.lanes.get_mut(&self.rows[&id].card) {
-            lane.queue.retain(|queued| *queued != id);
+            // Rows leave near the front, where this costs nothing however long the queue is.
+            let at = lane.queue.iter().position(|queued| *queued == id);
+            at.and_then(|at| lane.queue.remove(at));
             if lane.active == Some(id) {
                 lane.active = None;
             }
