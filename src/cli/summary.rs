@@ -99,8 +99,7 @@ fn outcomes(text: &mut String, manifest: &Manifest) {
 }
 
 fn codes(text: &mut String, manifest: &Manifest, table: &[Code]) {
-    let mut codes: Vec<_> = manifest.rows.failure_codes.iter().collect();
-    codes.sort_by_key(|(_, rows)| std::cmp::Reverse(**rows));
+    let codes = manifest.rows.failure_codes.ranked();
     if codes.is_empty() {
         return;
     }
@@ -124,10 +123,11 @@ fn codes(text: &mut String, manifest: &Manifest, table: &[Code]) {
     }
 }
 
-/// Each code that was met and is on no page, with how often.
+/// The most frequent codes that are on no page, with how often each was met.
 pub fn unlisted(manifest: &Manifest) -> impl Iterator<Item = String> {
-    manifest.calls.unlisted_codes.iter().map(|(code, times)| {
-        format!("{code}, {}: on none of the vendor's pages; read by its status", count(*times, "time"))
+    let codes = manifest.calls.unlisted_codes.ranked().into_iter().take(CODES_SHOWN);
+    codes.map(|(code, times)| {
+        format!("{code}, {}: on none of the vendor's pages; read by its status", count(times, "time"))
     })
 }
 

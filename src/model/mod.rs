@@ -5,6 +5,7 @@
 pub mod amount;
 pub mod bill_id;
 mod bytes;
+pub mod codes;
 pub mod delta;
 pub mod digest;
 pub mod exit;
@@ -19,6 +20,7 @@ pub mod verdict;
 
 pub use amount::{Amount, Total};
 pub use bill_id::BillId;
+pub use codes::Codes;
 pub use delta::{Delta, Field, Status, Value};
 pub use digest::{Digest, Digester};
 pub use exit::Exit;

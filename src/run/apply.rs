@@ -34,7 +34,7 @@ use crate::core::skew::Skew;
 use crate::io::cpu;
 use crate::io::gateway::Gateway;
 use crate::io::ledger::{Ack, Ledger, LedgerError, Writer};
-use crate::model::{Attempt, BillId, Delta, Intent, Reading, Record, Settled, Tick, Verdict};
+use crate::model::{Attempt, BillId, Codes, Delta, Intent, Reading, Record, Settled, Tick, Verdict};
 use crate::wire::personal::Personal;
 use crate::wire::{Reply, retry_after};
 
@@ -82,7 +82,7 @@ pub struct Done {
     /// The most requests begun in one quota window, as measured here.
     pub quota_peak: u64,
     /// Codes that are not in the dialect's table.
-    pub unlisted: HashMap<String, u64>,
+    pub unlisted: Codes,
     /// The gateway's clock less ours where they are too far apart, at its worst; milliseconds.
     pub clock_off_ms: Option<i64>,
 }
@@ -455,7 +455,7 @@ impl Driver<'_> {
             "SKEWED".clone_into(&mut reading.code);
         }
         if !reading.listed {
-            *self.done.unlisted.entry(reading.code.clone()).or_default() += 1;
+            self.done.unlisted.count(&reading.code);
         }
         self.count(reading.verdict, self.held[&id].latency);
         self.trail.heard(id, &reading, self.held[&id].latency);

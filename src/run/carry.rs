@@ -157,7 +157,7 @@ impl Job {
             calls: Calls {
                 quota: format!("{}/{}", limits.quota, show_duration(limits.quota_window)),
                 quota_peak: done.quota_peak.max(begun.detail.quota_peak),
-                unlisted_codes: done.unlisted.into_iter().collect(),
+                unlisted_codes: done.unlisted,
                 ..Calls::default()
             },
             durations,

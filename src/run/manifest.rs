@@ -10,7 +10,7 @@ use super::detail::{Flags, InputFact};
 use super::fold::Ended;
 use super::words::Stopped;
 use crate::io::ledger::RunRow;
-use crate::model::{Amount, Exit, Outcome, Total};
+use crate::model::{Amount, Codes, Exit, Outcome, Total};
 
 /// `manifest.json`.
 #[derive(Clone, Debug, Serialize, Deserialize)]
@@ -139,7 +139,7 @@ pub struct Tally {
     /// Bills that the gateway was never told of: superseded, trimmed or coalesced rows.
     pub not_told: Sum,
     /// Codes of rows in the failure file, and how many have each.
-    pub failure_codes: BTreeMap<String, u64>,
+    pub failure_codes: Codes,
 }
 
 impl Tally {
@@ -148,7 +148,7 @@ impl Tally {
         self.outcomes.entry(ended.settled.outcome).or_default().take(ended.row.change);
         self.unsummed += u64::from(ended.row.unsummed);
         if ended.settled.outcome.is_failure() {
-            *self.failure_codes.entry(ended.settled.code.clone()).or_default() += 1;
+            self.failure_codes.count(&ended.settled.code);
         }
         let untold = match ended.settled.outcome {
             Outcome::Superseded | Outcome::Coalesced => true,
@@ -207,7 +207,7 @@ pub struct Calls {
     /// run before it was reopened.
     pub quota_peak: u64,
     /// Codes that the dialect's table does not list.
-    pub unlisted_codes: BTreeMap<String, u64>,
+    pub unlisted_codes: Codes,
 }
 
 impl Calls {

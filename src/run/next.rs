@@ -87,7 +87,7 @@ impl Called {
     fn next_of_open(&self, manifest: &Manifest, dir: &str) -> Option<Next> {
         let open = manifest.rows.open();
         let rows = || count(open, "row");
-        let waiting = manifest.rows.failure_codes.get(NEWER_IN_DOUBT).copied().unwrap_or_default();
+        let waiting = manifest.rows.failure_codes.of(NEWER_IN_DOUBT);
         (open > 0).then(|| {
             // Another replay would find what this one found.
             if manifest.kind == "replay" && waiting >= open {

@@ -217,6 +217,9 @@ fn read_inputs(order: &Order<'_>, mut outlet: Outlet, progress: &Progress, signa
     Ok(found)
 }
 
+/// Inputs that the rows of failure files may come from: what is known of each is in memory.
+const ORIGINS_MAX: usize = 10_000;
+
 const ONE_FIELD: &str = "the first line is one field: if its columns stand side by side, name the character between them in \
                          input.delimiter; if it is no line of names, take it out";
 
@@ -318,7 +321,7 @@ impl<'a> File<'a> {
                 seen.members = found.members.learn(delta)?;
                 let messages = self.order.dialect.messages(delta).into_iter();
                 seen.messages = messages.map(|member| found.members.mask(std::iter::once(member))).collect();
-                self.count(delta, origin.as_ref(), found);
+                self.count(delta, origin.as_ref(), found)?;
             }
             Err(_) => found.rejected += 1,
         }
@@ -398,11 +401,15 @@ impl<'a> File<'a> {
         Ok(())
     }
 
-    fn count(&self, delta: &Delta, origin: Option<&Origin>, found: &mut Found) {
+    fn count(&self, delta: &Delta, origin: Option<&Origin>, found: &mut Found) -> Result<(), Fault> {
         found.closing += u64::from(delta.status != Status::Update);
         found.folded += u64::from(delta.folded);
         let key = timed_key(self.name, origin);
         if !found.timed.contains_key(&*key) {
+            if found.timed.len() == ORIGINS_MAX {
+                let what = "its rows come from more than 10,000 inputs of earlier runs (columns `_run` and `_source`)";
+                return Err(Fault::input(format!("{}: {what}", self.name)).help("split it into several files"));
+            }
             found.timed.insert(key.clone().into_owned(), Timed::default());
         }
         let timed = found.timed.get_mut(&*key).expect("just made");
@@ -410,6 +417,7 @@ impl<'a> File<'a> {
             Some(_) => timed.with += 1,
             None => timed.without += 1,
         }
+        Ok(())
     }
 }
 

@@ -280,9 +280,8 @@ fn notes(manifest: &Manifest) -> Vec<String> {
 
 /// The most frequent codes of rows that did not end well, and how many more there are.
 fn codes(told: &Told<'_>) -> (Vec<CodeLine>, usize) {
-    let mut codes: Vec<_> = told.manifest.rows.failure_codes.iter().collect();
-    codes.sort_by_key(|(_, rows)| Reverse(**rows));
-    let line = |(code, rows): &(&String, &u64)| {
+    let codes = told.manifest.rows.failure_codes.ranked();
+    let line = |(code, rows): &(&str, u64)| {
         let meaning = meaning::of(code, told.ground.codes);
         CodeLine {
             code: shown(code, TEXT_MAX),
@@ -405,8 +404,8 @@ fn call_notes(told: &Told<'_>) -> Vec<String> {
         let lost = count(lost, "call");
         format!("{lost} of {} may have been under way when the process died: in no figure by time.", calls.attempts)
     });
-    let unlisted = calls.unlisted_codes.iter().take(CODES_SHOWN).map(|(code, times)| {
-        let (code, times) = (shown(code, TEXT_MAX), count(*times, "time"));
+    let unlisted = calls.unlisted_codes.ranked().into_iter().take(CODES_SHOWN).map(|(code, times)| {
+        let (code, times) = (shown(code, TEXT_MAX), count(times, "time"));
         format!("{code}, {times}: {UNLISTED}; read by its status.")
     });
     std::iter::once(quota).chain(lost).chain(unlisted).collect()

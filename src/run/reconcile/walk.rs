@@ -218,7 +218,7 @@ impl<'a> Walk<'a> {
             self.ends.fault(format!("{}: {}:{} is {}, {fault}", line.place, line.source, line.line, line.outcome));
         }
         if line.outcome.is_failure() {
-            *self.tally.failure_codes.entry(line.code.clone()).or_default() += 1;
+            self.tally.failure_codes.count(&line.code);
             let own = || (self.order.manifest.run.clone(), line.source.clone(), line.line);
             let origin = match told {
                 Some(told) => told.origin.or_else(|| Some(own())),

@@ -50,6 +50,38 @@ fn a_parquet_page_of_two_gibibytes_is_refused_unread() {
     ends_with("large_string_map", &bench, 3, &["in.parquet: row group 0, column `arr.key_value.key`", "a page of"]);
 }
 
+#[test]
+fn rows_of_one_card_or_of_one_bill_cost_no_more_than_others() {
+    const ROWS: u64 = 60_000;
+    let peak_of = |row: fn(u64) -> (u64, u64)| {
+        let bench = Bench::new("in.csv", "");
+        let line = |at| {
+            let (bill, card) = row(at);
+            format!("{},2026-01-01T00:00:00Z,20260{card:06},2088000000000001,{}\n", 20_260_000_000 + bill, bill % 100)
+        };
+        let header = "bill_no,occurred_at,pass_id,user_id,points\n";
+        bench.write("in.csv", header.to_owned() + &(0..ROWS).map(line).collect::<String>());
+        let (code, peak, said) = check(&bench);
+        assert_eq!(code, 0, "{said}");
+        peak
+    };
+    let (many, card, bill) = (peak_of(|at| (at, at)), peak_of(|at| (at, 1)), peak_of(|_| (1, 1)));
+    eprintln!("{ROWS} rows: {many} MiB; of one card {card} MiB, of one bill {bill} MiB");
+    assert!(card <= many + 8 && bill <= many + 8, "{many} MiB; of one card {card} MiB, of one bill {bill} MiB");
+}
+
+#[test]
+fn a_failure_file_of_too_many_runs_is_refused() {
+    let bench = Bench::new("in.csv", "");
+    let line = |at| format!("b{at},card-{at},2088000000000001,{at},unsent,run-{at},in.csv,{at}\n");
+    let header = "bill_no,pass_id,user_id,points,_outcome,_run,_source,_line\n";
+    bench.write("failures.csv", header.to_owned() + &(0..10_001).map(line).collect::<String>());
+    let output = bench.command(&["replay", "job.toml", "failures.csv"]).output().unwrap();
+    let said = String::from_utf8_lossy(&output.stderr);
+    assert_eq!(output.status.code(), Some(3), "{said}");
+    assert!(said.contains("failures.csv: its rows come from more than 10,000 inputs"), "{said}");
+}
+
 const HEADER: &str = "bill_no,pass_id,user_id,points,note\n";
 
 /// Honest rows behind a hostile beginning.
