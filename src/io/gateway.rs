@@ -43,9 +43,6 @@ pub struct Sight {
     pub date_ms: Option<i64>,
 }
 
-/// Bytes of a reply that are read: the documented ones have a few hundred.
-const REPLY_MAX: usize = 64 << 10;
-
 /// Connections idle for longer are closed by us: a server that closes first, under a request, leaves a doubt.
 const IDLE: Duration = Duration::from_secs(4);
 
@@ -160,9 +157,9 @@ async fn read(builder: reqwest::RequestBuilder) -> reqwest::Result<Reply> {
         .collect();
     let mut body = Vec::new();
     while let Some(chunk) = response.chunk().await? {
-        body.extend_from_slice(&chunk[..chunk.len().min(REPLY_MAX + 1 - body.len())]);
-        if body.len() > REPLY_MAX {
-            break; // the dialect cannot verify a cut body: in doubt, as it should be
+        body.extend_from_slice(&chunk[..chunk.len().min(Reply::BODY_MAX + 1 - body.len())]);
+        if body.len() > Reply::BODY_MAX {
+            break; // nobody can verify a cut body: in doubt, as it should be
         }
     }
     Ok(Reply { status, headers, body })

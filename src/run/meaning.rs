@@ -147,6 +147,7 @@ pub const OURS: &[(&str, Meaning)] = &[
     ("ENCRYPTED_REPLY", told("an encrypted reply to a plain call", READ)),
     ("AMBIGUOUS", told("a reply that contradicts itself", "show the vendor the trace id")),
     ("GARBAGE", told("bytes that are no reply", READ)),
+    ("TOO_LONG", told("a reply with more than 64 KiB: it cannot be verified", READ)),
     ("REDIRECT", told("the gateway sends us elsewhere; redirects are not followed", "check `gateway.url`")),
     ("SKEWED", told("the reply's time is too far from ours", "see to the clock, or raise `gateway.max_skew`")),
     ("HELD", told("an earlier row of its card is unknown or unsent", "it goes with that one in a replay")),

@@ -301,7 +301,7 @@ pub struct Request {
     pub target: String,
     /// Header names in lower case.
     pub headers: Vec<(String, String)>,
-    /// The bytes of the body.
+    /// The bytes of the body, [`Reply::BODY_MAX`] and one at most.
     pub body: Vec<u8>,
 }
 
@@ -323,6 +323,12 @@ pub struct Reply {
     pub headers: Vec<(String, String)>,
     /// The bytes of the body.
     pub body: Vec<u8>,
+}
+
+impl Reply {
+    /// Bytes of a body that can be read; the documented ones have a few hundred. Who reads one that has more stops behind
+    /// the next byte.
+    pub const BODY_MAX: usize = 64 << 10;
 }
 
 impl fmt::Debug for Reply {

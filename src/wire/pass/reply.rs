@@ -284,6 +284,15 @@ mod tests {
     }
 
     #[test]
+    fn a_reply_that_is_too_long_to_read_is_not_called_badly_signed() {
+        let mut cut = signed(200, &result("SUCCESS", "S").replace("why", &"x".repeat(Reply::BODY_MAX)));
+        assert_eq!(says(&cut).0, Verdict::Applied, "who has all of it can verify it");
+        cut.body.truncate(Reply::BODY_MAX + 1);
+        assert_eq!(says(&cut), (Verdict::InDoubt, "TOO_LONG".into(), Some(false)));
+        assert_eq!(says(&Reply { status: 429, ..cut }).0, Verdict::Throttled);
+    }
+
+    #[test]
     fn long_words_are_cut() {
         let long = "x".repeat(5_000);
         let reading = reading(&signed(200, &result(&long, "F").replace("why", &long)));
