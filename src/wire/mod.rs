@@ -180,7 +180,8 @@ pub trait Dialect: Send + Sync {
     /// A reader for rows whose cells are these canonical columns, in this order.
     fn reader(&self, columns: &[String], rules: &RowRules) -> Result<Box<dyn RowReader>, ColumnFault>;
 
-    /// The frozen bytes of a revision; `drop` has a bit per member that it leaves out.
+    /// The frozen bytes of a revision, with whatever else decides about their meaning; `drop` has a bit per member that
+    /// it leaves out.
     fn body(&self, delta: &Delta, drop: u64) -> Vec<u8>;
 
     /// The messages that the call sends to the customer, each as the member whose change it tells: a revision without

@@ -138,7 +138,7 @@ impl MarketingCard {
     }
 
     /// What every call has beside its content. The time is GMT+8 whatever the machine's zone.
-    fn protocol(&self, now_ms: i64) -> Params {
+    fn protocol(&self, charset: Charset, now_ms: i64) -> Params {
         let mut params = Params::default();
         let mut add = |name: &str, value: &str| {
             params.push(name, value.as_bytes());
@@ -150,7 +150,7 @@ impl MarketingCard {
             Format::Xml => add("format", "xml"),
             Format::Unsaid => {}
         }
-        add("charset", self.charset.name());
+        add("charset", charset.name());
         add("sign_type", self.sign_type.name());
         add("timestamp", &body::time(now_ms));
         add("version", VERSION);
@@ -207,6 +207,29 @@ fn read_certificates(gateway: &Keys<'_>) -> Result<Option<Certificates>, Setting
     Ok(app.zip(root_sn).map(|(app, root_sn)| Certificates { app, root_sn, platform }))
 }
 
+/// What a row froze: its content, and the charset that the content's bytes are in, which is that of all its calls: in
+/// another one they would be other words. It is encrypted on its way out, always to the same bytes by the same key: the
+/// gateway opens it with the key of the day.
+struct Revision<'a> {
+    charset: Charset,
+    content: &'a [u8],
+}
+
+impl<'a> Revision<'a> {
+    fn freeze(&self) -> Vec<u8> {
+        [self.charset.name().as_bytes(), b"\n", self.content].concat()
+    }
+
+    /// `charset`: of a body that does not say.
+    fn thaw(body: &'a [u8], charset: Charset) -> Revision<'a> {
+        let marked = Charset::ALL.into_iter().find_map(|charset| {
+            let content = body.strip_prefix(charset.name().as_bytes())?.strip_prefix(b"\n")?;
+            Some(Revision { charset, content })
+        });
+        marked.unwrap_or(Revision { charset, content: body })
+    }
+}
+
 impl Dialect for MarketingCard {
     fn name(&self) -> &'static str {
         NAME
@@ -240,14 +263,10 @@ impl Dialect for MarketingCard {
         Ok(Box::new(columns::Reader::new(self, columns, rules)?))
     }
 
-    /// `biz_content` as it is sent: in the call's charset, encrypted if it is to be.
     fn body(&self, delta: &Delta, drop: u64) -> Vec<u8> {
         let text = String::from_utf8(body::write(self, delta, drop)).expect("JSON made of text is text");
         let content = self.charset.encode(&text).expect("a row with such a character was rejected");
-        match &self.seal {
-            Some((encrypt_type, aes)) => encrypt_type.seal(aes, &content),
-            None => content.into_owned(),
-        }
+        Revision { charset: self.charset, content: &content }.freeze()
     }
 
     fn messages(&self, delta: &Delta) -> Vec<&'static str> {
@@ -255,10 +274,14 @@ impl Dialect for MarketingCard {
     }
 
     fn request(&self, body: &[u8], now_ms: i64, signer: &Signer) -> Request {
-        let mut params = self.protocol(now_ms);
-        params.push("biz_content", body);
+        let Revision { charset, content } = Revision::thaw(body, self.charset);
+        let mut params = self.protocol(charset, now_ms);
+        match &self.seal {
+            Some((encrypt_type, aes)) => params.push("biz_content", &encrypt_type.seal(aes, content)),
+            None => params.push("biz_content", content),
+        };
         let sign = params.sign(self.sign_type, signer);
-        let content_type = format!("application/x-www-form-urlencoded;charset={}", self.charset.name());
+        let content_type = format!("application/x-www-form-urlencoded;charset={}", charset.name());
         Request {
             target: format!("{}?{}", self.path, params.query(&sign)),
             headers: vec![("content-type".to_owned(), content_type)],

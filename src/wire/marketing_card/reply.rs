@@ -16,8 +16,12 @@ pub type Read<'b> = Result<Envelope<'b>, EnvelopeFault>;
 /// are not and the call's charset was another.
 pub fn charset(reply: &Reply, of_call: Charset) -> Charset {
     let stated = header(&reply.headers, "content-type").and_then(|value| {
+        let value = value.to_ascii_lowercase();
         let (_, after) = value.split_once("charset=")?;
-        Charset::parse(after.split(';').next()?.trim().trim_matches('"'))
+        match after.split(';').next()?.trim().trim_matches('"') {
+            "gb18030" => Some(Charset::Gbk), // which is read as that
+            name => Charset::parse(name),
+        }
     });
     let guessed = || if std::str::from_utf8(&reply.body).is_ok() { Charset::Utf8 } else { of_call };
     stated.unwrap_or_else(guessed)
