@@ -76,6 +76,9 @@ impl Ending<'_> {
         timings: Option<&Spent>,
     ) -> Result<(), CliError> {
         let mut runs = runs_of(finished);
+        if let Some(import) = &finished.given_up {
+            return self.show_given_up(screen, import, finished.open_rows);
+        }
         if self.json {
             let manifest = runs.pop().expect("a command that ended has done something");
             let next = next.iter().map(|next| next.command.as_str()).collect();
@@ -86,6 +89,14 @@ impl Ending<'_> {
             return Ok(());
         }
         screen.print(&self.text(&runs, finished, next, timings))
+    }
+
+    fn show_given_up(&self, screen: Screen, import: &str, open_rows: u64) -> Result<(), CliError> {
+        if self.json {
+            return screen.print_json(&serde_json::json!({ "given_up": import, "open_rows": open_rows }));
+        }
+        let ledger = self.ledger_line(open_rows);
+        screen.print(&format!("\nThe import {import} was cut off before it was booked, and is given up.\n{ledger}"))
     }
 
     fn text(&self, runs: &[&Manifest], finished: &Finished, next: &[Next], timings: Option<&Spent>) -> String {

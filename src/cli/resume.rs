@@ -16,7 +16,8 @@ use crate::model::Exit;
 Examples:
   passync resume jobs/nightly.toml
   passync resume jobs/nightly.toml --input moved/points.csv   its input has moved (the digest must match)
-  passync resume jobs/nightly.toml --abandon                  close it: in doubt -> unknown, the rest unsent")]
+  passync resume jobs/nightly.toml --abandon                  close it: in doubt -> unknown, the rest unsent;
+                                                              an import that was not booked is given up")]
 pub struct Resume {
     #[command(flatten)]
     job: JobArgs,

@@ -65,6 +65,8 @@ pub struct Finished {
     pub manifest: Option<Manifest>,
     /// An interrupted run that was finished first.
     pub interrupted: Option<Manifest>,
+    /// An import that was cut off before it was booked, and is given up: the ledger has nothing of it.
+    pub given_up: Option<String>,
     /// Open rows of earlier runs that were replayed first (`replay_open`).
     pub replayed: Option<Manifest>,
     /// Rows that are open in the ledger now.
@@ -190,11 +192,18 @@ impl Job {
         Ok(Finished { interrupted: Some(interrupted), open_rows, ..Finished::default() })
     }
 
-    /// Closes the interrupted run as it stands: in doubt becomes `unknown`, the rest `unsent`.
+    /// Closes the interrupted run as it stands: in doubt becomes `unknown`, the rest `unsent`. An import that was not booked
+    /// yet is given up: its rows were never to be sent.
     pub fn abandon(&self, moved: &[PathBuf], wait: Duration) -> Result<Finished, Fault> {
         let mut lease = self.lease(wait)?;
         let mut ledger = lease.open()?;
         let run = ledger.interrupted(&self.settings.name)?.ok_or_else(|| self.nothing_to_resume())?;
+        if run.is_import() && !run.is_folded() {
+            RunFolder::new(&self.settings.ledger, &run.id).remove()?;
+            ledger.give_up(run.ordinal)?;
+            let open_rows = ledger.open_count()?;
+            return Ok(Finished { given_up: Some(run.id), open_rows, ..Finished::default() });
+        }
         let detail = RunDetail::of(&run)?;
         let is_whole = RunFolder::new(&self.settings.ledger, &run.id).is_whole(&detail.seals)?;
         let files = match inputs::recorded(&detail.inputs, moved).map_err(|fault| self.tell_of_gone(fault)) {

@@ -3,10 +3,11 @@
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
-use passync::io::fault::points;
+use passync::io::fault::{VARIABLE, points};
+use passync::sandbox::Config;
 
 use super::scenes::{Play, Scene, points_of, thorough, with_each};
-use super::stage::{deltas, faulty};
+use super::stage::{Night, as_csv, deltas, faulty};
 
 /// Kills at the nth passing of a point, each of which must be met; `before` is killed first.
 fn kill_at_each(points: impl Iterator<Item = (String, Scene)>, nth: u64, before: &str) {
@@ -85,6 +86,25 @@ fn a_kill_while_an_import_is_booked_costs_nothing() {
 fn a_kill_in_the_recovery_of_an_import_costs_nothing() {
     let closing = ["rows.sync", "fold", "outcomes", "manifest"];
     kill_at_each(points_of(&closing, Scene::Imported).filter(is_due), 1, "run.book.before:1:kill");
+}
+
+#[test]
+fn an_import_that_was_cut_off_is_given_up_and_books_nothing() {
+    let night = Night::new(Config::default(), "");
+    night.write("in.csv", &as_csv(&deltas(3, 1)));
+    for (point, booked) in [("run.book.after", 0), ("fold.commit.before", 0), ("fold.commit.after", 3)] {
+        let import = ["ledger", "import", "in.csv", "--job", "job.toml", "--apply"];
+        let output = night.command(&import).env(VARIABLE, format!("{point}:1:kill")).output().unwrap();
+        assert_eq!(output.status.code(), None, "{point}: it is killed");
+        let said = night.expect(0, &["resume", "job.toml", "--abandon"]);
+        assert_eq!(said.contains("is given up"), booked == 0, "{point}: {said}");
+        let stats = night.expect(0, &["ledger", "stats", "--state", "state", "--json"]);
+        let stats: serde_json::Value = serde_json::from_str(&stats).unwrap();
+        assert_eq!(stats["bills"]["applied"].as_u64().unwrap_or_default(), booked, "{point}: {stats}");
+        night.is_sound();
+        let again = night.expect(2, &["resume", "job.toml"]);
+        assert!(again.contains("nothing to resume"), "{point}: {again}");
+    }
 }
 
 /// How often the loop below kills: `PASSYNC_KILLS`, or so many that nobody waits for them.

@@ -66,6 +66,11 @@ impl RunRow {
     /// In the place of an epoch: no plan is as old.
     const FOLDED: i64 = -1;
 
+    /// Whether it books what another program applied.
+    pub fn is_import(&self) -> bool {
+        self.kind == "import"
+    }
+
     /// Whether bills and cards have all that it learnt. Its plan is void: it is planned again before it goes on.
     pub fn is_folded(&self) -> bool {
         self.epoch == Self::FOLDED
@@ -188,6 +193,12 @@ impl Ledger {
             durable("run", "close", || transaction.commit())
         };
         close(&mut self.db).map_err(|error| self.fault("close the run", error))
+    }
+
+    /// Forgets a run of which bills and cards have nothing.
+    pub fn give_up(&mut self, ordinal: u32) -> Result<(), LedgerError> {
+        let forgotten = self.db.execute("DELETE FROM runs WHERE ordinal = ?1 AND state <> 'closed'", [ordinal]);
+        forgotten.map(drop).map_err(|error| self.fault("give the run up", error))
     }
 
     /// A run by its ordinal.
