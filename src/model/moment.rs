@@ -1,8 +1,10 @@
 //! Times of the input: RFC 3339, local times in a zone, epoch milliseconds.
 
 use jiff::civil::DateTime;
-use jiff::tz::{AmbiguousOffset, TimeZone};
-use jiff::{Timestamp, Zoned};
+use jiff::fmt::strtime::BrokenDownTime;
+use jiff::fmt::temporal::Pieces;
+use jiff::tz::{AmbiguousOffset, Offset, TimeZone};
+use jiff::{SignedDuration, Timestamp, Zoned};
 
 /// A time read from the input.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -36,7 +38,7 @@ pub enum MomentFault {
     #[error("a time that exists: the clocks skipped this one when summer time began")]
     Gap,
     /// Outside the years that the wire forms can write.
-    #[error("a time between the years 1970 and 9999")]
+    #[error("a time from 1970-01-01 00:00:00 to 9999-12-31 15:59:59 in UTC, which is the end of that day in Hong Kong")]
     Range,
 }
 
@@ -60,6 +62,9 @@ impl LocalTime {
         if let Ok(instant) = text.parse::<Timestamp>() {
             return in_range(instant.as_millisecond());
         }
+        if let Some((local, offset)) = with_offset(text) {
+            return in_range(ms_of(local, offset));
+        }
         let local = DateTime::strptime("%Y-%m-%d %H:%M:%S%.f", text)
             .or_else(|_| DateTime::strptime("%Y-%m-%dT%H:%M:%S%.f", text))
             .map_err(|_| MomentFault::Syntax)?;
@@ -76,13 +81,17 @@ impl LocalTime {
 
     fn at(&self, local: DateTime) -> Result<Moment, MomentFault> {
         let ambiguous = self.zone.to_ambiguous_timestamp(local);
-        let folded = match ambiguous.offset() {
-            AmbiguousOffset::Unambiguous { .. } => false,
+        let (offset, folded) = match ambiguous.offset() {
+            AmbiguousOffset::Unambiguous { offset } => (offset, false),
             AmbiguousOffset::Gap { .. } => return Err(MomentFault::Gap),
-            AmbiguousOffset::Fold { .. } => true,
+            AmbiguousOffset::Fold { before, .. } => (before, true),
         };
-        let instant = ambiguous.earlier().map_err(|_| MomentFault::Range)?;
-        Ok(Moment { folded, ..in_range(instant.as_millisecond())? })
+        // jiff's instants end 26 hours before its dates do, on whose last day what never ends is said to end.
+        let ms = match ambiguous.earlier() {
+            Ok(instant) => instant.as_millisecond(),
+            Err(_) => ms_of(local, offset),
+        };
+        Ok(Moment { folded, ..in_range(ms)? })
     }
 }
 
@@ -100,6 +109,16 @@ fn usual(text: &str) -> Option<DateTime> {
     };
     let two = |at: usize| number(at..at + 2).map(|number| number as i8);
     DateTime::new(number(0..4)?, two(5)?, two(8)?, two(11)?, two(14)?, two(17)?, 0).ok()
+}
+
+/// RFC 3339 of what jiff has no instant for.
+fn with_offset(text: &str) -> Option<(DateTime, Offset)> {
+    let pieces = Pieces::parse(text).ok()?;
+    Some((pieces.date().to_datetime(pieces.time()?), pieces.to_numeric_offset()?))
+}
+
+fn ms_of(local: DateTime, offset: Offset) -> i64 {
+    local.duration_since(EPOCH).as_millis() as i64 - i64::from(offset.seconds()) * 1_000
 }
 
 /// `YYYYMMDDHHMM` or `YYYYMMDDHHMMSS`, which warehouses write, too.
@@ -124,22 +143,29 @@ fn is_date_shaped(text: &str) -> bool {
 }
 
 fn in_range(ms: i64) -> Result<Moment, MomentFault> {
-    const YEAR_10000_MS: i64 = 253_402_300_800_000;
+    /// The year 10000 at GMT+8, in which the wire forms write times.
+    const YEAR_10000_MS: i64 = 253_402_272_000_000;
     if (0..YEAR_10000_MS).contains(&ms) { Ok(Moment { ms, folded: false }) } else { Err(MomentFault::Range) }
 }
 
+const EPOCH: DateTime = DateTime::constant(1970, 1, 1, 0, 0, 0, 0);
+
 /// Writes an instant as RFC 3339 in UTC with milliseconds, the form of our own files.
 pub fn rfc3339_ms(ms: i64) -> String {
-    Timestamp::from_millisecond(ms).map_or_else(|_| ms.to_string(), |instant| format!("{instant:.3}"))
+    format_in(ms, &TimeZone::UTC, "%Y-%m-%dT%H:%M:%S.%3fZ")
 }
 
-/// Writes an instant in a zone by a `strftime` pattern.
-///
-/// # Panics
-/// Where `ms` lies outside the years that jiff knows; moments read here never do.
+/// Writes an instant in a zone by a `strftime` pattern, whose signs for zones are `%z` and `%:z` at most. What lies behind
+/// the year 9999 there is its end.
 pub fn format_in(ms: i64, zone: &TimeZone, pattern: &str) -> String {
-    let instant = Timestamp::from_millisecond(ms).expect("a moment in range");
-    Zoned::new(instant, zone.clone()).strftime(pattern).to_string()
+    if let Ok(instant) = Timestamp::from_millisecond(ms) {
+        return Zoned::new(instant, zone.clone()).strftime(pattern).to_string();
+    }
+    let offset = zone.to_offset(if ms < 0 { Timestamp::MIN } else { Timestamp::MAX });
+    let since = SignedDuration::from_millis(ms.saturating_add(i64::from(offset.seconds()) * 1_000));
+    let mut time = BrokenDownTime::from(EPOCH.saturating_add(since));
+    time.set_offset(Some(offset));
+    time.to_string(pattern).unwrap_or_else(|_| ms.to_string())
 }
 
 #[cfg(test)]
@@ -203,6 +229,27 @@ mod tests {
         let fold = berlin.parse("2024-10-27 02:30:00").unwrap();
         assert!(fold.folded);
         assert_eq!(rfc3339_ms(fold.ms), "2024-10-27T00:30:00.000Z");
+    }
+
+    #[test]
+    fn what_never_ends_ends_on_the_last_day() {
+        let hk = in_zone("Asia/Hong_Kong");
+        let never = hk.parse_end_of_day("9999-12-31").unwrap().ms;
+        assert_eq!(never, 253_402_271_999_000);
+        for text in ["9999-12-31 23:59:59", "9999-12-31T23:59:59+08:00", "9999-12-31T15:59:59Z", "253402271999000"] {
+            assert_eq!(hk.parse(text).unwrap().ms, never, "{text}");
+        }
+        assert_eq!(hk.parse("9999-12-31T23:59:59Z"), Err(MomentFault::Range));
+        assert_eq!(rfc3339_ms(never), "9999-12-31T15:59:59.000Z");
+        for (hours, time) in [(8, "9999-12-31T23:59:59+08:00"), (7, "9999-12-31T22:59:59+07:00")] {
+            let zone = TimeZone::fixed(jiff::tz::Offset::constant(hours));
+            assert_eq!(format_in(never, &zone, "%Y-%m-%dT%H:%M:%S%:z"), time);
+            assert_eq!(format_in(never - 86_400_000, &zone, "%Y-%m-%dT%H:%M:%S%:z"), time.replace("31T", "30T"));
+        }
+        let east = TimeZone::fixed(jiff::tz::Offset::constant(9));
+        assert_eq!(format_in(never, &east, "%Y-%m-%d %H:%M:%S"), "9999-12-31 23:59:59");
+        assert_eq!(in_zone("America/New_York").parse_end_of_day("9999-12-31"), Err(MomentFault::Range));
+        assert_eq!(rfc3339_ms(i64::MAX), "9999-12-31T23:59:59.999Z");
     }
 
     #[test]
