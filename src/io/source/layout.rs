@@ -8,6 +8,7 @@ use std::fmt;
 
 use super::{Cells, Kind, TailColumn};
 use crate::io::job::settings;
+use crate::model::reject::{shown, veiled};
 use crate::wire::{self, Columns, Dialect};
 
 /// How the columns of one file become canonical ones.
@@ -150,8 +151,12 @@ impl Draft<'_> {
             if name.trim().is_empty() {
                 self.faults.push(format!("column {} of the header has no name; every column wants one", at + 1));
             } else if let Some(first) = self.header[..at].iter().position(|earlier| earlier == name) {
-                let fault =
-                    format!("the header has `{name}` twice, as columns {} and {}; names are unique", first + 1, at + 1);
+                let fault = format!(
+                    "the header has `{}` twice, as columns {} and {}; names are unique",
+                    as_named(name),
+                    first + 1,
+                    at + 1
+                );
                 self.faults.push(fault);
             }
         }
@@ -306,13 +311,25 @@ impl Draft<'_> {
 fn found(header: &[String], wanted: &str) -> String {
     const SHOWN_MAX: usize = 40;
     let own: Vec<_> = header.iter().filter(|name| !TailColumn::is_tail(name)).collect();
-    let mut shown: Vec<_> = own.iter().take(SHOWN_MAX).map(|name| format!("`{name}`")).collect();
+    let mut names: Vec<_> = own.iter().take(SHOWN_MAX).map(|name| format!("`{}`", as_named(name))).collect();
     if own.len() > SHOWN_MAX {
-        shown.push(format!("{} more", own.len() - SHOWN_MAX));
+        names.push(format!("{} more", own.len() - SHOWN_MAX));
     }
     let nearest = own.iter().min_by_key(|name| strsim::osa_distance(&folded(name), &folded(wanted)));
-    let nearest = nearest.map_or(String::new(), |name| format!(" (the nearest is `{name}`)"));
-    format!("it has {}{nearest}", shown.join(", "))
+    let nearest = nearest.map_or(String::new(), |name| format!(" (the nearest is `{}`)", as_named(name)));
+    let row =
+        if own.iter().any(|name| is_value(name)) { "; its first line looks like a row, not like names" } else { "" };
+    format!("it has {}{nearest}{row}", names.join(", "))
+}
+
+/// A column's name as messages show it. Without a line of names the first row stands for it, and that names a person.
+fn as_named(name: &str) -> String {
+    if is_value(name) { veiled(name) } else { shown(name, 60) }
+}
+
+/// Whether a name is rather an id, a number, a time or an address.
+fn is_value(name: &str) -> bool {
+    name.contains('@') || name.bytes().filter(u8::is_ascii_digit).count() > 4
 }
 
 /// Whether a name is canonical in some dialect.

@@ -114,6 +114,14 @@ fn all_faults_are_told_together() {
 }
 
 #[test]
+fn a_row_in_the_place_of_names_is_veiled() {
+    let row = ["20260000000000000001", "2088123456789012", "100", "gold", "ann@example.com", "2088123456789012"];
+    let said = lay(&row, &settings()).unwrap_err().to_string();
+    assert!(said.contains("its first line looks like a row") && said.contains("`gold`"), "{said}");
+    assert!(row.iter().filter(|cell| cell.len() > 4).all(|cell| !said.contains(cell)), "{said}");
+}
+
+#[test]
 fn two_columns_for_one_name_are_a_fault() {
     let mut settings = settings();
     settings.columns = pairs(&[("points", "score")]);
