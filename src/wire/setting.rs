@@ -107,6 +107,11 @@ impl<'a> Keys<'a> {
         self.fault(key, format!("found {} `{found}`, expected {expected}", found.type_str()))
     }
 
+    /// The same of what wants to be text, without its value: it may be a secret that was written down in another form.
+    fn not_text(&self, key: &str, found: &toml::Value, expected: &str) -> SettingFault {
+        self.fault(key, format!("found {}, expected {expected}", found.type_str()))
+    }
+
     /// The value as it stands.
     pub fn get(&self, key: &str) -> Option<&'a toml::Value> {
         self.table.get(key)
@@ -117,7 +122,7 @@ impl<'a> Keys<'a> {
         match self.get(key) {
             None => Ok(None),
             Some(toml::Value::String(text)) => Ok(Some(text)),
-            Some(other) => Err(self.mistyped(key, other, "a text in quotes")),
+            Some(other) => Err(self.not_text(key, other, "a text in quotes")),
         }
     }
 
@@ -184,7 +189,7 @@ impl<'a> Keys<'a> {
             Some(value) => value
                 .as_array()
                 .and_then(|items| items.iter().map(toml::Value::as_str).collect::<Option<Vec<_>>>())
-                .ok_or_else(|| self.mistyped(key, value, EXPECTED))?,
+                .ok_or_else(|| self.not_text(key, value, EXPECTED))?,
         };
         for (at, text) in texts.iter().enumerate() {
             if text.is_empty() {
@@ -250,7 +255,7 @@ mod tests {
             "path = 1\nflag = 'yes'\nlist = ['a', 'a']\nversion = -1\nword = 'no'".parse().unwrap();
         let keys = Keys::gateway(&table, &no_vault);
         for (fault, expected) in [
-            (keys.token("path", None).unwrap_err(), "gateway.path: found integer `1`, expected a text in quotes"),
+            (keys.token("path", None).unwrap_err(), "gateway.path: found integer, expected a text in quotes"),
             (keys.token("client_id", None).unwrap_err(), "gateway.client_id: missing; this dialect needs it"),
             (keys.flag("flag", false).unwrap_err(), "gateway.flag: found string `\"yes\"`, expected true or false"),
             (keys.texts("list", &[]).unwrap_err(), "gateway.list: found \"a\" twice; remove one"),

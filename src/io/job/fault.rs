@@ -66,6 +66,37 @@ impl Texts {
         }
     }
 
+    /// Hides the tails of addresses: webhooks carry their token in the path.
+    fn hide_tails(&mut self) {
+        for text in 0..self.0.len() {
+            let body = self.0[text].body.clone();
+            for (scheme, _) in body.match_indices("://") {
+                let rest = &body[scheme..];
+                let end = rest.find(|c: char| c.is_whitespace() || matches!(c, '"' | '\'')).unwrap_or(rest.len());
+                let tail = rest[3..end].find(['/', '?', '#']).map_or(end, |at| at + 4);
+                self.hide(Spot { text, start: scheme + tail.min(end), end: scheme + end });
+            }
+        }
+    }
+
+    /// Hides what is given to names of secrets, line by line: where the text is no TOML nothing else tells what is one.
+    fn hide_by_name(&mut self) {
+        for text in 0..self.0.len() {
+            let body = self.0[text].body.clone();
+            let mut start = 0;
+            for line in body.split_inclusive('\n') {
+                let end = start + line.trim_end().len();
+                if let Some(at) = line.find('=')
+                    && names_secret(&line[..at])
+                    && !is_reference(&line[at + 1..])
+                {
+                    self.hide(Spot { text, start: start + at + 1, end: end.max(start + at + 1) });
+                }
+                start += line.len();
+            }
+        }
+    }
+
     /// `file:line:column`, the column in characters.
     fn locate(&self, spot: Spot) -> String {
         let Text { name, body } = &self.0[spot.text];
@@ -74,6 +105,22 @@ impl Texts {
         let column = before.rsplit('\n').next().unwrap_or_default().chars().count() + 1;
         format!("{name}:{line}:{column}")
     }
+}
+
+/// Whether a setting is named as secrets are, or nearly so.
+pub(super) fn names_secret(path: &str) -> bool {
+    const WORDS: [&str; 4] = ["key", "secret", "token", "password"];
+    const KEYS: [&str; 4] = ["private_key", "platform_keys", "aes_key", "app_auth_token"];
+    let name = path.rsplit('.').next().unwrap_or_default().trim().trim_matches(['"', '\'']).to_lowercase();
+    let is_near = || KEYS.iter().any(|key| strsim::osa_distance(key, &name) <= 2);
+    let is_open = ["bill_key", "key_version", "key_wrap"].iter().any(|open| name.ends_with(open));
+    !is_open && (WORDS.iter().any(|word| name.contains(word)) || is_near())
+}
+
+/// Whether a value, in quotes and brackets or without, says where a secret lies.
+pub(super) fn is_reference(value: &str) -> bool {
+    let value = value.trim_start_matches([' ', '\t', '[', '"', '\'']);
+    ["file:", "env:", "cred:"].iter().any(|prefix| value.starts_with(prefix))
 }
 
 impl Spot {
@@ -128,6 +175,8 @@ pub struct JobFault {
 impl JobFault {
     pub(super) fn new(mut texts: Texts, mut faults: Vec<Fault>) -> JobFault {
         texts.hide_long_runs();
+        texts.hide_tails();
+        texts.hide_by_name();
         faults.sort_by_key(|fault| fault.spot.map(|spot| (spot.text, spot.start, spot.end)));
         faults.dedup();
         let more = faults.len().saturating_sub(FAULTS_SHOWN);

@@ -5,7 +5,7 @@ use std::path::{Path, absolute};
 
 use toml::Value as Leaf;
 
-use super::fault::{Fault, JobFault, Spot, Texts};
+use super::fault::{Fault, JobFault, Spot, Texts, is_reference, names_secret};
 use super::settings::Settings;
 use super::tree::{Member, Node, Value, join};
 use crate::wire::Entry;
@@ -295,14 +295,11 @@ fn environment_references(file: &Node, flags: &[String]) -> Vec<String> {
 
 /// Hides values that may be secrets and are no references, so that no picture of a neighbouring fault shows them.
 fn hide_secrets(layer: &Node, texts: &mut Texts) {
-    const SECRET_WORDS: [&str; 4] = ["key", "secret", "token", "password"];
     layer.walk("", &mut |path, node| {
-        let name = path.rsplit('.').next().unwrap_or_default();
-        let named_so = name != "bill_key" && SECRET_WORDS.iter().any(|word| name.contains(word));
+        let named_so = names_secret(path);
         for node in texts_of(node) {
             let text = node.text().unwrap_or_default();
-            let reference = ["file:", "env:", "cred:"].iter().any(|prefix| text.starts_with(prefix));
-            if named_so && !reference || has_userinfo(text) {
+            if named_so && !is_reference(text) || has_userinfo(text) {
                 texts.hide(node.spot);
             }
         }

@@ -420,3 +420,32 @@ fn what_is_no_job_file_is_told_in_little_time_and_room() {
     let many = job(&"=\n".repeat(30), &Overrides::default()).expect_err("no TOML");
     assert!(many.to_string().ends_with("more; mend these first"), "{many}");
 }
+
+#[test]
+fn no_picture_shows_a_secret() {
+    let picture = |fault: &JobFault| format!("{fault}\n{}", fault.render(false));
+    for more in [
+        "[notify]\nurl = \"https://hooks.example/T0/SECRET\"\nonn = [1]",
+        "[notfy]\nurl = \"https://hooks.example/T0/SECRET\"",
+        "[metrics]\notlp = 'https://x.example?SECRET'\nfile = 1",
+        "[notify]\nurl = \"http://hooks.example/SECRET\"",
+        "[limits]\nqouta = 1\n[gateway.x]\napp_auth_tokn = \"SECRET\"",
+        "[gateway.x]\naes_key = [\"SECRET\"]",
+        "[gateway.x]\nprivate_key = \"file:a.pem\"\nprivate_key = \"SECRET\"",
+    ] {
+        let said = picture(&job(&format!("{MINIMAL}\n{more}\n"), &Overrides::default()).unwrap_err());
+        assert!(!said.contains("SECRET"), "{said}");
+    }
+    for overrides in [
+        with(&["notify.url=http://hooks.example/SECRET"], &[]),
+        with(&[], &[("PASSYNC_NOTIFY_URL", "http://hooks.example/SECRET")]),
+        with(&[], &[("PASSYNC_GATEWAY_PRIVATE_KEY", "SECRET")]),
+    ] {
+        let said = picture(&job(MINIMAL, &overrides).unwrap_err());
+        assert!(!said.contains("SECRET"), "{said}");
+    }
+    let said = picture(&job(&MINIMAL.replace("alipay.hk\"", "alipay.hk/x\""), &Overrides::default()).unwrap_err());
+    assert!(said.contains("https://open.alipay.hk/*"), "{said}");
+    let said = picture(&job(&format!("{MINIMAL}qouta = 1"), &Overrides::default()).unwrap_err());
+    assert!(said.contains("env:PLATFORM_KEY"), "{said}");
+}
