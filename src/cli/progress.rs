@@ -208,7 +208,8 @@ impl Seen {
         match self.left {
             Some(left) if left.as_secs_f64() < needed_s => {
                 let late = rows - (left.as_secs_f64() * pace.rows) as u64;
-                Some(format!("finish_by is {} too early for {}", span(left), count(late, "row")))
+                let lack = Duration::try_from_secs_f64(needed_s).ok()?.saturating_sub(left);
+                Some(format!("finish_by is {} too early for {}", span(lack), count(late, "row")))
             }
             // A rate of a row an hour is no promise for the years to come.
             _ => Duration::try_from_secs_f64(needed_s).ok().map(|needed| format!("done in {}", span(needed))),
@@ -330,7 +331,7 @@ mod tests {
         progress.deadline_ms.store(70_000, Ordering::Relaxed);
         let pace = Pace { calls: 10.0, rows: 10.0 };
         let expected = |now_ms| Seen::of(&progress, now_ms).expected(pace).unwrap();
-        assert_eq!(expected(10_000), "finish_by is 1 min 0 s too early for 400 rows");
+        assert_eq!(expected(10_000), "finish_by is 40.0 s too early for 400 rows");
         progress.deadline_ms.store(700_000, Ordering::Relaxed);
         assert_eq!(Seen::of(&progress, 10_000).expected(pace).unwrap(), "done in 1 min 40 s");
         assert_eq!(Seen::of(&progress, 10_000).expected(Pace::default()), None);

@@ -152,6 +152,13 @@ pub const OURS: &[(&str, Meaning)] = &[
     ("SKEWED", told("the reply's time is too far from ours", "see to the clock, or raise `gateway.max_skew`")),
     ("HELD", told("an earlier row of its card is unknown or unsent", "it goes with that one in a replay")),
     ("NEWER_IN_DOUBT", told("a newer row of its card may have been applied", "replay the newer one, or settle it")),
+    (
+        "TRIMMED",
+        told("applied without the members of which the card has newer values; the message names them", NOTHING),
+    ),
+    ("SUPERSEDED_CLOSED", told("its card was closed after the row happened; not sent", NOTHING)),
+    ("SUPERSEDED_BEFORE", told("an earlier run found the card to have newer values; not sent", NOTHING)),
+    ("COALESCED_BEFORE", told("a newer row of its card carried it in an earlier run; not sent", NOTHING)),
     ("CONFLICT_IN_RUN", told("one bill with different contents: none was sent", "ask whose number it is")),
     ("CONFLICT_LEDGER", told("the ledger knows the bill with another content", "`passync ledger show BILL` has it")),
     ("REFUSED_BEFORE", told("refused by an earlier run", "`replay --include refused` asks again")),
@@ -175,12 +182,16 @@ mod tests {
     use crate::core::halt::Stop;
     use crate::wire::DIALECTS;
 
+    /// Codes of outcome lines that are written elsewhere than in a table.
+    const WRITTEN: [&str; 6] =
+        ["COALESCED_BEFORE", "CUT_OFF", "HELD", "SUPERSEDED_BEFORE", "SUPERSEDED_CLOSED", "TRIMMED"];
+
     #[test]
     fn every_rule_every_stop_and_every_listed_code_is_explained() {
         for entry in DIALECTS {
             let listed = entry.codes.iter().map(|line| line.code);
             let rules = Rule::ALL.iter().map(|rule| rule.code());
-            for code in listed.chain(rules).chain(Stop::ALL.iter().map(Stop::code)).chain(["HTTP_503"]) {
+            for code in listed.chain(rules).chain(Stop::ALL.iter().map(Stop::code)).chain(["HTTP_503"]).chain(WRITTEN) {
                 let meaning = of(code, entry.codes).unwrap_or_else(|| panic!("{code}"));
                 assert!(!meaning.what.is_empty() && !meaning.advice.is_empty(), "{code}");
             }
