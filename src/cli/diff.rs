@@ -2,7 +2,7 @@
 
 use std::fs::File;
 use std::io::{self, Write};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use clap::Args;
 
@@ -75,6 +75,10 @@ impl Diff {
             },
         };
         let found = match &self.out {
+            Some(out) if is_same(out, &self.snapshot) => {
+                let what = format!("--out {} is the snapshot itself: give the deltas another name", path(out));
+                return Err(CliError::new(Exit::Usage, what));
+            }
             Some(out) => {
                 let mut file = AtomicFile::create(out).map_err(Fault::from)?;
                 let found = diff::diff(&order, &ledger, &mut file)?;
@@ -114,6 +118,11 @@ impl Diff {
         }
         text
     }
+}
+
+/// Whether two paths lead to one file.
+fn is_same(one: &Path, other: &Path) -> bool {
+    one.canonicalize().is_ok_and(|one| other.canonicalize().is_ok_and(|other| one == other))
 }
 
 /// To stdout, once all is compared: a snapshot that is refused leaves nothing there.

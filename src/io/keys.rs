@@ -40,7 +40,7 @@ pub enum KeyFault {
         text: String,
     },
     /// Others may read a private key.
-    #[error("the private key {path} can be read by others (mode {mode:04o}): run `chmod 600 {path}`", path = path.display())]
+    #[error("the secret file {path} can be read by others (mode {mode:04o}): run `chmod 600 {path}`", path = path.display())]
     Exposed {
         /// The file.
         path: PathBuf,
@@ -170,7 +170,7 @@ mod tests {
             let fault = load(&secret, Kind::Private).unwrap_err().to_string();
             let path = place(&secret);
             let expected =
-                format!("the private key {path} can be read by others (mode 0{mode:o}): run `chmod 600 {path}`");
+                format!("the secret file {path} can be read by others (mode 0{mode:o}): run `chmod 600 {path}`");
             assert_eq!(fault, expected);
             assert!(load(&secret, Kind::Public).is_ok());
         }

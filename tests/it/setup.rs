@@ -85,6 +85,16 @@ fn from_nothing_to_a_run_on_the_sandbox() {
 }
 
 #[test]
+fn a_crontab_keeps_signs_that_mean_something_to_cron() {
+    let folder = tempfile::tempdir().unwrap();
+    let trial = ["init", "--name", "trial", "--dialect", "alipayhk-card", "--url", "sandbox", "--files", "points.csv"];
+    let output = passync(folder.path(), &[&trial[..], &IDS, &["--dir", "my jobs/50% off"]].concat());
+    assert!(output.status.success(), "{}", text(&output.stderr));
+    let crontab = fs::read_to_string(folder.path().join("my jobs/50% off/trial.crontab")).unwrap();
+    assert!(crontab.lines().last().unwrap().contains(r"/my jobs/50\% off/trial.toml' "), "{crontab}");
+}
+
+#[test]
 fn a_place_that_takes_no_files_is_told_before_the_first_call() {
     let folder = tempfile::tempdir().unwrap();
     let trial = ["init", "--name", "trial", "--dialect", "alipayhk-card", "--url", "sandbox", "--files", "points.csv"];

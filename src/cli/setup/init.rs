@@ -128,13 +128,18 @@ impl Init {
         let (file, state) = (absolute(file), state.map(absolute));
         // cron looks in /usr/bin and /bin alone.
         let program = std::env::current_exe().unwrap_or_else(|_| "passync".into());
-        format!(
-            "# With -q a run that ends well is silent: cron mails the others. --wait: until a run by hand has ended.\n\
-             CRON_TZ={}\n{minute} {hour} * * *    {} run {}{} --wait 30m -q\n",
-            self.timezone,
+        let command = format!(
+            "{} run {}{} --wait 30m -q",
             figures::quoted(&program.display().to_string()),
             figures::quoted(&file.display().to_string()),
             state_words(state.as_deref())
+        );
+        format!(
+            "# With -q a run that ends well is silent: cron mails the others. --wait: until a run by hand has ended.\n\
+             # Debian's and Ubuntu's cron does not know CRON_TZ: there the time is that of the machine's zone.\n\
+             CRON_TZ={}\n{minute} {hour} * * *    {}\n",
+            self.timezone,
+            command.replace('%', "\\%") // cron ends a command at a bare one
         )
     }
 }

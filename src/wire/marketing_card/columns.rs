@@ -145,7 +145,9 @@ impl Reader {
             return Err(Reject::new(Rule::NoChange, "", "", expected));
         }
         if delta.member(self.template_id.name()).is_some() && delta.member(self.style.name()).is_some() {
-            return Err(self.style.reject(Rule::Combination, "", "an empty cell: it does not go with `template_id`"));
+            let found = self.style.cell(cells).unwrap_or_default();
+            let expected = "an empty cell: it does not go with `template_id`";
+            return Err(self.style.reject(Rule::Combination, found, expected));
         }
         Ok(())
     }
