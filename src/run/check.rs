@@ -170,6 +170,7 @@ impl Job {
             }
         }
         faults.extend(reopened.err());
+        faults.extend(guard::runs_are_known(self, &ledger).err());
         for fault in faults {
             if fault.exit() != Exit::Input {
                 return Err(fault);

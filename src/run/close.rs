@@ -71,7 +71,7 @@ pub fn close(order: &Order<'_>, ledger: &mut Ledger) -> Result<Manifest, Fault> 
     found.book(order.run.ordinal, ledger)?;
     let written = writing.finish(order, &dir)?;
     let exit = exit(order.stop.as_ref(), &written.tally);
-    let mut manifest = manifest(order, &dir, ledger.path(), &written, exit)?;
+    let mut manifest = manifest(order, &dir, ledger, &written, exit)?;
     manifest.durations_ms.finish = began.elapsed().as_millis() as u64;
     written.page.write(&dir, &mut manifest, &order.ground)?;
     let json = write_manifest(&dir, &manifest)?;
@@ -313,7 +313,7 @@ impl From<StoredTail> for Tail {
     }
 }
 
-fn manifest(order: &Order<'_>, dir: &Path, ledger: &Path, written: &Written, exit: Exit) -> Result<Manifest, Fault> {
+fn manifest(order: &Order<'_>, dir: &Path, ledger: &Ledger, written: &Written, exit: Exit) -> Result<Manifest, Fault> {
     let detail = order.detail;
     let absolute = |path: &Path| std::fs::canonicalize(path).unwrap_or_else(|_| path.to_owned()).display().to_string();
     Ok(Manifest {
@@ -326,7 +326,8 @@ fn manifest(order: &Order<'_>, dir: &Path, ledger: &Path, written: &Written, exi
         exit: exit.code(),
         stopped: order.stop.as_ref().map(Stopped::from),
         dir: absolute(dir),
-        ledger: absolute(ledger),
+        ledger: absolute(ledger.path()),
+        ledger_id: ledger.identity()?,
         inputs: detail.inputs.clone(),
         plan: detail.plan.clone(),
         rows: written.tally.clone(),
@@ -379,9 +380,9 @@ fn make_folder(dir: &Path) -> Result<(), Fault> {
     fault::around("folder", "create", make).map_err(|error| StorageError::new("create", dir, error).into())
 }
 
-/// A run that is closed again is not closed until then. Each step is durable before the next one: whenever the power
+/// A run that is closed, planned or sent again is not closed until then. Each step is durable before the next one: whenever the power
 /// fails, `latest` leads to a manifest, and a manifest to the files that it has digested.
-fn reopen(dir: &Path, job: &str, ledger: &Ledger) -> Result<(), Fault> {
+pub fn reopen(dir: &Path, job: &str, ledger: &Ledger) -> Result<(), Fault> {
     point_elsewhere(dir, job, ledger)?;
     let manifest = dir.join(Manifest::FILE);
     if manifest.exists() {

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use super::clock::RunClock;
 use super::lease::Lease;
-use super::next::Called;
+use super::next::{Called, quoted};
 use super::progress::Progress;
 use super::{Fault, Signals};
 use crate::io::job::settings::Settings;
@@ -65,6 +65,13 @@ impl Job {
         let plain =
             || Called { program: "passync".to_owned(), job: self.file.display().to_string(), ..Called::default() };
         self.called.clone().unwrap_or_else(plain).command(verb, &words)
+    }
+
+    /// The command that makes known what was applied without this ledger.
+    pub(super) fn import_command(&self) -> String {
+        let state = self.called.as_ref().and_then(|called| called.state.as_deref());
+        let state = state.map(|state| format!(" --state {}", quoted(state))).unwrap_or_default();
+        format!("passync ledger import FILE --job {}{state}", quoted(&self.file.display().to_string()))
     }
 
     /// The lease on the ledger: one run at a time.

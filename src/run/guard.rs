@@ -1,17 +1,71 @@
 //! What is refused before any call (exit 3). One function a guard: what was found, what was expected, what to do.
 
 use std::fmt::Write as _;
+use std::path::Path;
 
 use super::Fault;
 use super::begin::Surveyed;
 use super::context::Job;
 use super::detail::RunDetail;
+use super::manifest::Manifest;
 use super::plan::{Counts, Plan};
 use super::survey::Found;
 use crate::io::control::Compared;
 use crate::io::job::settings::Share;
-use crate::io::ledger::Ledger;
+use crate::io::ledger::{Ledger, RunRow};
 use crate::model::Outcome;
+use crate::model::moment::rfc3339_ms;
+
+/// No file of the job is newer than the ledger that it was derived from. A run that the ledger does not know was closed when
+/// this was another one: it is an older copy, and what the run applied would be sent again, or rolled back. An import
+/// since then says what that was.
+pub fn runs_are_known(job: &Job, ledger: &Ledger) -> Result<(), Fault> {
+    let Ok(entries) = std::fs::read_dir(job.settings.output.dir.join(&job.settings.name)) else { return Ok(()) };
+    let imported_at = ledger.newest_import()?.map(|run| rfc3339_ms(run.started_ms)).unwrap_or_default();
+    for entry in entries.flatten() {
+        let Some(name) = entry.file_name().to_str().map(str::to_owned) else { continue };
+        if ledger.run_by_id(&name)?.is_none()
+            && let Some(manifest) = manifest_of(&entry.path(), ledger)?.filter(|it| it.run == name)
+            && manifest.closed_at > imported_at
+        {
+            return Err(is_older(job, &manifest, ledger));
+        }
+    }
+    Ok(())
+}
+
+/// A run that the ledger has as cut off was not closed since by files that it does not know: see [`runs_are_known`].
+pub fn end_is_known(job: &Job, run: &RunRow, detail: &RunDetail, ledger: &Ledger) -> Result<(), Fault> {
+    let closed = manifest_of(Path::new(&detail.dir), ledger)?.filter(|manifest| manifest.run == run.id);
+    let is_known = |manifest: &Manifest| Manifest::of(run).is_some_and(|known| known.closed_at == manifest.closed_at);
+    match closed {
+        // One that is folded was being closed.
+        Some(manifest) if !run.is_folded() && !is_known(&manifest) => Err(is_older(job, &manifest, ledger)),
+        _ => Ok(()),
+    }
+}
+
+/// The manifest in a folder, if it was derived from this ledger.
+fn manifest_of(dir: &Path, ledger: &Ledger) -> Result<Option<Manifest>, Fault> {
+    let identity = ledger.identity()?;
+    Ok(Manifest::read(dir).ok().filter(|manifest| manifest.ledger_id == identity))
+}
+
+fn is_older(job: &Job, manifest: &Manifest, ledger: &Ledger) -> Fault {
+    Fault::input(format!(
+        "run {} was closed at {} ({}), and the ledger {} does not know of it: it is older than its files, as a backup is that was \
+         put back; what was applied since would be sent again, or rolled back",
+        manifest.run,
+        manifest.closed_at,
+        manifest.dir,
+        ledger.path().display()
+    ))
+    .help(format!(
+        "see \"Restoring a ledger\" in the runbook: close what it has as cut off (`{}`), then make known what was applied since: `{}`",
+        job.command("resume", &["--abandon"]),
+        job.import_command()
+    ))
+}
 
 /// What can be said of the inputs before the ledger is asked; every refusal. `agreed`: `--plan` was given.
 pub fn inputs(job: &Job, found: &Found, agreed: bool) -> Vec<Fault> {

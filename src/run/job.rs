@@ -14,10 +14,9 @@ use super::endpoint::Endpoint;
 use super::inputs::{self, Spool};
 use super::lease::Lease;
 use super::manifest::{Durations, Manifest};
-use super::next::quoted;
 use super::store::RunFolder;
 use super::versus::Versus;
-use super::{Fault, guard, recover};
+use super::{Fault, close, guard, recover};
 use crate::io::job::dates::Dates;
 use crate::io::job::settings::{Gateway, GatewayUrl, Settings};
 use crate::io::ledger::{Ledger, RunRow};
@@ -145,6 +144,7 @@ impl Job {
             .help("run the job again: it is finished first"));
         }
         let mut ledger = lease.open()?;
+        guard::runs_are_known(self, &ledger)?;
         if finished.interrupted.as_ref().is_none_or(|manifest| inputs::digest(&manifest.inputs) != surveyed.digest) {
             let reopened = self.guard_same_inputs(&surveyed, request.again, &ledger)?;
             if reopened.is_none()
@@ -177,6 +177,7 @@ impl Job {
         let mut lease = self.lease(request.wait)?;
         let mut finished = Finished { interrupted: self.finish_interrupted(&[], &mut lease)?, ..Finished::default() };
         let mut ledger = lease.open()?;
+        guard::runs_are_known(self, &ledger)?;
         finished.manifest =
             Some(self.replay_surveyed(surveyed, &files, include, request.allow_stale, &endpoint, &mut ledger)?);
         finished.open_rows = ledger.open_count()?;
@@ -287,6 +288,8 @@ impl Job {
         let Some(run) = ledger.interrupted(&self.settings.name)? else { return Ok(None) };
         tracing::info!(run = run.id, "finishing an interrupted run first");
         let detail = RunDetail::of(&run)?;
+        guard::end_is_known(self, &run, &detail, &ledger)?;
+        guard::runs_are_known(self, &ledger)?;
         let files = inputs::recorded(&detail.inputs, moved).map_err(|fault| self.tell_of_gone(fault))?;
         let job = self.as_recorded(&detail)?;
         let endpoint = Endpoint::open(&job.settings, &job.dialect)?;
@@ -298,6 +301,10 @@ impl Job {
             self.progress.planned.store(detail.planned, Ordering::Relaxed);
             Begun { run, detail, took: Duration::ZERO }
         } else {
+            let dir = Path::new(&detail.dir);
+            if run.is_folded() && dir.exists() {
+                close::reopen(dir, &run.job, &ledger)?; // it was being closed, and is not closed
+            }
             begin::book_again(&job, &run, &detail, &files, &mut ledger)?
         };
         job.carry_out(&begun, Some(&files), &endpoint, &mut ledger).map(Some)
@@ -344,13 +351,10 @@ impl Job {
     fn tell_of_import(&self, ledger: &Ledger) -> Result<(), Fault> {
         let is_new = ledger.next_ordinal()? == 1 && self.settings.gateway.url != GatewayUrl::Sandbox;
         if is_new {
-            let job = self.file.display();
-            let state = self.called.as_ref().and_then(|called| called.state.as_deref());
-            let state = state.map(|state| format!(" --state {}", quoted(state))).unwrap_or_default();
             tracing::info!(
-                "the ledger {} is empty: every bill is a new one; those that another program has applied are made known with \
-                 `passync ledger import FILE --job {job}{state}`",
-                ledger.path().display()
+                "the ledger {} is empty: every bill is a new one; those that another program has applied are made known with `{}`",
+                ledger.path().display(),
+                self.import_command()
             );
         }
         Ok(())

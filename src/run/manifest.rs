@@ -35,6 +35,9 @@ pub struct Manifest {
     pub dir: String,
     /// The ledger that they are derived from; absolute.
     pub ledger: String,
+    /// What tells that ledger from every other; a copy of it has the same.
+    #[serde(default)]
+    pub ledger_id: String,
     /// The inputs in their order.
     pub inputs: Vec<InputFact>,
     /// The digest of the plan: what `--plan` names.

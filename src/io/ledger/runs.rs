@@ -211,6 +211,11 @@ impl Ledger {
         self.one_run("id = ?1", params![id])
     }
 
+    /// The newest import, of any job.
+    pub fn newest_import(&self) -> Result<Option<RunRow>, LedgerError> {
+        self.one_run("kind = 'import' ORDER BY ordinal DESC LIMIT 1", &[])
+    }
+
     /// The job's interrupted run.
     pub fn interrupted(&self, job: &str) -> Result<Option<RunRow>, LedgerError> {
         self.one_run("job = ?1 AND state <> 'closed' ORDER BY ordinal LIMIT 1", params![job])

@@ -7,7 +7,7 @@ use std::path::PathBuf;
 use passync::sandbox::Config;
 use rusqlite::Connection;
 
-use super::{Night, as_csv, deltas, faulty, scripted, wait_for};
+use super::{Delta, Night, as_csv, deltas, faulty, scripted, wait_for};
 
 impl Night {
     /// A run over so many bills, of a card each: those of earlier runs are among them.
@@ -91,6 +91,57 @@ fn a_backup_is_taken_while_a_run_writes_and_can_be_restored() {
     night.expect(0, &["run", "job.toml", "--again"]);
     assert_eq!((night.counts()["already_applied"], night.calls()), (rows.len(), calls));
     night.is_well(&rows);
+}
+
+#[test]
+fn an_older_ledger_sends_nothing_that_newer_files_tell_of() {
+    let night = Night::new(Config::default(), "");
+    let (first, mut second) = (deltas(60, 1), deltas(60, 1));
+    for (at, row) in (0..).zip(&mut second) {
+        *row = Delta::new(&format!("later-{at}"), &row.card, 9_000 + at, 50_000 + at);
+    }
+    night.write("in.csv", &as_csv(&first));
+    night.write("second.csv", &as_csv(&second));
+    let mut run = night.start(&["run", "job.toml", "--set", "limits.quota=20/1s"]);
+    wait_for(|| night.calls() > 20);
+    fs::create_dir(night.path("safe")).unwrap();
+    night.expect(0, &["ledger", "backup", "safe/during.db", "--state", "state"]);
+    assert_eq!(run.wait().unwrap().code(), Some(0));
+    night.expect(0, &["ledger", "backup", "safe/between.db", "--state", "state"]);
+    night.expect(0, &["run", "job.toml", "--input", "second.csv"]);
+    let calls = night.calls();
+    let restore = |from: &str| {
+        fs::remove_dir_all(night.path("state")).unwrap();
+        fs::create_dir(night.path("state")).unwrap();
+        fs::copy(night.path(from), night.path("state/ledger.db")).unwrap();
+    };
+    let import = ["ledger", "import", "second.csv", "--job", "job.toml", "--apply"];
+    let is_refused = |args: &[&str]| {
+        let text = night.expect(3, args);
+        assert!(text.contains("it is older than its files"), "{args:?}: {text}");
+        assert_eq!(night.calls(), calls, "{args:?}");
+    };
+
+    // A run is missing: nothing is sent until what it applied is made known.
+    restore("safe/between.db");
+    is_refused(&["run", "job.toml", "--again"]);
+    is_refused(&["replay", "job.toml", "in.csv"]);
+    night.expect(0, &import);
+    night.expect(0, &["run", "job.toml", "--again"]);
+    assert_eq!((night.counts()["already_applied"], night.calls()), (60, calls));
+
+    // Another one has ended since: as it stands in the ledger it would roll its cards back.
+    restore("safe/during.db");
+    is_refused(&["run", "job.toml"]);
+    is_refused(&["resume", "job.toml"]);
+    night.expect(1, &["resume", "job.toml", "--abandon"]);
+    is_refused(&["replay", "job.toml", "out/night/latest"]);
+    night.expect(0, &import);
+    let left = night.path("out/night/latest").canonicalize().unwrap();
+    night.expect(0, &["run", "job.toml", "--input", "second.csv", "--again"]);
+    assert_ne!(night.path("out/night/latest").canonicalize().unwrap(), left);
+    assert_eq!(night.calls(), calls);
+    night.is_sound();
 }
 
 #[test]
