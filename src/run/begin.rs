@@ -318,6 +318,7 @@ fn detail(job: &Job, surveyed: &Surveyed, flags: Flags, plan: &Plan, id: &str, a
         warnings,
         called: job.called.clone(),
         counted: again.map(counted).unwrap_or_default(),
+        closed_at: again.map(closed_at).unwrap_or_default(),
         quota_peak: again.map(quota_peak).unwrap_or_default(),
         pruned: false,
     }
@@ -331,6 +332,12 @@ fn counted(run: &RunRow) -> BTreeMap<Outcome, u64> {
         *rows = sum.rows.max(*rows);
     }
     counted
+}
+
+/// When a run was closed last.
+fn closed_at(run: &RunRow) -> String {
+    let before = || RunDetail::parse(&run.detail).map(|detail| detail.closed_at).unwrap_or_default();
+    Manifest::of(run).map_or_else(before, |manifest| manifest.closed_at)
 }
 
 /// The most requests in a window of its earlier closings.

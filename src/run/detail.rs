@@ -50,6 +50,9 @@ pub struct RunDetail {
     /// Rows that its earlier closings had, by outcome: a run that is reopened is counted once.
     #[serde(default)]
     pub counted: BTreeMap<Outcome, u64>,
+    /// When it was closed before it was reopened; RFC 3339, empty where it was not.
+    #[serde(default)]
+    pub closed_at: String,
     /// The most requests that its earlier parts began in one quota window.
     #[serde(default)]
     pub quota_peak: u64,

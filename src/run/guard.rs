@@ -37,10 +37,11 @@ pub fn runs_are_known(job: &Job, ledger: &Ledger) -> Result<(), Fault> {
 /// A run that the ledger has as cut off was not closed since by files that it does not know: see [`runs_are_known`].
 pub fn end_is_known(job: &Job, run: &RunRow, detail: &RunDetail, ledger: &Ledger) -> Result<(), Fault> {
     let closed = manifest_of(Path::new(&detail.dir), ledger)?.filter(|manifest| manifest.run == run.id);
-    let is_known = |manifest: &Manifest| Manifest::of(run).is_some_and(|known| known.closed_at == manifest.closed_at);
     match closed {
-        // One that is folded was being closed.
-        Some(manifest) if !run.is_folded() && !is_known(&manifest) => Err(is_older(job, &manifest, ledger)),
+        // One that is folded was being closed; one that was reopened has its earlier files.
+        Some(manifest) if !run.is_folded() && manifest.closed_at != detail.closed_at => {
+            Err(is_older(job, &manifest, ledger))
+        }
         _ => Ok(()),
     }
 }
