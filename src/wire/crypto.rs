@@ -329,8 +329,9 @@ mod tests {
         let pkcs1_pem = KEY.0.parts.to_pkcs1_pem(LineEnding::CRLF).unwrap();
         let pkcs1 = base64_of(KEY.0.parts.to_pkcs1_der().unwrap().as_bytes());
         let pkcs8 = base64_of(KEY.0.parts.to_pkcs8_der().unwrap().as_bytes());
+        let marked = [b"\xef\xbb\xbf", &pkcs8[..]].concat();
         let preamble = format!("Bag Attributes\n    friendlyName: merchant\n{}", pem.as_str());
-        for form in [pem.as_bytes(), pkcs1_pem.as_bytes(), &pkcs1, &pkcs8, preamble.as_bytes()] {
+        for form in [pem.as_bytes(), pkcs1_pem.as_bytes(), &pkcs1, &pkcs8, &marked, preamble.as_bytes()] {
             assert!(Signer::parse(form).unwrap().public().same_key(&KEY.public()));
         }
     }

@@ -50,6 +50,7 @@ impl Aes {
 
     /// Reads a key as the console shows it: base64, with blanks around it or not.
     pub fn parse(base64: &[u8]) -> Result<Aes, AesFault> {
+        let base64 = base64.strip_prefix("\u{feff}".as_bytes()).unwrap_or(base64);
         let key = STANDARD.decode(base64.trim_ascii()).map_err(|_| AesFault::Base64)?;
         Aes::new(&Zeroizing::new(key))
     }
@@ -134,6 +135,7 @@ mod tests {
         assert!(Aes::parse(b" AAECAwQFBgcICQoLDA0ODw==\r\n").is_ok());
         assert_eq!(Aes::parse(b"AAEC").err(), Some(AesFault::Length { bytes: 3 }));
         assert_eq!(Aes::parse(b"not base64").err(), Some(AesFault::Base64));
+        assert!(Aes::parse("\u{feff}AAAAAAAAAAAAAAAAAAAAAA==\r\n".as_bytes()).is_ok(), "an editor's BOM");
     }
 
     proptest! {

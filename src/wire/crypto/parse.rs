@@ -79,7 +79,8 @@ fn der(bytes: &[u8], tried: &'static str) -> Result<Zeroizing<Vec<u8>>, KeyFault
     };
     // Reserved whole, so that no half-filled copy is left behind by growing.
     let mut packed = Zeroizing::new(String::with_capacity(base64.len()));
-    packed.extend(base64.chars().filter(|character| !character.is_ascii_whitespace()));
+    // Editors of some systems put a BOM before whatever they write.
+    packed.extend(base64.trim_start_matches('\u{feff}').chars().filter(|character| !character.is_ascii_whitespace()));
     if packed.is_empty() {
         return Err(unreadable("nothing", tried));
     }
