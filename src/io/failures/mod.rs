@@ -9,7 +9,7 @@ mod parquet;
 
 use std::path::{Path, PathBuf};
 
-use ::arrow::datatypes::FieldRef;
+use ::arrow::datatypes::{FieldRef, Fields};
 
 use self::csv::CsvFailures;
 use self::parquet::ParquetFailures;
@@ -139,7 +139,8 @@ fn copy_parquet<E>(
     let mut batches = Batches::open(input)?;
     let fields = batches.schema().fields();
     let own: Vec<usize> = (0..fields.len()).filter(|at| !TailColumn::is_tail(fields[*at].name())).collect();
-    let sink = files.parquet(&own.iter().map(|at| fields[*at].clone()).collect::<Vec<_>>())?;
+    let of = |fields: &Fields| own.iter().map(|at| fields[*at].clone()).collect::<Vec<_>>();
+    let sink = files.parquet(&of(fields), batches.as_written().as_ref().map(of))?;
     let mut passed = 0_u64;
     while let Some(line) = pending.line_of(ordinal)? {
         if let Some(rows) = batches.rows_ahead().filter(|rows| passed + rows < line) {
@@ -237,8 +238,12 @@ impl Files<'_> {
         }
     }
 
-    fn parquet(&mut self, fields: &[FieldRef]) -> Result<&mut ParquetFailures, OutputError> {
-        let begin = |file| Ok(Sink::Parquet(Box::new(ParquetFailures::begin(file, fields)?)));
+    fn parquet(
+        &mut self,
+        fields: &[FieldRef],
+        as_written: Option<Vec<FieldRef>>,
+    ) -> Result<&mut ParquetFailures, OutputError> {
+        let begin = |file| Ok(Sink::Parquet(Box::new(ParquetFailures::begin(file, fields, as_written)?)));
         match self.of(&Shape::Parquet(fields.to_vec()), "parquet", begin)? {
             Sink::Parquet(parquet) => Ok(parquet),
             Sink::Csv(_) => unreachable!("a Parquet shape has a Parquet file"),

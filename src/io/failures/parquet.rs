@@ -6,8 +6,8 @@ use std::sync::Arc;
 use arrow::array::{ArrayRef, Int32Array, Int64Array, RecordBatch, StringArray, UInt32Array};
 use arrow::compute::take;
 use arrow::datatypes::{DataType, Field, FieldRef, Schema, SchemaRef};
-use parquet::arrow::ArrowWriter;
 use parquet::arrow::arrow_writer::ArrowWriterOptions;
+use parquet::arrow::{ArrowWriter, add_encoded_arrow_schema_to_metadata};
 use parquet::errors::ParquetError;
 
 use super::Tail;
@@ -23,7 +23,12 @@ pub(super) struct ParquetFailures {
 }
 
 impl ParquetFailures {
-    pub fn begin(file: AtomicFile, own: &[FieldRef]) -> Result<ParquetFailures, OutputError> {
+    /// `own`: the input's columns; `as_written`: the same as their writer had them in memory, if it said so.
+    pub fn begin(
+        file: AtomicFile,
+        own: &[FieldRef],
+        as_written: Option<Vec<FieldRef>>,
+    ) -> Result<ParquetFailures, OutputError> {
         let tail = TailColumn::ALL.map(|column| {
             let kind = match column {
                 TailColumn::Attempts => DataType::Int32,
@@ -32,10 +37,15 @@ impl ParquetFailures {
             };
             Arc::new(Field::new(column.name(), kind, column == TailColumn::Raw))
         });
-        let schema = Arc::new(Schema::new(own.iter().cloned().chain(tail).collect::<Vec<_>>()));
+        let with_tail = |fields: &[FieldRef]| Schema::new(fields.iter().chain(&tail).cloned().collect::<Vec<_>>());
+        let schema = Arc::new(with_tail(own));
         let path = file.path().to_owned();
-        // Our way of holding the columns (views) is no business of the file's readers.
-        let options = ArrowWriterOptions::new().with_skip_arrow_metadata(true).with_properties(parquet_properties());
+        // Our way of holding the columns (views) is no business of the file's readers; that of their writer is.
+        let mut properties = parquet_properties();
+        if let Some(as_written) = as_written {
+            add_encoded_arrow_schema_to_metadata(&with_tail(&as_written), &mut properties);
+        }
+        let options = ArrowWriterOptions::new().with_skip_arrow_metadata(true).with_properties(properties);
         let writer = ArrowWriter::try_new_with_options(file, Arc::clone(&schema), options)
             .map_err(|error| from_parquet(&path, error))?;
         Ok(ParquetFailures { path, schema, writer })

@@ -1,9 +1,13 @@
 use std::convert::Infallible;
-use std::fs;
+use std::fs::{self, File};
 use std::sync::Arc;
 
-use ::arrow::array::{Array, ArrayRef, AsArray, Decimal128Array, DictionaryArray, Int64Array, ListArray, StringArray};
-use ::arrow::datatypes::{Int32Type, Int64Type};
+use ::arrow::array::{
+    Array, ArrayRef, AsArray, Decimal128Array, DictionaryArray, Int64Array, LargeStringArray, ListArray,
+    RecordBatchReader, StringArray,
+};
+use ::arrow::datatypes::{DataType, Int32Type, Int64Type};
+use ::parquet::arrow::arrow_reader::ParquetRecordBatchReader;
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use proptest::prelude::*;
@@ -205,7 +209,7 @@ fn parquet_keeps_all_columns_and_types() {
     let ids: Vec<_> = column("pass_id").as_string_view().iter().map(Option::unwrap).collect();
     assert_eq!(ids, ["00", "0255", "0256", "0649", "0999"]);
     assert_eq!(column("tags").as_list::<i32>().value(3).as_primitive::<Int64Type>().value(0), 649);
-    assert_eq!(column("points").data_type(), &::arrow::datatypes::DataType::Decimal128(30, 4));
+    assert_eq!(column("points").data_type(), &DataType::Decimal128(30, 4));
     assert_eq!(column("_attempts").as_primitive::<Int32Type>().value(0), 2);
     assert_eq!(column("_line").as_primitive::<Int64Type>().values(), &[1, 256, 257, 650, 1000]);
     assert_eq!(column("_raw").null_count(), 5);
@@ -216,6 +220,27 @@ fn parquet_keeps_all_columns_and_types() {
     assert_eq!((batch.num_rows(), batch.num_columns()), (2, 3 + 8), "our columns are replaced, not doubled");
     let gone = write_all(again.path(), &inputs, &rules(), tails(&[1001]));
     assert!(matches!(gone, Err(FailureError::Lost { line: 1001, .. })));
+}
+
+#[test]
+fn parquet_keeps_what_its_writer_had_in_memory() {
+    let dir = tempfile::tempdir().unwrap();
+    let words: DictionaryArray<Int32Type> = ["gold", "silver"].into_iter().collect();
+    let columns: Vec<(&str, ArrayRef)> =
+        vec![("pass_id", Arc::new(LargeStringArray::from(vec!["1", "2"]))), ("level", Arc::new(words))];
+    let inputs = [write_parquet(dir.path(), "a.parquet", columns, 300)];
+    let of = |line| [(Seat { source: 0, line }, tail("a.parquet", line))].into_iter().collect::<Tails>();
+    let path = write_all(dir.path(), &inputs, &rules(), of(2)).unwrap().remove(0);
+    let again = tempfile::tempdir().unwrap();
+    let second = write_all(again.path(), &[open(&path)], &rules(), of(1)).unwrap().remove(0);
+    for path in [path, second] {
+        // As Arrow reads it elsewhere, by the advice in it.
+        let reader = ParquetRecordBatchReader::try_new(File::open(path).unwrap(), 10).unwrap();
+        let (schema, rows) = (reader.schema(), reader.map(Result::unwrap).map(|batch| batch.num_rows()).sum::<usize>());
+        let kind = |name: &str| schema.field_with_name(name).unwrap().data_type().clone();
+        assert_eq!((kind("pass_id"), kind("_code"), rows), (DataType::LargeUtf8, DataType::Utf8, 1));
+        assert!(matches!(kind("level"), DataType::Dictionary(..)), "{:?}", kind("level"));
+    }
 }
 
 #[test]

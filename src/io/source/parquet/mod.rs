@@ -15,9 +15,9 @@ use std::os::unix::fs::MetadataExt;
 use std::sync::Arc;
 
 use arrow::array::{ArrayRef, RecordBatch};
-use arrow::datatypes::SchemaRef;
+use arrow::datatypes::{FieldRef, Fields, SchemaRef};
 use parquet::arrow::arrow_reader::{ArrowReaderMetadata, ParquetRecordBatchReader};
-use parquet::arrow::{ProjectionMask, parquet_to_arrow_field_levels};
+use parquet::arrow::{ARROW_SCHEMA_META_KEY, ProjectionMask, parquet_to_arrow_field_levels, parquet_to_arrow_schema};
 use parquet::errors::ParquetError;
 
 use self::fence::fenced;
@@ -195,6 +195,18 @@ impl Batches {
     /// The columns as they are decoded.
     pub fn schema(&self) -> &SchemaRef {
         self.metadata.schema()
+    }
+
+    /// The same columns as their writer had them in memory, where it says so: dictionaries, large strings. That is advice for
+    /// readers of its own kind, and nothing that the bytes follow.
+    pub fn as_written(&self) -> Option<Fields> {
+        let file = self.metadata.metadata().file_metadata();
+        let told = file.key_value_metadata()?;
+        told.iter().find(|pair| pair.key == ARROW_SCHEMA_META_KEY)?;
+        let schema = fenced(|| parquet_to_arrow_schema(file.schema_descr(), Some(told))).ok()?;
+        let same = |(written, own): (&FieldRef, &FieldRef)| written.name() == own.name();
+        let own = self.schema().fields();
+        (schema.fields().len() == own.len() && schema.fields().iter().zip(own).all(same)).then_some(schema.fields)
     }
 
     /// How many rows the next row group has; `None` within one, and at the end.
