@@ -39,7 +39,7 @@ pub enum KeyFault {
         /// What was found.
         text: String,
     },
-    /// Others may read a private key.
+    /// Others may read what is secret.
     #[error("the secret file {path} can be read by others (mode {mode:04o}): run `chmod 600 {path}`", path = path.display())]
     Exposed {
         /// The file.

@@ -406,7 +406,7 @@ impl<'a> File<'a> {
         found.folded += u64::from(delta.folded);
         let key = timed_key(self.name, origin);
         if !found.timed.contains_key(&*key) {
-            if found.timed.len() == ORIGINS_MAX {
+            if origin.is_some() && found.timed.len() >= ORIGINS_MAX {
                 let what = "its rows come from more than 10,000 inputs of earlier runs (columns `_run` and `_source`)";
                 return Err(Fault::input(format!("{}: {what}", self.name)).help("split it into several files"));
             }

@@ -302,7 +302,7 @@ pub struct Request {
     pub target: String,
     /// Header names in lower case.
     pub headers: Vec<(String, String)>,
-    /// The bytes of the body, [`Reply::BODY_MAX`] and one at most.
+    /// The bytes of the body.
     pub body: Vec<u8>,
 }
 
@@ -315,14 +315,14 @@ impl fmt::Debug for Request {
     }
 }
 
-/// An HTTP reply, read whole (the transport caps it).
+/// An HTTP reply.
 #[derive(Clone, PartialEq, Eq)]
 pub struct Reply {
     /// The HTTP status.
     pub status: u16,
     /// Header names in lower case.
     pub headers: Vec<(String, String)>,
-    /// The bytes of the body.
+    /// The bytes of the body; of a longer one [`Reply::BODY_MAX`] and one more.
     pub body: Vec<u8>,
 }
 

@@ -77,7 +77,11 @@ pub fn weigh(reply: &Reply, proof: &Proof, claim: &Result<Claim, NoClaim>) -> Re
         _ if reply.status == 429 => Reading::transport(Verdict::Throttled, "HTTP_429", disbelieved(proof, claim)),
         _ if reply.body.len() > Reply::BODY_MAX && reply.status < 300 => {
             let found = format!("HTTP {}, more than {} bytes", reply.status, Reply::BODY_MAX);
-            Reading::transport(Verdict::InDoubt, "TOO_LONG", format!("{found}: not read to the end, so not verified"))
+            Reading::transport(
+                Verdict::InDoubt,
+                "TOO_LONG",
+                format!("{found}: more than a run reads, so it is not verified"),
+            )
         }
         Proof::Refused(code, _) => Reading::transport(Verdict::InDoubt, code, disbelieved(proof, claim)),
         Proof::Unsigned => unsigned(reply, claim),

@@ -277,8 +277,10 @@ impl Dialect for MarketingCard {
         let Revision { charset, content } = Revision::thaw(body, self.charset);
         let mut params = self.protocol(charset, now_ms);
         match &self.seal {
-            Some((encrypt_type, aes)) => params.push("biz_content", &encrypt_type.seal(aes, content)),
-            None => params.push("biz_content", content),
+            Some((encrypt_type, aes)) if content.starts_with(b"{") => {
+                params.push("biz_content", &encrypt_type.seal(aes, content))
+            }
+            _ => params.push("biz_content", content), // what an earlier version froze was encrypted already
         };
         let sign = params.sign(self.sign_type, signer);
         let content_type = format!("application/x-www-form-urlencoded;charset={}", charset.name());

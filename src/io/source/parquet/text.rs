@@ -9,8 +9,8 @@ use arrow::datatypes::{
     Float64Type, Int8Type, Int16Type, Int32Type, Int64Type, TimeUnit, TimestampMicrosecondType,
     TimestampMillisecondType, TimestampNanosecondType, UInt8Type, UInt16Type, UInt32Type, UInt64Type,
 };
-use jiff::civil::Date;
-use jiff::{SignedDuration, Timestamp};
+use jiff::SignedDuration;
+use jiff::civil::{Date, DateTime};
 use parquet::basic::Type as PhysicalType;
 use parquet::schema::types::Type;
 
@@ -155,16 +155,17 @@ fn append_date(days: i32, text: &mut String) -> Result<(), ValueFault> {
 }
 
 fn append_instant(nanoseconds: i128, in_utc: bool, text: &mut String) -> Result<(), ValueFault> {
-    let instant = Timestamp::from_nanosecond(nanoseconds)
+    // As a date and a time: jiff's instants end a day before those do, on which what never ends is said to end.
+    const SECOND: i128 = 1_000_000_000;
+    let since = i64::try_from(nanoseconds.div_euclid(SECOND))
+        .map(|seconds| SignedDuration::new(seconds, nanoseconds.rem_euclid(SECOND) as i32));
+    let time = since
         .ok()
-        .filter(|instant| instant.as_second() >= -62_135_596_800)
+        .and_then(|since| DateTime::constant(1970, 1, 1, 0, 0, 0, 0).checked_add(since).ok())
+        .filter(|time| time.year() >= 1)
         .ok_or_else(|| (Rule::NotATime, format!("{nanoseconds} ns since 1970"), YEARS))?;
-    if in_utc {
-        display(&instant, text);
-    } else {
-        let local = jiff::tz::Offset::UTC.to_datetime(instant);
-        write!(text, "{} {}", local.date(), local.time()).expect("a String takes everything");
-    }
+    let (between, behind) = if in_utc { ('T', "Z") } else { (' ', "") };
+    write!(text, "{}{between}{}{behind}", time.date(), time.time()).expect("a String takes everything");
     Ok(())
 }
 
@@ -199,6 +200,8 @@ mod tests {
         let mut text = String::new();
         append_instant(1_702_866_811_000_000_000, true, &mut text).unwrap();
         text.push('|');
+        append_instant(253_402_271_999_000_000_000, true, &mut text).unwrap();
+        assert_eq!(std::mem::take(&mut text), "9999-12-31T15:59:59Z");
         append_instant(1_702_866_811_250_000_000, true, &mut text).unwrap();
         text.push('|');
         append_instant(1_702_866_811_250_000_000, false, &mut text).unwrap();
