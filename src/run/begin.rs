@@ -20,7 +20,7 @@ use super::space::Need;
 use super::store::{RowsWriter, RunFolder, Seals, state_dir};
 use super::survey::{self, Found};
 use super::timings::Stage;
-use super::{Fault, findings, fold, guard};
+use super::{Fault, close, findings, fold, guard};
 use crate::io::StorageError;
 use crate::io::folder::{self, Passing};
 use crate::io::ledger::{Ledger, NewRun, RunRow, RunState};
@@ -376,9 +376,11 @@ pub fn warnings(surveyed: &Surveyed, flags: &Flags) -> Vec<String> {
 }
 
 /// Interrupted runs of other jobs on the ledger: what they know is folded in before we look anything up. Their
-/// plans are stale from then on, and they are planned anew when they are resumed.
+/// plans are stale from then on, and they are planned anew when they are resumed. An import knows nothing until it is
+/// booked, which is for a person to decide.
 pub fn fold_others(job: &Job, ledger: &mut Ledger) -> Result<(), Fault> {
-    for other in ledger.interrupted_others(&job.settings.name)?.into_iter().filter(|other| !other.is_folded()) {
+    let others = ledger.interrupted_others(&job.settings.name)?;
+    for other in others.into_iter().filter(|other| !other.is_folded() && !other.is_import()) {
         let folder = RunFolder::new(&job.settings.ledger, &other.id);
         let detail = RunDetail::of(&other)?;
         if !folder.is_whole(&detail.seals)? {
@@ -415,6 +417,10 @@ pub fn book_again(
     inputs: &[Input],
     ledger: &mut Ledger,
 ) -> Result<Begun, Fault> {
+    let dir = Path::new(&detail.dir);
+    if run.is_folded() && dir.exists() {
+        close::reopen(dir, &run.job, ledger)?; // it was being closed, and is not closed
+    }
     let include = detail.flags.classes();
     let reading = Reading {
         inputs,
@@ -426,7 +432,7 @@ pub fn book_again(
     };
     let mut surveyed = survey(job, &reading)?;
     surveyed.facts.clone_from(&detail.inputs); // the places in time that were given first are kept
-    if !run.is_folded() {
+    if !run.is_folded() && !run.is_import() {
         let mut folder = RunFolder::new(&job.settings.ledger, &run.id);
         if !folder.is_whole(&detail.seals)? {
             tracing::warn!(run = run.id, "its survey is damaged or gone: it is made again from the inputs");

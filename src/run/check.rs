@@ -9,7 +9,7 @@ use super::arrive::Arrived;
 use super::begin::{self, Reading, Surveyed};
 use super::context::Job;
 use super::control::{self, Judged};
-use super::detail::{Flags, InputFact};
+use super::detail::{Flags, InputFact, RunDetail};
 use super::findings::{Clash, Finder, Finding, Findings};
 use super::job::Request;
 use super::manifest::Sum;
@@ -171,6 +171,9 @@ impl Job {
         }
         faults.extend(reopened.err());
         faults.extend(guard::runs_are_known(self, &ledger).err());
+        if let Some(run) = ledger.interrupted(&self.settings.name)? {
+            faults.extend(guard::end_is_known(self, &run, &RunDetail::of(&run)?, &ledger).err());
+        }
         for fault in faults {
             if fault.exit() != Exit::Input {
                 return Err(fault);

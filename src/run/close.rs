@@ -313,9 +313,13 @@ impl From<StoredTail> for Tail {
     }
 }
 
+/// A path as manifests have it.
+pub fn absolute(path: &Path) -> String {
+    std::fs::canonicalize(path).unwrap_or_else(|_| path.to_owned()).display().to_string()
+}
+
 fn manifest(order: &Order<'_>, dir: &Path, ledger: &Ledger, written: &Written, exit: Exit) -> Result<Manifest, Fault> {
     let detail = order.detail;
-    let absolute = |path: &Path| std::fs::canonicalize(path).unwrap_or_else(|_| path.to_owned()).display().to_string();
     Ok(Manifest {
         version: env!("CARGO_PKG_VERSION").to_owned(),
         job: order.run.job.clone(),
@@ -390,6 +394,15 @@ pub fn reopen(dir: &Path, job: &str, ledger: &Ledger) -> Result<(), Fault> {
         sync_stale(dir)?;
     }
     remove_stale(dir)
+}
+
+/// Removes what a closing that did not come to its end has left, and the folder if nothing else is in it.
+pub fn discard(dir: &Path) -> Result<(), Fault> {
+    if dir.exists() {
+        remove_stale(dir)?;
+        let _ = std::fs::remove_dir(dir);
+    }
+    Ok(())
 }
 
 /// Points `latest` at the newest run that is closed, if it points at this one.

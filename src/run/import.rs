@@ -154,5 +154,8 @@ fn nothing_is_interrupted(ledger: &Ledger) -> Result<(), Fault> {
         "{} {} of job {} was cut off, and may know of what is to be imported",
         run.kind, run.id, run.job
     ))
-    .help(format!("finish it first: `passync resume` with its job file (its files go to {dir})")))
+    .help(format!(
+        "finish it first: `passync resume` with its job file (its files go to {dir}); one of a ledger that was restored is closed \
+         with --abandon"
+    )))
 }

@@ -199,13 +199,15 @@ impl Job {
         let mut lease = self.lease(wait)?;
         let mut ledger = lease.open()?;
         let run = ledger.interrupted(&self.settings.name)?.ok_or_else(|| self.nothing_to_resume())?;
-        if run.is_import() && !run.is_folded() {
+        let detail = RunDetail::of(&run)?;
+        if run.is_import() && !ledger.has_bills_of(run.ordinal)? {
+            close::discard(Path::new(&detail.dir))?;
             RunFolder::new(&self.settings.ledger, &run.id).remove()?;
             ledger.give_up(run.ordinal)?;
             let open_rows = ledger.open_count()?;
             return Ok(Finished { given_up: Some(run.id), open_rows, ..Finished::default() });
         }
-        let detail = RunDetail::of(&run)?;
+        guard::set_aside(self, &run, &detail, &ledger)?;
         let is_whole = RunFolder::new(&self.settings.ledger, &run.id).is_whole(&detail.seals)?;
         let files = match inputs::recorded(&detail.inputs, moved).map_err(|fault| self.tell_of_gone(fault)) {
             Err(fault) if !is_whole => return Err(fault), // neither survey nor inputs: nobody can say what the rows were
@@ -301,10 +303,6 @@ impl Job {
             self.progress.planned.store(detail.planned, Ordering::Relaxed);
             Begun { run, detail, took: Duration::ZERO }
         } else {
-            let dir = Path::new(&detail.dir);
-            if run.is_folded() && dir.exists() {
-                close::reopen(dir, &run.job, &ledger)?; // it was being closed, and is not closed
-            }
             begin::book_again(&job, &run, &detail, &files, &mut ledger)?
         };
         job.carry_out(&begun, Some(&files), &endpoint, &mut ledger).map(Some)

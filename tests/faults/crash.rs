@@ -107,6 +107,33 @@ fn an_import_that_was_cut_off_is_given_up_and_books_nothing() {
     }
 }
 
+#[test]
+fn an_import_that_was_booked_is_closed_whatever_killed_its_closing() {
+    let night = Night::new(Config::default(), "");
+    night.write("in.csv", &as_csv(&deltas(3, 1)));
+    let killed = |args: &[&str], point: &str| {
+        let output = night.command(args).env(VARIABLE, format!("{point}:1:kill")).output().unwrap();
+        assert_eq!(output.status.code(), None, "{point}: it is killed");
+    };
+    killed(&["ledger", "import", "in.csv", "--job", "job.toml", "--apply"], "fold.commit.after");
+    killed(&["resume", "job.toml"], "run.book.after");
+    let said = night.expect(0, &["resume", "job.toml", "--abandon"]);
+    assert!(!said.contains("is given up"), "{said}");
+    night.is_sound();
+    // Another job's night books no import that was cut off.
+    let other = Night::new(Config::default(), "");
+    other.second_job();
+    other.write("in.csv", &as_csv(&deltas(3, 1)));
+    other.write("other.csv", &as_csv(&deltas(5, 1)[3..]));
+    let import = ["ledger", "import", "in.csv", "--job", "job.toml", "--apply"];
+    let output = other.command(&import).env(VARIABLE, "run.book.after:1:kill").output().unwrap();
+    assert_eq!(output.status.code(), None, "it is killed");
+    other.expect(0, &["run", "other.toml"]);
+    let said = other.expect(0, &["resume", "job.toml", "--abandon"]);
+    assert!(said.contains("is given up"), "{said}");
+    other.is_sound();
+}
+
 /// How often the loop below kills: `PASSYNC_KILLS`, or so many that nobody waits for them.
 fn kills_asked_for() -> u64 {
     std::env::var("PASSYNC_KILLS").ok().and_then(|kills| kills.parse().ok()).unwrap_or(30)

@@ -195,6 +195,13 @@ impl Ledger {
         close(&mut self.db).map_err(|error| self.fault("close the run", error))
     }
 
+    /// Whether bills have anything of a run.
+    pub fn has_bills_of(&self, ordinal: u32) -> Result<bool, LedgerError> {
+        self.db
+            .query_row("SELECT EXISTS (SELECT 1 FROM bills WHERE last_run = ?1)", [ordinal], |row| row.get(0))
+            .map_err(|error| self.fault("read the bills", error))
+    }
+
     /// Forgets a run of which bills and cards have nothing.
     pub fn give_up(&mut self, ordinal: u32) -> Result<(), LedgerError> {
         let forgotten = self.db.execute("DELETE FROM runs WHERE ordinal = ?1 AND state <> 'closed'", [ordinal]);

@@ -130,8 +130,16 @@ fn an_older_ledger_sends_nothing_that_newer_files_tell_of() {
     night.expect(0, &["run", "job.toml", "--again"]);
     assert_eq!((night.counts()["already_applied"], night.calls()), (60, calls));
 
+    // A rehearsal on a copy at another place is none of its business, nor is it one of the copy's.
+    let other = ["run", "job.toml", "--state", "safe/other", "--input", "second.csv", "--again"];
+    fs::create_dir(night.path("safe/other")).unwrap();
+    fs::copy(night.path("state/ledger.db"), night.path("safe/other/ledger.db")).unwrap();
+    night.expect(0, &other);
+    night.expect(0, &["run", "job.toml", "--again"]);
+
     // Another one has ended since: as it stands in the ledger it would roll its cards back.
     restore("safe/during.db");
+    is_refused(&["check", "job.toml"]);
     is_refused(&["run", "job.toml"]);
     is_refused(&["resume", "job.toml"]);
     night.expect(1, &["resume", "job.toml", "--abandon"]);
@@ -142,6 +150,22 @@ fn an_older_ledger_sends_nothing_that_newer_files_tell_of() {
     assert_ne!(night.path("out/night/latest").canonicalize().unwrap(), left);
     assert_eq!(night.calls(), calls);
     night.is_sound();
+}
+
+#[test]
+fn an_older_ledger_does_not_reopen_what_was_finished_since() {
+    let night = Night::new(Config::default(), "");
+    night.write("in.csv", &as_csv(&deltas(9, 1)));
+    night.expect(5, &["run", "job.toml", "--canary", "2"]);
+    fs::create_dir(night.path("safe")).unwrap();
+    night.expect(0, &["ledger", "backup", "safe/ledger.db", "--state", "state"]);
+    night.expect(0, &["run", "job.toml"]);
+    let calls = night.calls();
+    fs::remove_dir_all(night.path("state")).unwrap();
+    fs::create_dir(night.path("state")).unwrap();
+    fs::copy(night.path("safe/ledger.db"), night.path("state/ledger.db")).unwrap();
+    let text = night.expect(3, &["run", "job.toml"]);
+    assert!(text.contains("it is older than its files") && night.calls() == calls, "{text}");
 }
 
 #[test]
