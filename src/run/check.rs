@@ -16,7 +16,7 @@ use super::manifest::Sum;
 use super::plan::Plan;
 use super::store::{Briefs, Fate, fates};
 use super::survey::Columns;
-use super::{Fault, guard};
+use super::{Fault, age, guard};
 use crate::io::control::Compared;
 use crate::io::ledger::{Ledger, RunRow};
 use crate::model::{Exit, Outcome, Rule};
@@ -170,9 +170,9 @@ impl Job {
             }
         }
         faults.extend(reopened.err());
-        faults.extend(guard::runs_are_known(self, &ledger).err());
+        faults.extend(age::runs_are_known(self, &ledger).err());
         if let Some(run) = ledger.interrupted(&self.settings.name)? {
-            faults.extend(guard::end_is_known(self, &run, &RunDetail::of(&run)?, &ledger).err());
+            faults.extend(age::end_is_known(self, &run, &RunDetail::of(&run)?, &ledger).err());
         }
         for fault in faults {
             if fault.exit() != Exit::Input {

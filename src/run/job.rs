@@ -16,7 +16,7 @@ use super::lease::Lease;
 use super::manifest::{Durations, Manifest};
 use super::store::RunFolder;
 use super::versus::Versus;
-use super::{Fault, close, guard, recover};
+use super::{Fault, age, close, guard, recover};
 use crate::io::job::dates::Dates;
 use crate::io::job::settings::{Gateway, GatewayUrl, Settings};
 use crate::io::ledger::{Ledger, RunRow};
@@ -144,7 +144,7 @@ impl Job {
             .help("run the job again: it is finished first"));
         }
         let mut ledger = lease.open()?;
-        guard::runs_are_known(self, &ledger)?;
+        age::runs_are_known(self, &ledger)?;
         if finished.interrupted.as_ref().is_none_or(|manifest| inputs::digest(&manifest.inputs) != surveyed.digest) {
             let reopened = self.guard_same_inputs(&surveyed, request.again, &ledger)?;
             if reopened.is_none()
@@ -177,7 +177,7 @@ impl Job {
         let mut lease = self.lease(request.wait)?;
         let mut finished = Finished { interrupted: self.finish_interrupted(&[], &mut lease)?, ..Finished::default() };
         let mut ledger = lease.open()?;
-        guard::runs_are_known(self, &ledger)?;
+        age::runs_are_known(self, &ledger)?;
         finished.manifest =
             Some(self.replay_surveyed(surveyed, &files, include, request.allow_stale, &endpoint, &mut ledger)?);
         finished.open_rows = ledger.open_count()?;
@@ -207,7 +207,7 @@ impl Job {
             let open_rows = ledger.open_count()?;
             return Ok(Finished { given_up: Some(run.id), open_rows, ..Finished::default() });
         }
-        guard::set_aside(self, &run, &detail, &ledger)?;
+        age::set_aside(self, &run, &detail, &ledger)?;
         let is_whole = RunFolder::new(&self.settings.ledger, &run.id).is_whole(&detail.seals)?;
         let files = match inputs::recorded(&detail.inputs, moved).map_err(|fault| self.tell_of_gone(fault)) {
             Err(fault) if !is_whole => return Err(fault), // neither survey nor inputs: nobody can say what the rows were
@@ -290,8 +290,8 @@ impl Job {
         let Some(run) = ledger.interrupted(&self.settings.name)? else { return Ok(None) };
         tracing::info!(run = run.id, "finishing an interrupted run first");
         let detail = RunDetail::of(&run)?;
-        guard::end_is_known(self, &run, &detail, &ledger)?;
-        guard::runs_are_known(self, &ledger)?;
+        age::end_is_known(self, &run, &detail, &ledger)?;
+        age::runs_are_known(self, &ledger)?;
         let files = inputs::recorded(&detail.inputs, moved).map_err(|fault| self.tell_of_gone(fault))?;
         let job = self.as_recorded(&detail)?;
         let endpoint = Endpoint::open(&job.settings, &job.dialect)?;

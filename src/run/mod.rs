@@ -10,6 +10,7 @@
 //! ```
 #![expect(clippy::disallowed_methods, reason = "the driver has the clock, the files and the threads of a run")]
 
+mod age;
 mod apply;
 mod arrive;
 pub mod backup;
