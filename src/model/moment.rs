@@ -59,11 +59,8 @@ impl LocalTime {
         if let Some(local) = usual(text) {
             return self.at(local);
         }
-        if let Ok(instant) = text.parse::<Timestamp>() {
-            return in_range(instant.as_millisecond());
-        }
-        if let Some((local, offset)) = with_offset(text) {
-            return in_range(ms_of(local, offset));
+        if let Some(ms) = instant_ms(text) {
+            return in_range(ms);
         }
         let local = DateTime::strptime("%Y-%m-%d %H:%M:%S%.f", text)
             .or_else(|_| DateTime::strptime("%Y-%m-%dT%H:%M:%S%.f", text))
@@ -111,10 +108,13 @@ fn usual(text: &str) -> Option<DateTime> {
     DateTime::new(number(0..4)?, two(5)?, two(8)?, two(11)?, two(14)?, two(17)?, 0).ok()
 }
 
-/// RFC 3339 of what jiff has no instant for.
-fn with_offset(text: &str) -> Option<(DateTime, Offset)> {
-    let pieces = Pieces::parse(text).ok()?;
-    Some((pieces.date().to_datetime(pieces.time()?), pieces.to_numeric_offset()?))
+/// Reads RFC 3339, which says its zone; milliseconds since 1970.
+pub fn instant_ms(text: &str) -> Option<i64> {
+    if let Ok(instant) = text.parse::<Timestamp>() {
+        return Some(instant.as_millisecond());
+    }
+    let pieces = Pieces::parse(text).ok()?; // of what jiff has no instant for
+    Some(ms_of(pieces.date().to_datetime(pieces.time()?), pieces.to_numeric_offset()?))
 }
 
 fn ms_of(local: DateTime, offset: Offset) -> i64 {
@@ -148,7 +148,8 @@ fn in_range(ms: i64) -> Result<Moment, MomentFault> {
     if (0..YEAR_10000_MS).contains(&ms) { Ok(Moment { ms, folded: false }) } else { Err(MomentFault::Range) }
 }
 
-const EPOCH: DateTime = DateTime::constant(1970, 1, 1, 0, 0, 0, 0);
+/// What milliseconds are counted from, in UTC.
+pub const EPOCH: DateTime = DateTime::constant(1970, 1, 1, 0, 0, 0, 0);
 
 /// Writes an instant as RFC 3339 in UTC with milliseconds, the form of our own files.
 pub fn rfc3339_ms(ms: i64) -> String {

@@ -340,21 +340,20 @@ impl Planner<'_> {
 
     /// Whether the rows gathered of a card can be judged without those behind them.
     fn is_decided(&mut self, card: &mut CardRows) -> Result<bool, Fault> {
-        let Some(last) = card.rows.last() else { return Ok(true) };
-        let past = match card.past.take() {
-            Some(past) => past,
-            None => self.card_past(last.card)?,
-        };
-        Ok(card.past.insert(past).is_certain_behind(last.place))
+        let Some(last) = card.rows.last().map(|last| (last.card, last.place)) else { return Ok(true) };
+        let past = self.past_of(card, last.0)?;
+        Ok(card.past.insert(past).is_certain_behind(last.1))
+    }
+
+    /// What the ledger knows of the card: it is asked once.
+    fn past_of(&mut self, card: &mut CardRows, key: Digest) -> Result<CardPast, Fault> {
+        card.past.take().map_or_else(|| self.card_past(key), Ok)
     }
 
     /// Judges the rows gathered of a card, in the order of their places.
     fn meet_rows(&mut self, card: &mut CardRows) -> Result<(), Fault> {
-        let Some(last) = card.rows.last() else { return Ok(()) };
-        let past = match card.past.take() {
-            Some(past) => past,
-            None => self.card_past(last.card)?,
-        };
+        let Some(key) = card.rows.last().map(|last| last.card) else { return Ok(()) };
+        let past = self.past_of(card, key)?;
         let import = self.order.import; // its rows have ended, in whichever order
         let rules =
             CardRules { allow_stale: self.order.allow_stale || import, coalesce: self.order.coalesce && !import };

@@ -2,7 +2,7 @@
 
 use super::IntlPass;
 use super::columns::{STATUSES, UPDATE_TYPES};
-use crate::model::{Delta, Field, LocalTime, Status, Value, moment};
+use crate::model::{Delta, Field, Status, Value, moment};
 use crate::wire::json::{Json, Object};
 use crate::wire::pass::{Members, card, extra, member, parameter, value_key};
 use crate::wire::{Call, CallFault};
@@ -122,11 +122,8 @@ fn read_update(dialect: &IntlPass, names: &Names, body: Members<'_>) -> Result<V
     }
     let mut members = Vec::new();
     if let Some(text) = body.text("endDate")? {
-        let times = LocalTime { zone: jiff::tz::TimeZone::UTC };
-        let has_zone = text.get(19..).is_some_and(|rest| rest.contains(['Z', '+', '-']));
-        let instant =
-            times.parse(text).ok().filter(|_| has_zone).ok_or_else(|| parameter("endDate", "is no ISO time"))?;
-        members.push(("end_date".to_owned(), instant.ms.to_string()));
+        let ms = moment::instant_ms(text).ok_or_else(|| parameter("endDate", "is no ISO time"))?;
+        members.push(("end_date".to_owned(), ms.to_string()));
     }
     match body.get("dataInfo")? {
         None => {}

@@ -144,6 +144,11 @@ fn an_older_ledger_sends_nothing_that_newer_files_tell_of() {
     is_refused(&["resume", "job.toml"]);
     night.expect(1, &["resume", "job.toml", "--abandon"]);
     is_refused(&["replay", "job.toml", "out/night/latest"]);
+    let unsent = night.outcomes().into_iter().find(|line| &line["outcome"] == "unsent").unwrap();
+    night.expect(
+        0,
+        &["ledger", "settle", &unsent["bill_no"], "--as", "applied", "--reason", "its own files", "--state", "state"],
+    );
     night.expect(0, &import);
     let left = night.path("out/night/latest").canonicalize().unwrap();
     night.expect(0, &["run", "job.toml", "--input", "second.csv", "--again"]);

@@ -10,7 +10,7 @@ use arrow::datatypes::{
     TimestampMillisecondType, TimestampNanosecondType, UInt8Type, UInt16Type, UInt32Type, UInt64Type,
 };
 use jiff::SignedDuration;
-use jiff::civil::{Date, DateTime};
+use jiff::civil::Date;
 use parquet::basic::Type as PhysicalType;
 use parquet::schema::types::Type;
 
@@ -18,6 +18,7 @@ use super::super::Kind;
 use super::super::limits::RECORD_MAX;
 use super::json;
 use crate::model::Rule;
+use crate::model::moment::EPOCH;
 
 /// What a top-level column holds: `column` as the file describes it, `read_as` as the decoder gives it.
 pub(super) fn kind_of(column: &Type, read_as: &DataType) -> Kind {
@@ -161,7 +162,7 @@ fn append_instant(nanoseconds: i128, in_utc: bool, text: &mut String) -> Result<
         .map(|seconds| SignedDuration::new(seconds, nanoseconds.rem_euclid(SECOND) as i32));
     let time = since
         .ok()
-        .and_then(|since| DateTime::constant(1970, 1, 1, 0, 0, 0, 0).checked_add(since).ok())
+        .and_then(|since| EPOCH.checked_add(since).ok())
         .filter(|time| time.year() >= 1)
         .ok_or_else(|| (Rule::NotATime, format!("{nanoseconds} ns since 1970"), YEARS))?;
     let (between, behind) = if in_utc { ('T', "Z") } else { (' ', "") };
