@@ -6,7 +6,6 @@ use crate::core::history::IMPORTED;
 use crate::io::job::settings::FormatChoice;
 use crate::io::source::{Cells, Input, ReadRules, Reader, TailColumn};
 use crate::model::Outcome;
-use crate::run::fold::CUT_OFF;
 use crate::run::proof::Broken;
 
 /// One line of `outcomes`.
@@ -50,8 +49,8 @@ impl End {
             Outcome::Applied if !called => Some("but no attempt was made"),
             Outcome::Applied if self.code.is_empty() => Some("but has no code"),
             Outcome::Applied if self.http_status.is_none() => Some("but no reply was read"),
-            // When a row was cut off in its first attempt, that attempt's begin was not durable yet.
-            _ if called && self.first_sent_at.is_none() && self.code != CUT_OFF => {
+            // An attempt that was cut off is in doubt, and when it began was not durable yet.
+            _ if called && self.first_sent_at.is_none() && self.in_doubt == 0 => {
                 Some("but nobody knows when its first attempt began")
             }
             _ if self.settled_at.is_none() => Some("but nobody knows when it was settled"),
