@@ -75,9 +75,9 @@ Examples:
   passync ledger settle 202601020000000000000000001 --as applied --reason 'seen in the console' --job jobs/nightly.toml
   passync ledger settle --file answers.csv --job jobs/nightly.toml
 
-A card's number settles all of its bills in doubt. A number that several bills or cards have is refused, and their identities \
-are told: with one of them in its place one bill is meant. A file of answers has the columns bill_no, as and reason. All of \
-its answers are booked, or none.")]
+A card's number settles all of its bills in doubt; those that were never sent stay open. A number that several bills or \
+cards have is refused, and their identities are told: with one of them in its place one bill is meant. A file of answers has \
+the columns bill_no, as and reason. All of its answers are booked, or none.")]
     Settle(Settle),
     Export(export::Export),
     Import(import::Import),

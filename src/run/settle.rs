@@ -8,6 +8,7 @@ use serde::Serialize;
 
 use super::lease::Lease;
 use super::look::{Runs, ShownPlace, bills_called, state_word};
+use super::numbers::count;
 use super::{Fault, wall_ms};
 use crate::io::ledger::{Answer, Answered, BillRow, Ledger};
 use crate::model::BillId;
@@ -38,8 +39,8 @@ pub struct Booked {
     pub answer: &'static str,
 }
 
-/// Books answers, all or none. A number settles the open or possibly applied bill that has it, or all of a card; one that
-/// several have is refused, since an answer about one is none about the others.
+/// Books answers, all or none. A number settles the open or possibly applied bill that has it, or all bills in doubt of a
+/// card; one that several have is refused, since an answer about one is none about the others.
 pub fn settle(ledger: &Path, given: &[Given]) -> Result<Vec<Booked>, Fault> {
     if !ledger.exists() {
         return Err(crate::io::ledger::LedgerError::Absent(ledger.to_owned()).into());
@@ -63,14 +64,16 @@ pub fn settle(ledger: &Path, given: &[Given]) -> Result<Vec<Booked>, Fault> {
 struct Meant {
     /// The bills with this number, or this identity.
     bills: Vec<BillRow>,
-    /// Those on a card with this number.
+    /// Those in doubt on a card with this number.
     on_card: Vec<BillRow>,
+    /// Open bills of that card that were never sent.
+    never_sent: u64,
 }
 
 impl Meant {
     /// The bills that one answer settles, or those between which a person has to choose.
     fn only(self) -> Result<Vec<BillRow>, Vec<BillRow>> {
-        let Meant { bills, on_card } = self;
+        let Meant { bills, on_card, .. } = self;
         let one_card = on_card.iter().all(|bill| bill.card == on_card[0].card);
         match (bills.len(), on_card.len()) {
             (1, 0) => Ok(bills),
@@ -99,7 +102,8 @@ fn find(ledger: &Ledger, given: &[Given]) -> Result<Vec<Answered>, Fault> {
         if let Some((_, meant)) = wanted.get_mut(bill.card_no.as_str())
             && bill.bill_no.as_ref() != Some(&bill.card_no)
         {
-            meant.on_card.push(bill);
+            // Who looks at a card sees what may stand on it: of bills that were never sent this says nothing.
+            if bill.past.is_possible() { meant.on_card.push(bill) } else { meant.never_sent += 1 }
         }
         Ok(())
     })?;
@@ -107,12 +111,13 @@ fn find(ledger: &Ledger, given: &[Given]) -> Result<Vec<Answered>, Fault> {
     let mut settled: HashMap<BillId, &Given> = HashMap::new();
     for one in given {
         let (_, meant) = wanted.remove(one.key.as_str()).expect("every key is wanted once");
+        let never_sent = meant.never_sent;
         let bills = match meant.only() {
             Ok(bills) => bills,
             Err(bills) => return Err(fault(one, choice(ledger, &one.key, &bills)?)),
         };
         if bills.is_empty() {
-            return Err(fault(one, nothing_to_settle(ledger, &one.key)?));
+            return Err(fault(one, nothing_to_settle(ledger, &one.key, never_sent)?));
         }
         for bill in bills {
             if let Some(first) = settled.insert(bill.key, one) {
@@ -138,14 +143,28 @@ fn choice(ledger: &Ledger, number: &str, bills: &[BillRow]) -> Result<String, Fa
     Ok(text + if bills.len() > SHOWN { "\n  ..." } else { "" })
 }
 
-fn nothing_to_settle(ledger: &Ledger, number: &str) -> Result<String, Fault> {
-    Ok(match bills_called(ledger, number)?.pop() {
-        Some(bill) => format!("bill {number} is {}: there is nothing to settle", state_word(bill.past)),
-        None if !ledger.cards_numbered(number)?.is_empty() => {
-            format!("card {number} has no bill in doubt: there is nothing to settle")
-        }
-        None => format!("{number} is neither a bill nor a card of the ledger"),
-    })
+fn nothing_to_settle(ledger: &Ledger, number: &str, never_sent: u64) -> Result<String, Fault> {
+    if let Some(bill) = bills_called(ledger, number)?.pop() {
+        return Ok(format!("bill {number} is {}: there is nothing to settle", state_word(bill.past)));
+    }
+    if never_sent > 0 {
+        return Ok(format!(
+            "card {number} has no bill in doubt, and {} that were never sent: replay them (`passync open` says how), or \
+             settle each by its own number",
+            count(never_sent, "open bill")
+        ));
+    }
+    if !ledger.cards_numbered(number)?.is_empty() {
+        return Ok(format!("card {number} has no bill in doubt: there is nothing to settle"));
+    }
+    // What a run that was cut off had read is no bill yet.
+    let unbooked = ledger.interrupted_all()?.into_iter().next().map_or(String::new(), |run| {
+        format!(
+            "; run {} of job {} was cut off, and its rows are booked once `passync resume` has finished it",
+            run.id, run.job
+        )
+    });
+    Ok(format!("{number} is neither a bill nor a card of the ledger{unbooked}"))
 }
 
 fn fault(one: &Given, text: String) -> Fault {
