@@ -271,7 +271,7 @@ impl Dispatcher {
 
     /// The row's end is durable already: only its consequences for the rows around it are drawn.
     fn ended_before(&mut self, id: u64, outcome: Outcome) {
-        self.consequences(id, outcome);
+        self.consequences(id, outcome, None);
         self.forget(id);
     }
 
@@ -344,11 +344,12 @@ impl Dispatcher {
         let gates = std::mem::take(&mut self.rows.get_mut(&id).expect("in memory").gates);
         for gate in gates {
             match self.gate_ends.get(&gate.id) {
-                Some(GateEnd::Given) => {
+                Some(GateEnd::Given(by)) => {
+                    let by = *by;
                     let row = self.rows.get_mut(&id).expect("in memory");
                     row.drop |= gate.shared;
                     if row.drop == row.members {
-                        self.settle(id, Outcome::Superseded, Cause::OvertakenBy(gate.id));
+                        self.settle(id, Outcome::Superseded, Cause::OvertakenBy(by));
                         return false;
                     }
                 }
@@ -404,8 +405,8 @@ impl Row {
 /// What the end of a newer row means for an older one that waits for it.
 #[derive(Clone, Copy, Debug)]
 enum GateEnd {
-    /// The card was given its members: those of the older one are stale.
-    Given,
+    /// The card was given its members, by this row: those of the older one are stale.
+    Given(Option<u64>),
     /// The card may have been given them.
     MaybeGiven,
     /// It was never applied: the older one goes on as if it were not there.
@@ -413,9 +414,11 @@ enum GateEnd {
 }
 
 impl GateEnd {
-    fn of(outcome: Outcome, doubted: bool) -> GateEnd {
+    /// `by`: the row that gave the card its members, where this one was superseded.
+    fn of(id: u64, outcome: Outcome, doubted: bool, by: Option<u64>) -> GateEnd {
         match outcome {
-            Outcome::Applied | Outcome::Superseded => GateEnd::Given,
+            Outcome::Applied => GateEnd::Given(Some(id)),
+            Outcome::Superseded => GateEnd::Given(by),
             Outcome::Unknown => GateEnd::MaybeGiven,
             _ if doubted => GateEnd::MaybeGiven,
             _ => GateEnd::NeverGiven,

@@ -144,12 +144,12 @@ pub enum Cause {
     Reply,
     /// The run's budget for in-doubt retries is spent.
     Budget,
-    /// This earlier row of its card is unknown or unsent.
+    /// This row of its card, which goes before it, is unknown or unsent.
     HeldBy(u64),
     /// This newer row of its card is in doubt.
     NewerInDoubt(u64),
-    /// The newer row was applied and leaves nothing of it.
-    OvertakenBy(u64),
+    /// This newer row was applied and leaves nothing of it; a crash may have made forgotten which.
+    OvertakenBy(Option<u64>),
     /// This row carried it.
     CarriedBy(u64),
     /// The run stops before the row is done with.

@@ -387,9 +387,11 @@ impl Driver<'_> {
             settled.result_at = reading.result_at;
         }
         super::words::explain(&mut settled, &settlement.cause);
-        if let Cause::CarriedBy(carrier) | Cause::OvertakenBy(carrier) = settlement.cause {
-            settled.carried_by = Some(carrier);
-        }
+        settled.carried_by = match settlement.cause {
+            Cause::CarriedBy(carrier) => Some(carrier),
+            Cause::OvertakenBy(giver) => giver,
+            _ => None,
+        };
         settled
     }
 

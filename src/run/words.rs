@@ -20,7 +20,7 @@ pub fn explain(settled: &mut Settled, cause: &Cause) {
             settled.message = behind(&stop.to_string(), settled);
             stop.code().clone_into(&mut settled.code);
         }
-        Cause::HeldBy(_) => say(settled, "HELD", "an earlier row of its card is unknown or unsent"),
+        Cause::HeldBy(_) => say(settled, "HELD", "a row of its card that goes before it is unknown or unsent"),
         Cause::NewerInDoubt(_) => say(settled, NEWER_IN_DOUBT, "a newer row of the card may have been applied"),
         Cause::OvertakenBy(_) => {
             say(settled, "SUPERSEDED", "a newer row of this run was applied and leaves nothing of it");

@@ -14,23 +14,24 @@ impl Dispatcher {
         self.settling += 1;
         // What may have been applied in an earlier run cannot become "never applied" by waiting.
         let outcome = if outcome.is_open() && row.doubt > 0 { Outcome::Unknown } else { outcome };
+        let giver = if let Cause::OvertakenBy(by) = cause { by } else { None };
         let settlement = Settlement { id, outcome, cause, attempts: row.attempts, in_doubt: row.doubt, drop: row.drop };
         let was_sent = row.attempts > 0;
         self.out.push_back(Action::Settle(settlement));
-        self.consequences(id, outcome);
+        self.consequences(id, outcome, giver);
         if was_sent && self.watch.settled(matches!(outcome, Outcome::Refused | Outcome::Unknown)) && self.stop.is_none()
         {
             self.stop(&Stop::Errors);
         }
     }
 
-    /// What the end of a row means for the rows around it.
-    pub(super) fn consequences(&mut self, id: u64, outcome: Outcome) {
+    /// What the end of a row means for the rows around it. `giver`: the row that left nothing of it.
+    pub(super) fn consequences(&mut self, id: u64, outcome: Outcome, giver: Option<u64>) {
         self.failed |= outcome.is_failure();
         let row = &self.rows[&id];
         let (card, carries, doubted) = (row.card, row.cover > 0 && !row.absorbed, row.doubt > 0);
         if row.watched {
-            self.gate_ends.insert(id, GateEnd::of(outcome, doubted));
+            self.gate_ends.insert(id, GateEnd::of(id, outcome, doubted, giver));
         }
         if carries {
             self.uncover(card, id, outcome, doubted);

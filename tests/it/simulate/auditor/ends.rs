@@ -70,7 +70,9 @@ impl Auditor {
 
     fn check_overtaken(&self, row: &Row, cause: &Cause) {
         let Cause::OvertakenBy(by) = cause else { panic!("superseded by {cause:?}") };
-        assert!(self.rows.contains_key(by), "superseded by a row that is none");
+        if let Some(by) = by {
+            assert_eq!(self.rows[by].settled, Some(Outcome::Applied), "superseded by a row that was not applied");
+        }
         let place = self.bills[&row.bill].place;
         let newer = self.bills.values().filter(|bill| bill.card == row.card && bill.place > place && bill.applied);
         let given =
