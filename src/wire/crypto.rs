@@ -51,6 +51,9 @@ pub enum KeyFault {
     /// Locked by a passphrase.
     #[error("the private key is locked by a passphrase; unlock it: openssl pkey -in KEY -out UNLOCKED")]
     Encrypted,
+    /// More than one.
+    #[error("several keys in one place; expected one: give each of them a file of its own, and list those that verify")]
+    Several,
     /// A certificate in place of the private key.
     #[error("an X.509 certificate, where the private key that signs is expected")]
     Certificate,
@@ -358,6 +361,9 @@ mod tests {
         let spki = base64_of(KEY.0.parts.to_public_key().to_public_key_der().unwrap().as_bytes());
         assert_eq!(Verifier::parse(&pkcs8).unwrap_err(), KeyFault::PrivateForPublic);
         assert_eq!(Signer::parse(&spki).unwrap_err(), KeyFault::PublicForPrivate);
+        let [two, both] = [[&public, &public], [&public, &*pem]].map(|parts| parts.map(String::as_str).concat());
+        assert_eq!(Verifier::parse(two.as_bytes()).unwrap_err(), KeyFault::Several);
+        assert!(Verifier::parse(both.as_bytes()).is_ok(), "with its other half behind it");
         let certificate = b"-----BEGIN CERTIFICATE-----\nMIID\n-----END CERTIFICATE-----\n";
         assert_eq!(Signer::parse(certificate).unwrap_err(), KeyFault::Certificate);
         assert_eq!(Verifier::parse(certificate).unwrap_err(), KeyFault::DamagedCertificate);

@@ -73,6 +73,7 @@ fn der(bytes: &[u8], tried: &'static str) -> Result<Zeroizing<Vec<u8>>, KeyFault
             (label, body) if label == "ENCRYPTED PRIVATE KEY" || body.contains("ENCRYPTED") => {
                 return Err(KeyFault::Encrypted);
             }
+            (label, _) if has_another(pem, label) => return Err(KeyFault::Several),
             (_, body) => body,
         },
         None => text,
@@ -86,6 +87,14 @@ fn der(bytes: &[u8], tried: &'static str) -> Result<Zeroizing<Vec<u8>>, KeyFault
     }
     let der = STANDARD.decode(packed.as_bytes()).map_err(|_| unreadable("text that is not base64", tried))?;
     Ok(Zeroizing::new(der))
+}
+
+/// Whether behind the first key there is another of its kind, which would be passed over in silence. Its certificates, and its
+/// other half, may be there.
+fn has_another(pem: &str, label: &str) -> bool {
+    let others = pem.split("-----BEGIN ").skip(1).filter_map(|block| block.split("-----").next());
+    let is_private = |label: &str| label.contains("PRIVATE");
+    others.into_iter().any(|other| !is_certificate(other) && is_private(other) == is_private(label))
 }
 
 /// The label of a PEM block and what stands between it and the end; `None` without an end.
