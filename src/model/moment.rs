@@ -38,9 +38,23 @@ pub enum MomentFault {
     #[error("a time that exists: the clocks skipped this one when summer time began")]
     Gap,
     /// Outside the years that the wire forms can write.
-    #[error("a time from 1970-01-01 00:00:00 to 9999-12-31 15:59:59 in UTC, which is the end of that day in Hong Kong")]
+    #[error("a time from 1970-01-01 00:00:00 in UTC to the end of the year 9999")]
     Range,
 }
+
+/// A year of five digits in the zone in which the wire form writes the time.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("a time before the year 10000 where it is sent with the offset {0}")]
+pub struct TooLate(Offset);
+
+/// Whether a wire form can write an instant in a zone: it has four digits for a year.
+pub fn writable_in(ms: i64, zone: &TimeZone) -> Result<(), TooLate> {
+    let offset = zone.to_offset(Timestamp::MAX);
+    if ms + i64::from(offset.seconds()) * 1_000 < YEAR_10000_MS { Ok(()) } else { Err(TooLate(offset)) }
+}
+
+/// The year 10000 in UTC.
+const YEAR_10000_MS: i64 = 253_402_300_800_000;
 
 impl LocalTime {
     /// Reads a time.
@@ -143,9 +157,13 @@ fn is_date_shaped(text: &str) -> bool {
 }
 
 fn in_range(ms: i64) -> Result<Moment, MomentFault> {
-    /// The year 10000 at GMT+8, in which the wire forms write times.
-    const YEAR_10000_MS: i64 = 253_402_272_000_000;
-    if (0..YEAR_10000_MS).contains(&ms) { Ok(Moment { ms, folded: false }) } else { Err(MomentFault::Range) }
+    /// The last place on Earth where a day ends.
+    const LAST_ZONE_MS: i64 = 12 * 3_600 * 1_000;
+    if (0..YEAR_10000_MS + LAST_ZONE_MS).contains(&ms) {
+        Ok(Moment { ms, folded: false })
+    } else {
+        Err(MomentFault::Range)
+    }
 }
 
 /// What milliseconds are counted from, in UTC.
@@ -240,7 +258,11 @@ mod tests {
         for text in ["9999-12-31 23:59:59", "9999-12-31T23:59:59+08:00", "9999-12-31T15:59:59Z", "253402271999000"] {
             assert_eq!(hk.parse(text).unwrap().ms, never, "{text}");
         }
-        assert_eq!(hk.parse("9999-12-31T23:59:59Z"), Err(MomentFault::Range));
+        let (in_utc, gmt8) = (hk.parse("9999-12-31T23:59:59Z").unwrap().ms, TimeZone::fixed(Offset::constant(8)));
+        assert_eq!(in_utc, 253_402_300_799_000);
+        assert_eq!([never, in_utc].map(|ms| writable_in(ms, &gmt8).is_ok()), [true, false]);
+        assert_eq!(writable_in(in_utc, &TimeZone::UTC), Ok(()));
+        assert_eq!(hk.parse("9999-12-31T23:59:59-13:00"), Err(MomentFault::Range));
         assert_eq!(rfc3339_ms(never), "9999-12-31T15:59:59.000Z");
         for (hours, time) in [(8, "9999-12-31T23:59:59+08:00"), (7, "9999-12-31T22:59:59+07:00")] {
             let zone = TimeZone::fixed(jiff::tz::Offset::constant(hours));
@@ -249,7 +271,7 @@ mod tests {
         }
         let east = TimeZone::fixed(jiff::tz::Offset::constant(9));
         assert_eq!(format_in(never, &east, "%Y-%m-%d %H:%M:%S"), "9999-12-31 23:59:59");
-        assert_eq!(in_zone("America/New_York").parse_end_of_day("9999-12-31"), Err(MomentFault::Range));
+        assert_eq!(in_zone("America/New_York").parse_end_of_day("9999-12-31").unwrap().ms, 253_402_318_799_000);
         assert_eq!(rfc3339_ms(i64::MAX), "9999-12-31T23:59:59.999Z");
     }
 

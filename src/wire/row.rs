@@ -3,8 +3,10 @@
 
 use std::borrow::Cow;
 
+use jiff::tz::TimeZone;
+
 use super::{Column, ColumnFault, RowRules};
-use crate::model::moment::MomentFault;
+use crate::model::moment::{self, MomentFault};
 use crate::model::reject::veiled;
 use crate::model::{Amount, Delta, LocalTime, Moment, Reject, Rule, Status, amount};
 
@@ -117,6 +119,12 @@ impl Col {
     /// A time, or a date that means its last second.
     pub fn end_of_day(&self, cells: &Cells<'_>, times: &LocalTime) -> Result<Option<i64>, Reject> {
         Ok(self.moment(cells, |text| times.parse_end_of_day(text))?.map(|moment| moment.ms))
+    }
+
+    /// Refuses an instant of this column that the wire form cannot write in its zone.
+    pub fn writable(&self, cells: &Cells<'_>, ms: i64, zone: &TimeZone) -> Result<(), Reject> {
+        let found = self.cell(cells).unwrap_or_default();
+        moment::writable_in(ms, zone).map_err(|fault| self.reject(Rule::NotATime, found, fault.to_string()))
     }
 
     fn moment(

@@ -52,6 +52,9 @@ pub fn no_vault(_: &str, _: Secrecy) -> Result<Zeroizing<Vec<u8>>, String> {
     Err("there are no secrets here".to_owned())
 }
 
+/// What [`Keys::path`] takes, but for the dots, as a regular expression.
+pub const PATH_FORM: &str = "^/[A-Za-z0-9/._~!$&'()*+,;=:@%-]*$";
+
 /// The `[gateway]` table of a job, or a table below it.
 #[derive(Clone, Copy)]
 pub struct Keys<'a> {
@@ -133,6 +136,20 @@ impl<'a> Keys<'a> {
             return Err(self.fault(key, format!("found {text:?}, expected visible ASCII characters without blanks")));
         }
         Ok(text)
+    }
+
+    /// The path of an endpoint, in the very characters that are sent: HTTP clients escape others, and take dots between
+    /// slashes for steps, behind our signature's back.
+    pub fn path(&self, key: &str, default: &'a str) -> Result<&'a str, SettingFault> {
+        let path = self.token(key, Some(default))?;
+        let is_plain = |byte: u8| byte.is_ascii_alphanumeric() || b"/._~!$&'()*+,;=:@%-".contains(&byte);
+        let is_step = |part: &str| matches!(part.to_ascii_lowercase().replace("%2e", ".").as_str(), "." | "..");
+        if path.starts_with('/') && path.bytes().all(is_plain) && !path.split('/').any(is_step) {
+            return Ok(path);
+        }
+        const EXPECTED: &str = "a path as it is sent: it begins with /, has no query, no `.` or `..` between slashes, and its \
+                                characters need no escapes";
+        Err(self.fault(key, format!("found {path:?}, expected {EXPECTED}")))
     }
 
     /// Whether a secret is named.

@@ -71,7 +71,7 @@ impl Reader {
             extra: ExtraReader::new(&dialect.extras, columns),
             status: Col::of(columns, "status"),
             // One more: the code.
-            members: MemberReader::new(columns, rules, locales, data, 1)?,
+            members: MemberReader::new(columns, rules, locales, data, None, 1)?,
             points_provider: Col::of(columns, "points_provider"),
             code_msg: Col::personal(columns, "code_msg"),
             code_value: Col::personal(columns, "code_value"),

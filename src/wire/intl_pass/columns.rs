@@ -83,7 +83,7 @@ impl Reader {
             update_type: Col::of(columns, "update_type"),
             verify_code: Col::personal(columns, "verify_code"),
             verify_type: Col::of(columns, "verify_type"),
-            members: MemberReader::new(columns, rules, &dialect.locales, data, 0)?,
+            members: MemberReader::new(columns, rules, &dialect.locales, data, Some(dialect.end_date_zone.clone()), 0)?,
             allow_update: dialect.allow_update,
         })
     }

@@ -99,6 +99,7 @@ fn fixed_zone(keys: &Keys<'_>) -> Result<TimeZone, SettingFault> {
     // Midnight there, less midnight in UTC, is the offset.
     let there = format!("1970-01-02T00:00:00{text}").parse::<Timestamp>().ok().filter(|_| shaped);
     let offset = there.and_then(|instant| Offset::from_seconds((DAY_S - instant.as_second()) as i32).ok());
+    let offset = offset.filter(|offset| (-12 * 3_600..=14 * 3_600).contains(&offset.seconds())); // where clocks are
     let fault = || keys.fault("end_date_zone", format!("found {text:?}, expected an offset as \"+08:00\""));
     offset.map(TimeZone::fixed).ok_or_else(fault)
 }

@@ -122,6 +122,7 @@ fn rows_that_break_a_rule() {
         (&[("status", "USED"), ("verify_code", "1"), ("points", "1")], Rule::Combination, "points"),
         (&[("status", "CLOSED"), ("update_type", "UPDATE_SCORE")], Rule::Combination, "update_type"),
         (&[("status", "UPDATE")], Rule::NoChange, ""),
+        (&[("status", "UPDATE"), ("end_date", "9999-12-31T16:00:00Z")], Rule::NotATime, "end_date"),
         (&[("status", "UPDATE"), ("points", "1"), ("level", "Gold")], Rule::Combination, "update_type"),
         (&[("status", "UPDATE"), ("points", "1"), ("update_type", "UPDATE_LEVEL")], Rule::Combination, "update_type"),
         (&[("status", "UPDATE"), ("points", "1"), ("update_type", "UPDATE")], Rule::NotAWord, "update_type"),
@@ -151,6 +152,7 @@ fn columns_and_settings_that_cannot_be_meant() {
         ("end_date_zone = '+8:00'", "end_date_zone"),
         ("end_date_zone = '+08:60'", "end_date_zone"),
         ("end_date_zone = '+99:00'", "end_date_zone"),
+        ("end_date_zone = '+24:00'", "end_date_zone"),
         ("points_member = 'level'", "points_member"),
         ("[extra]\nverifyCode = { value = 1 }", "extra.verifyCode"),
     ] {
@@ -186,7 +188,7 @@ proptest! {
     fn a_gateway_reads_what_a_row_says(
         points in proptest::option::of(0_u32..),
         level in "[鑽金\"\\\\a-z]{0,5}",
-        end_date in proptest::option::of(10_000_000_i64..253_402_300_799),
+        end_date in proptest::option::of(10_000_000_i64..253_402_271_999),
         data in "[ -~]{0,8}",
         string: bool,
         drop in 0_u64..4,

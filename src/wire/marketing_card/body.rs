@@ -32,9 +32,12 @@ const STYLE: &str = "mcard_style_info";
 const NOTICES: &str = "notify_messages";
 const MESSAGE_INFO: &str = "merchant_card_msg_info";
 
+/// The zone in which the wire writes instants.
+pub const ZONE: TimeZone = TimeZone::fixed(GMT8);
+
 /// An instant as the wire writes it.
 pub fn time(ms: i64) -> String {
-    moment::format_in(ms, &TimeZone::fixed(GMT8), TIME)
+    moment::format_in(ms, &ZONE, TIME)
 }
 
 /// The content as text.

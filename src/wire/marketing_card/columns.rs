@@ -1,6 +1,6 @@
 //! The columns of a row, and what they have to do with each other.
 
-use super::{MarketingCard, cells};
+use super::{MarketingCard, body, cells};
 use crate::model::{Amount, Delta, Field, LocalTime, Reject, Rule, Status, Value};
 use crate::wire::charset::Charset;
 use crate::wire::row::{self, Cells, Col, Common};
@@ -116,6 +116,7 @@ impl Reader {
             let date = column.time(cells, &self.times)?;
             let date =
                 date.ok_or_else(|| column.reject(Rule::Missing, "", "the value that the card was opened with"))?;
+            column.writable(cells, date.ms, &body::ZONE)?;
             delta.ids.push(Field { name: column.name().into(), value: Value::Time(date.ms) });
         }
         let ext_info = self.ext_info.text(cells, EXT_INFO_CHARS_MAX)?;
@@ -231,8 +232,11 @@ impl RowReader for Reader {
     fn read(&self, cells: &Cells<'_>) -> Result<Delta, Reject> {
         let card = self.card_no.needed(cells, CARD_CHARS_MAX)?;
         let mut delta = self.common.begin(cells, card, Status::Update)?;
-        if delta.occurred_ms.is_none() {
-            return Err(self.occurred_at.reject(Rule::Missing, "", "the time of the change: the call tells it"));
+        match delta.occurred_ms {
+            Some(ms) => self.occurred_at.writable(cells, ms, &body::ZONE)?,
+            None => {
+                return Err(self.occurred_at.reject(Rule::Missing, "", "the time of the change: the call tells it"));
+            }
         }
         self.read_ids(cells, &mut delta)?;
         self.read_members(cells, &mut delta)?;

@@ -24,7 +24,7 @@ use super::charset::Charset;
 use super::crypto::{Aes, Certificate, Signer, Verifier};
 use super::key::{Key, Shape};
 use super::row::Merchants;
-use super::setting::{Holds, Keys, Secrecy, token};
+use super::setting::{Holds, Keys, PATH_FORM, Secrecy, token};
 use super::{
     Answer, Call, CallFault, Column, ColumnFault, Columns, Dialect, Entry, Reply, Request, RowReader, RowRules, Said,
     SettingFault, Signing, reading,
@@ -37,7 +37,7 @@ const NAME: &str = "marketing-card";
 pub const ENTRY: Entry = Entry {
     name: NAME,
     keys: &[
-        Key::new("path", Shape::Form("^/[^?#]*$"), "the gateway's path"),
+        Key::new("path", Shape::Form(PATH_FORM), "the gateway's path"),
         Key::new("app_id", Shape::Text, "the app's id, as the console shows it"),
         Key::new("sign_type", Shape::Word(&["RSA2", "RSA"]), "SHA-256 or SHA-1"),
         Key::new(
@@ -117,10 +117,7 @@ impl MarketingCard {
         if app_id.chars().count() > APP_CHARS_MAX {
             return Err(keys.fault("app_id", format!("found {app_id:?}, expected at most {APP_CHARS_MAX} characters")));
         }
-        let path = keys.token("path", Some("/gateway.do"))?;
-        if !path.starts_with('/') || path.contains(['?', '#']) {
-            return Err(keys.fault("path", format!("found {path:?}, expected a path that begins with / and no query")));
-        }
+        let path = keys.path("path", "/gateway.do")?;
         let formats = [("json", Format::Json), ("xml", Format::Xml), ("", Format::Unsaid)];
         let format = keys.word("format", &formats, Format::Json)?;
         Ok(MarketingCard {

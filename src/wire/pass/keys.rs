@@ -1,6 +1,7 @@
 //! Keys of `[gateway]` that both dialects of `updatePass` have.
 
 use crate::wire::key::{Key, Shape};
+use crate::wire::setting::PATH_FORM;
 
 pub const MERCHANT_ID: Key = Key::new("merchant_id", Shape::Text, "the merchant whose cards these are");
 pub const MERCHANTS: Key = Key::new("merchants", Shape::Texts, "other merchants that rows may name in merchant_id");
@@ -8,7 +9,7 @@ pub const CLIENT_ID: Key = Key::new("client_id", Shape::Text, "the client's id, 
 pub const KEY_VERSION: Key =
     Key::new("key_version", Shape::Whole(0, u32::MAX as i64), "which of our uploaded keys signs");
 pub const ALGORITHM: Key = Key::new("algorithm", Shape::Text, "the signature's algorithm as the header names it");
-pub const PATH: Key = Key::new("path", Shape::Form("^/[^?#]*$"), "the endpoint's path; it is signed");
+pub const PATH: Key = Key::new("path", Shape::Form(PATH_FORM), "the endpoint's path; it is signed");
 pub const LOCALES: Key = Key::new("locales", Shape::Texts, "languages of the members of dataInfo, as zh_HK");
 pub const REQUEST_TIME_FORMAT: Key =
     Key::new("request_time_format", Shape::Word(&["utc", "offset"]), "request-time as ...Z or as ...+08:00");

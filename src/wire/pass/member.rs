@@ -1,5 +1,7 @@
 //! The members that a card has in both dialects: validity, points, levels, and values of its own.
 
+use jiff::tz::TimeZone;
+
 use super::data::DataReader;
 use super::locale::{LevelReader, Locales};
 use super::parameter;
@@ -10,6 +12,8 @@ use crate::wire::{CallFault, Column, ColumnFault, RowRules};
 /// Reads the members of a row.
 pub struct MemberReader {
     end_date: Col,
+    /// The zone in which it is written; `None`: as milliseconds.
+    end_date_zone: Option<TimeZone>,
     points: Col,
     negative_points: bool,
     times: LocalTime,
@@ -18,12 +22,14 @@ pub struct MemberReader {
 }
 
 impl MemberReader {
-    /// Looks the columns up. `others`: how many more members a row of the dialect may have.
+    /// Looks the columns up. `end_date_zone`: that in which `end_date` is written, unless as milliseconds. `others`: how
+    /// many more members a row of the dialect may have.
     pub fn new(
         columns: &[String],
         rules: &RowRules,
         locales: &Locales,
         data: DataReader,
+        end_date_zone: Option<TimeZone>,
         others: usize,
     ) -> Result<MemberReader, ColumnFault> {
         let levels = LevelReader::new(columns, locales)?;
@@ -31,6 +37,7 @@ impl MemberReader {
         data.check_members(levels.members_max() + 2 + others)?;
         Ok(MemberReader {
             end_date: Col::of(columns, "end_date"),
+            end_date_zone,
             points: Col::of(columns, "points"),
             negative_points: rules.negative_points,
             times: rules.times.clone(),
@@ -43,6 +50,9 @@ impl MemberReader {
     pub fn read(&self, cells: &Cells<'_>, delta: &mut Delta) -> Result<(), Reject> {
         let mut member = |column: &Col, value| delta.members.push(Field { name: column.name().into(), value });
         if let Some(ms) = self.end_date.end_of_day(cells, &self.times)? {
+            if let Some(zone) = &self.end_date_zone {
+                self.end_date.writable(cells, ms, zone)?;
+            }
             member(&self.end_date, Value::Time(ms));
         }
         if let Some(points) = self.points.points(cells, self.negative_points)? {

@@ -63,10 +63,7 @@ enum RequestZone {
 impl Endpoint {
     /// Reads the settings that both dialects have.
     pub fn from_settings(keys: &Keys<'_>, result_name: &'static str) -> Result<Endpoint, SettingFault> {
-        let path = keys.token("path", Some(PATH))?;
-        if !path.starts_with('/') {
-            return Err(keys.fault("path", format!("found {path:?}, expected a path that begins with /")));
-        }
+        let path = keys.path("path", PATH)?;
         let algorithm = keys.token("algorithm", Some("RSA256"))?;
         if algorithm.contains([',', '=']) {
             return Err(keys.fault("algorithm", format!("found {algorithm:?}, expected a word as RSA256")));
