@@ -63,6 +63,8 @@ pub struct Surveyed {
     pub facts: Vec<super::InputFact>,
     /// One digest over them.
     pub digest: String,
+    /// Whether it is known that not too many rows are invalid.
+    are_rejects_judged: bool,
     started_ms: i64,
     took: Duration,
 }
@@ -119,7 +121,8 @@ pub fn read(job: &Job, reading: &Reading<'_>) -> Result<Surveyed, Fault> {
     let digest = inputs::digest(&facts);
     let (started_ms, took) = (reading.started_ms, began.elapsed());
     let (inputs, judged) = (reading.inputs.to_vec(), Judged::default());
-    Ok(Surveyed { found, inputs, judged, temporary, seals, facts, digest, started_ms, took })
+    let are_rejects_judged = false;
+    Ok(Surveyed { found, inputs, judged, temporary, seals, facts, digest, are_rejects_judged, started_ms, took })
 }
 
 impl Temporary {
@@ -175,6 +178,24 @@ pub fn rehearse(
     make_plan(job, surveyed, flags, &Name::of(surveyed, again, ledger)?, ledger, &surveyed.folder())
 }
 
+/// Refuses too many invalid rows now, since something is sent before the run is booked: what that makes of them later
+/// is no reason to refuse them any more.
+pub fn judge_rejects(
+    job: &Job,
+    surveyed: &mut Surveyed,
+    flags: &Flags,
+    again: Option<&RunRow>,
+    ledger: &mut Ledger,
+) -> Result<(), Fault> {
+    if again.is_none() {
+        fold_others(job, ledger)?;
+        let plan = rehearse(job, surveyed, flags, None, ledger)?;
+        guard::rejects(job, surveyed, &plan.counts)?;
+        surveyed.are_rejects_judged = true;
+    }
+    Ok(())
+}
+
 /// What a run is known by in the ledger.
 struct Name {
     ordinal: u32,
@@ -215,7 +236,7 @@ pub fn book(
     if plan.counts.ended.contains_key(&Outcome::Rejected) {
         findings::warn_of_rejects(&surveyed)?;
     }
-    if kind == "run" && again.is_none() {
+    if kind == "run" && again.is_none() && !surveyed.are_rejects_judged {
         guard::rejects(job, &surveyed, &plan.counts)?;
     }
     if flags.import {

@@ -114,6 +114,27 @@ fn median(mut values: Vec<f64>) -> f64 {
     low.midpoint(high)
 }
 
+/// Whether a replay takes rows for what they were: under another merchant or client they would be other bills, of other
+/// cards, and what is in doubt would stay so.
+pub fn origins(job: &Job, surveyed: &Surveyed, ledger: &Ledger) -> Result<(), Fault> {
+    const WHOSE: [&str; 4] = ["/dialect", "/gateway/merchant_id", "/gateway/client_id", "/gateway/app_id"];
+    for id in surveyed.found().origins() {
+        let Some(detail) = ledger.run_by_id(id)?.and_then(|run| RunDetail::parse(&run.detail)) else { continue };
+        for name in WHOSE {
+            let [then, now] = [&detail.settings, &job.settings.in_force].map(|settings| settings.pointer(name));
+            let (Some(then), Some(now)) = (then, now) else { continue };
+            if then != now {
+                let key = name[1..].replace('/', ".");
+                return Err(Fault::usage(format!(
+                    "run {id} had {key} = {then}, this job has {now}: its rows would be sent as other bills, on other cards"
+                ))
+                .help("replay them with the job that they were read by, or with that setting as it was (--set)"));
+            }
+        }
+    }
+    Ok(())
+}
+
 /// Whether so many rows are invalid that the file as a whole is not to be trusted.
 pub fn rejects(job: &Job, surveyed: &Surveyed, counts: &Counts) -> Result<(), Fault> {
     let of = |outcome| counts.ended.get(&outcome).copied().unwrap_or(0);

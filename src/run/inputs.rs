@@ -141,7 +141,7 @@ pub fn of_fact(fact: &InputFact, path: PathBuf) -> Input {
 
 fn gone(fact: &InputFact) -> Fault {
     Fault::input(format!(
-        "the interrupted run's input {} is gone or changed (expected {} bytes, sha256 {})",
+        "the input {}, which the run has read, is gone or changed (expected {} bytes, sha256 {})",
         fact.path, fact.size, fact.sha256
     ))
 }

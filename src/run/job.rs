@@ -22,6 +22,7 @@ use crate::io::job::settings::{Gateway, GatewayUrl, Settings};
 use crate::io::ledger::{Ledger, RunRow};
 use crate::io::source::{Input, STANDARD_INPUT};
 use crate::model::{Exit, Outcome};
+use crate::wire;
 
 /// What a run is asked for.
 #[derive(Clone, Debug, Default)]
@@ -132,7 +133,7 @@ impl Job {
             controls: &controls,
             agreed: request.plan.is_some(),
         };
-        let surveyed = patience.until(|| begin::survey(self, &reading))?;
+        let mut surveyed = patience.until(|| begin::survey(self, &reading))?;
         let mut lease = lease.map_or_else(|| self.lease(request.wait), Ok)?;
         if finished.interrupted.is_none() {
             // One that was cut off while we read.
@@ -153,7 +154,11 @@ impl Job {
                 tracing::info!("{compared}");
             }
             if self.settings.run.replay_open && request.plan.is_none() {
-                finished.replayed = self.replay_open(endpoint, &mut ledger)?;
+                let files = self.open_files(reopened.as_ref(), &ledger)?;
+                if !files.is_empty() {
+                    begin::judge_rejects(self, &mut surveyed, &request.flags(), reopened.as_ref(), &mut ledger)?;
+                    finished.replayed = Some(self.replay_open(&files, endpoint, &mut ledger)?);
+                }
             }
             self.tell_of_import(&ledger)?;
             self.tell_open_rows(&ledger)?;
@@ -172,16 +177,44 @@ impl Job {
     /// A run over a failure file, or over all those of a run directory.
     pub fn replay(&self, failures: &Path, include: &[Outcome], request: &Request) -> Result<Finished, Fault> {
         let endpoint = Endpoint::open(&self.settings, &self.dialect)?;
+        let mut finished = Finished::default();
+        // An interrupted run goes first, before anything is read: the failure files may be its own, which it writes anew.
+        let lease = if self.interrupted()?.is_some() {
+            inputs::of_replay(&self.settings, failures)?;
+            let mut lease = self.lease(request.wait)?;
+            finished.interrupted = self.finish_interrupted(&[], &mut lease)?;
+            Some(lease)
+        } else {
+            None
+        };
+        let done = self.replay_tonight(failures, include, request, &endpoint, lease, &mut finished);
+        done.map_err(|fault| fault.not_better_than(finished.exit()))?;
+        Ok(finished)
+    }
+
+    /// The replay that was asked for, behind an interrupted run if there was one.
+    fn replay_tonight(
+        &self,
+        failures: &Path,
+        include: &[Outcome],
+        request: &Request,
+        endpoint: &Endpoint,
+        lease: Option<Lease>,
+        finished: &mut Finished,
+    ) -> Result<(), Fault> {
         let files = inputs::of_replay(&self.settings, failures)?;
         let surveyed = self.survey_replay(&files, include, request.occurred_at_ms)?;
-        let mut lease = self.lease(request.wait)?;
-        let mut finished = Finished { interrupted: self.finish_interrupted(&[], &mut lease)?, ..Finished::default() };
+        let mut lease = lease.map_or_else(|| self.lease(request.wait), Ok)?;
+        if finished.interrupted.is_none() {
+            // One that was cut off while we read.
+            finished.interrupted = self.finish_interrupted(&[], &mut lease)?;
+        }
         let mut ledger = lease.open()?;
         age::runs_are_known(self, &ledger)?;
-        finished.manifest =
-            Some(self.replay_surveyed(surveyed, &files, include, request.allow_stale, &endpoint, &mut ledger)?);
+        let replayed = self.replay_surveyed(surveyed, &files, include, request.allow_stale, endpoint, &mut ledger)?;
+        finished.manifest = Some(replayed);
         finished.open_rows = ledger.open_count()?;
-        Ok(finished)
+        Ok(())
     }
 
     /// Finishes the interrupted run; `moved`: where its inputs are now.
@@ -308,13 +341,22 @@ impl Job {
         job.carry_out(&begun, Some(&files), &endpoint, &mut ledger).map(Some)
     }
 
-    /// The job as it was when a run began. Keys are those of today: they may have been rotated since; and the ledger
-    /// is the one that we look into.
+    /// The job as it was when a run began. Keys, and what the gateway knows them by, are those of today: they may have been
+    /// rotated since; and the ledger is the one that we look into.
     fn as_recorded(&self, detail: &RunDetail) -> Result<Job, Fault> {
         let recorded = crate::io::job::restore(&detail.settings, &self.settings).map_err(Fault::usage)?;
+        let of_today = &self.settings.gateway;
+        let mut table = recorded.gateway.table;
+        for name in wire::KEY_SETTINGS {
+            match of_today.table.get(name) {
+                Some(value) => drop(table.insert(name.to_owned(), value.clone())),
+                None => drop(table.remove(name)),
+            }
+        }
         let gateway = Gateway {
-            private_key: self.settings.gateway.private_key.clone(),
-            platform_keys: self.settings.gateway.platform_keys.clone(),
+            private_key: of_today.private_key.clone(),
+            platform_keys: of_today.platform_keys.clone(),
+            table,
             ..recorded.gateway
         };
         let settings = Settings { gateway, ledger: self.settings.ledger.clone(), ..recorded };
@@ -396,16 +438,17 @@ impl Job {
         endpoint: &Endpoint,
         ledger: &mut Ledger,
     ) -> Result<Manifest, Fault> {
+        guard::origins(self, &surveyed, ledger)?;
         let include = include.iter().map(|class| class.as_str().to_owned()).collect();
         let flags = Flags { allow_stale, include, ..Flags::default() };
         let begun = begin::book(self, surveyed, flags, None, ledger)?;
         self.carry_out(&begun, Some(files), endpoint, ledger)
     }
 
-    /// Replays the open rows of earlier runs, from the failure files that they left.
-    fn replay_open(&self, endpoint: &Endpoint, ledger: &mut Ledger) -> Result<Option<Manifest>, Fault> {
+    /// The failure files of earlier runs that have open rows. `reopened`: that run sends its own.
+    fn open_files(&self, reopened: Option<&RunRow>, ledger: &Ledger) -> Result<Vec<Input>, Fault> {
         let mut files = Vec::new();
-        for ordinal in ledger.open_runs()? {
+        for ordinal in ledger.open_runs()?.into_iter().filter(|open| reopened.is_none_or(|run| run.ordinal != *open)) {
             let Some(run) = ledger.run(ordinal)?.filter(|run| run.job == self.settings.name) else { continue };
             let dir = PathBuf::from(RunDetail::of(&run)?.dir);
             match inputs::of_replay(&self.settings, &dir) {
@@ -413,11 +456,13 @@ impl Job {
                 Err(fault) => tracing::warn!("open rows of run {} cannot be replayed: {fault}", run.id),
             }
         }
-        if files.is_empty() {
-            return Ok(None);
-        }
+        Ok(files)
+    }
+
+    /// Replays the open rows of earlier runs, from the failure files that they left.
+    fn replay_open(&self, files: &[Input], endpoint: &Endpoint, ledger: &mut Ledger) -> Result<Manifest, Fault> {
         let include = [Outcome::Unknown, Outcome::Held, Outcome::Unsent];
-        let surveyed = self.survey_replay(&files, &include, None)?;
-        self.replay_surveyed(surveyed, &files, &include, false, endpoint, ledger).map(Some)
+        let surveyed = self.survey_replay(files, &include, None)?;
+        self.replay_surveyed(surveyed, files, &include, false, endpoint, ledger)
     }
 }

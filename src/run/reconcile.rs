@@ -10,7 +10,7 @@ use std::path::Path;
 use serde::Serialize;
 
 use super::close::file_fact;
-use super::manifest::Manifest;
+use super::manifest::{FileFact, Manifest};
 use super::proof::Check;
 use super::{Fault, inputs};
 use crate::io::job::{self, Settings};
@@ -101,6 +101,9 @@ fn inputs_check(manifest: &Manifest) -> (Check, Vec<Option<Input>>) {
         let is_same = found.as_ref().is_some_and(|now| (now.size, &now.sha256) == (fact.size, &fact.sha256));
         match found {
             None => gone.push(fact.name.clone()),
+            Some(now) if !is_same && was_written_anew(path, &now) => {
+                gone.push(format!("{} (its run was reopened since, and wrote it anew)", fact.name));
+            }
             Some(now) => check.expect(is_same, || {
                 format!(
                     "{}: {} bytes with sha256 {}, read were {} with {}",
@@ -114,6 +117,14 @@ fn inputs_check(manifest: &Manifest) -> (Check, Vec<Option<Input>>) {
         check.skipped = Some(format!("no longer there: {}", gone.join(", ")));
     }
     (check, present)
+}
+
+/// Whether a file is a failure file as its own run has closed it last: a replay that read an earlier one has lost its input.
+fn was_written_anew(path: &Path, now: &FileFact) -> bool {
+    let (Some(folder), Some(name)) = (path.parent(), path.file_name().and_then(|name| name.to_str())) else {
+        return false;
+    };
+    Manifest::read(folder).is_ok_and(|manifest| manifest.files.get(name) == Some(now))
 }
 
 /// The cells of our own files, and of failure files: nothing but an empty one is absent.

@@ -3,7 +3,7 @@
 mod outlet;
 
 use std::borrow::Cow;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::panic::resume_unwind;
 use std::sync::atomic::Ordering;
 
@@ -67,6 +67,13 @@ pub struct Found {
     pub refusals: Vec<String>,
     /// The inputs that do not end their last line.
     pub open_ended: Vec<String>,
+}
+
+impl Found {
+    /// The runs whose rows were read from failure files.
+    pub fn origins(&self) -> BTreeSet<&str> {
+        self.timed.keys().filter_map(|key| key.split_once(ORIGIN_MARK)).map(|(run, _)| run).collect()
+    }
 }
 
 /// What the survey found of one input.
@@ -423,5 +430,8 @@ impl<'a> File<'a> {
 
 /// Which file a row is judged with, as for its times: its own, or the one that a failure file took it from.
 pub fn timed_key<'a>(name: &'a str, origin: Option<&Origin>) -> Cow<'a, str> {
-    origin.map_or(Cow::Borrowed(name), |origin| format!("{}\n{}", origin.run, origin.source).into())
+    origin.map_or(Cow::Borrowed(name), |origin| format!("{}{ORIGIN_MARK}{}", origin.run, origin.source).into())
 }
+
+/// Between the run and the source of an origin.
+const ORIGIN_MARK: char = '\n';

@@ -1,6 +1,8 @@
 //! `kill -9` at any moment: the next run goes on from disk, and no card is the worse for it. Kills at each durable step are
 //! in tests/faults.
 
+use std::io::Read;
+use std::net::TcpListener;
 use std::time::Duration;
 
 use super::stops::wait_for;
@@ -43,4 +45,37 @@ fn a_killed_run_is_finished_by_the_next_one() {
     assert!([0, 3].contains(&code), "{resent:?} {}", String::from_utf8_lossy(&output.stderr));
     assert_eq!(night.counts(), [("applied".to_owned(), rows.len())].into());
     night.is_well_after(&rows, 6 * 32);
+}
+
+/// Keys are those of today, and so is what the gateway knows ours by.
+#[test]
+fn a_key_that_was_rotated_behind_a_kill_signs_under_its_own_version() {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let night = Night::new(passync::sandbox::Config::default(), "retry.attempts_max = 1");
+    let job = std::fs::read_to_string(night.path("job.toml")).unwrap();
+    let url = format!("gateway.url = \"http://{}\"", listener.local_addr().unwrap());
+    let job: String =
+        job.lines().map(|line| if line.contains("gateway.url") { &url } else { line }.to_owned() + "\n").collect();
+    night.write("in.csv", &as_csv(&deltas(1, 1)));
+    // A gateway that hears one request and hangs up.
+    let hear = || {
+        let mut heard = Vec::new();
+        let mut connection = listener.accept().unwrap().0;
+        while !heard.windows(4).any(|end| end == b"\r\n\r\n") {
+            let mut bytes = [0; 4096];
+            let read = connection.read(&mut bytes).unwrap();
+            heard.extend_from_slice(&bytes[..read]);
+        }
+        String::from_utf8_lossy(&heard).into_owned()
+    };
+    for (version, ends) in [(1, false), (2, true)] {
+        night.write("job.toml", &format!("{job}\ngateway.key_version = {version}\n"));
+        let mut child = night.start(&["run", "job.toml"]);
+        let heard = hear();
+        assert!(heard.contains(&format!("keyVersion={version},")), "{heard}");
+        if !ends {
+            child.kill().unwrap();
+        }
+        assert_eq!(child.wait().unwrap().code(), ends.then_some(1));
+    }
 }

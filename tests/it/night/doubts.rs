@@ -20,7 +20,7 @@ impl Night {
         }
     }
 
-    fn open(&self) -> Vec<Value> {
+    pub fn open(&self) -> Vec<Value> {
         self.json(0, &["open", "job.toml"]).as_array().unwrap().clone()
     }
 

@@ -15,6 +15,7 @@ mod laws;
 mod lease;
 mod look;
 mod reconcile;
+mod replay;
 #[allow(dead_code, reason = "tests/faults plays on this stage too, with other props")]
 pub mod stage;
 mod stops;
