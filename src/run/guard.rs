@@ -114,21 +114,24 @@ fn median(mut values: Vec<f64>) -> f64 {
     low.midpoint(high)
 }
 
-/// Whether a replay takes rows for what they were: under another merchant or client they would be other bills, of other
-/// cards, and what is in doubt would stay so.
+/// Whether a replay takes rows for what they were. Under another merchant or client they are other bills, of other cards:
+/// of a run that was under the wrong one this is the way out, but what is in doubt would be sent twice, and stay so.
 pub fn origins(job: &Job, surveyed: &Surveyed, ledger: &Ledger) -> Result<(), Fault> {
     const WHOSE: [&str; 4] = ["/dialect", "/gateway/merchant_id", "/gateway/client_id", "/gateway/app_id"];
     for id in surveyed.found().origins() {
-        let Some(detail) = ledger.run_by_id(id)?.and_then(|run| RunDetail::parse(&run.detail)) else { continue };
+        let Some(run) = ledger.run_by_id(id)? else { continue };
+        let Some(detail) = RunDetail::parse(&run.detail) else { continue };
         for name in WHOSE {
             let [then, now] = [&detail.settings, &job.settings.in_force].map(|settings| settings.pointer(name));
             let (Some(then), Some(now)) = (then, now) else { continue };
-            if then != now {
+            if then != now && ledger.has_doubts_of(run.ordinal)? {
                 let key = name[1..].replace('/', ".");
                 return Err(Fault::usage(format!(
-                    "run {id} had {key} = {then}, this job has {now}: its rows would be sent as other bills, on other cards"
+                    "run {id} had {key} = {then}, this job has {now}: its rows would be sent as other bills, on other cards, \
+                     and some of them may have been applied"
                 ))
-                .help("replay them with the job that they were read by, or with that setting as it was (--set)"));
+                .help("replay them with the job that they were read by, or with that setting as it was (--set); if it was wrong, \
+                       settle the bills in doubt before (`passync ledger settle`)"));
             }
         }
     }

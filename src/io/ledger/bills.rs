@@ -169,6 +169,18 @@ impl Ledger {
         self.bills(&format!("card = ?1 AND {UNPROVED}"), params![card.0])
     }
 
+    /// Whether bills that a run read first, or sent last, may stand on their cards without proof.
+    pub fn has_doubts_of(&self, ordinal: u32) -> Result<bool, LedgerError> {
+        const QUERY: &str = concat!(
+            "SELECT EXISTS (SELECT 1 FROM bills WHERE ",
+            unproved!(),
+            " AND past IN (1, 4) AND (run = ?1 OR last_run = ?1))"
+        );
+        self.db
+            .query_row(QUERY, [ordinal], |row| row.get(0))
+            .map_err(|error| self.fault("look bills in doubt up", error))
+    }
+
     /// What the gateway confirmed of a card.
     pub fn card(&self, card: Digest) -> Result<Option<(String, CardState)>, LedgerError> {
         let query = || -> rusqlite::Result<Option<(String, CardState)>> {
