@@ -157,11 +157,14 @@ fn the_ledger_shows_all_it_knows_and_takes_an_answer() {
     assert_eq!(show(0, &card)["cards"][0]["members"]["points"]["value"], "1000", "the card shows what the person saw");
     assert_eq!(night.json(0, &["ledger", "stats", "--state", "state"])["open_rows"], 2);
 
-    night.write("answers.csv", &format!("bill_no,as,reason\n{card},not-applied,never arrived\nB0,applied,typo\n"));
+    let open = night.open();
+    let answer = |row: &serde_json::Value| format!("{},not-applied,never arrived\n", row["bill_no"].as_str().unwrap());
+    let answers = "bill_no,as,reason\n".to_owned() + &open.iter().map(answer).collect::<String>();
+    night.write("answers.csv", &(answers.clone() + "B0,applied,typo\n"));
     let refused = settle(3, &["--file", "answers.csv"]);
-    assert!(refused.contains("answers.csv:3: nothing was booked: B0 is neither a bill nor a card"), "{refused}");
+    assert!(refused.contains("answers.csv:4: nothing was booked: B0 is neither a bill nor a card"), "{refused}");
     assert_eq!(night.json(0, &["ledger", "stats", "--state", "state"])["open_rows"], 2, "all or none");
-    night.write("answers.csv", &format!("bill_no,as,reason\n{card},not-applied,never arrived\n"));
+    night.write("answers.csv", &answers);
     settle(0, &["--file", "answers.csv"]);
     assert_eq!(night.json(0, &["ledger", "stats", "--state", "state"])["open_rows"], 0);
     // What was not applied may be judged afresh; what was is not sent again.
