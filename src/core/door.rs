@@ -148,7 +148,7 @@ pub enum Cause {
     HeldBy(u64),
     /// This newer row of its card is in doubt.
     NewerInDoubt(u64),
-    /// This newer row was applied and leaves nothing of it; a crash may have made forgotten which.
+    /// This newer row was applied and leaves nothing of it; behind a crash it may be forgotten which.
     OvertakenBy(Option<u64>),
     /// This row carried it.
     CarriedBy(u64),

@@ -10,7 +10,7 @@ use super::plan::{Counts, Plan};
 use super::survey::Found;
 use crate::io::control::Compared;
 use crate::io::job::settings::Share;
-use crate::io::ledger::Ledger;
+use crate::io::ledger::{Ledger, RunRow};
 use crate::model::Outcome;
 
 /// What can be said of the inputs before the ledger is asked; every refusal. `agreed`: `--plan` was given.
@@ -114,25 +114,39 @@ fn median(mut values: Vec<f64>) -> f64 {
     low.midpoint(high)
 }
 
-/// Whether a replay takes rows for what they were. Under another merchant or client they are other bills, of other cards:
-/// of a run that was under the wrong one this is the way out, but what is in doubt would be sent twice, and stay so.
+/// What a job has otherwise than a run had it, so that its rows would be other bills on other cards. `named`: rows name their
+/// merchants themselves.
+pub fn another_owner(job: &Job, detail: &RunDetail, named: bool) -> Option<String> {
+    const WHOSE: [&str; 4] = ["/dialect", "/gateway/client_id", "/gateway/app_id", "/gateway/merchant_id"];
+    WHOSE[..if named { 3 } else { 4 }].iter().find_map(|name| {
+        let [then, now] = [&detail.settings, &job.settings.in_force].map(|settings| settings.pointer(name));
+        let (then, now) = (then?, now?);
+        (then != now).then(|| format!("{} = {then}, this job has {now}", name[1..].replace('/', ".")))
+    })
+}
+
+/// Whether rows of an earlier run are taken for what they were. Under another owner they are other bills: of a run that was
+/// under the wrong one this is the way out, but what is in doubt would be sent twice, and stay so.
+pub fn owner(job: &Job, run: &RunRow, detail: &RunDetail, named: bool, ledger: &Ledger) -> Result<(), Fault> {
+    match another_owner(job, detail, named) {
+        Some(other) if ledger.has_doubts_of(run.ordinal)? => Err(Fault::usage(format!(
+            "run {} had {other}: its rows would be sent as other bills, on other cards, and some of them may have been applied",
+            run.id
+        ))
+        .help("take the job that they were read by, or that setting as it was (--set); if it was wrong, settle the bills in \
+               doubt before, and then those that were never sent as not applied (`passync ledger settle`)")),
+        _ => Ok(()),
+    }
+}
+
+/// The same of all runs from which a replay has rows.
 pub fn origins(job: &Job, surveyed: &Surveyed, ledger: &Ledger) -> Result<(), Fault> {
-    const WHOSE: [&str; 4] = ["/dialect", "/gateway/merchant_id", "/gateway/client_id", "/gateway/app_id"];
+    let named = surveyed.found().files.iter().all(|file| file.columns.in_file("merchant_id").is_some());
     for id in surveyed.found().origins() {
-        let Some(run) = ledger.run_by_id(id)? else { continue };
-        let Some(detail) = RunDetail::parse(&run.detail) else { continue };
-        for name in WHOSE {
-            let [then, now] = [&detail.settings, &job.settings.in_force].map(|settings| settings.pointer(name));
-            let (Some(then), Some(now)) = (then, now) else { continue };
-            if then != now && ledger.has_doubts_of(run.ordinal)? {
-                let key = name[1..].replace('/', ".");
-                return Err(Fault::usage(format!(
-                    "run {id} had {key} = {then}, this job has {now}: its rows would be sent as other bills, on other cards, \
-                     and some of them may have been applied"
-                ))
-                .help("replay them with the job that they were read by, or with that setting as it was (--set); if it was wrong, \
-                       settle the bills in doubt before (`passync ledger settle`)"));
-            }
+        if let Some(run) = ledger.run_by_id(id)?
+            && let Some(detail) = RunDetail::parse(&run.detail)
+        {
+            owner(job, &run, &detail, named, ledger)?;
         }
     }
     Ok(())

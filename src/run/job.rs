@@ -94,9 +94,7 @@ impl Job {
     pub fn run(&self, request: &Request) -> Result<Finished, Fault> {
         let endpoint = Endpoint::open(&self.settings, &self.dialect)?;
         let mut finished = Finished::default();
-        if Ledger::is_old(&self.settings.ledger) {
-            self.lease(request.wait)?; // which brings it up to date
-        }
+        self.bring_up_to_date(request.wait)?;
         // An interrupted run goes first, before anything is read: its rows in doubt wait for nothing else.
         let lease = if let Some(run) = self.interrupted()? {
             self.guard_agreed(&run, request.plan.as_deref())?;
@@ -109,6 +107,14 @@ impl Job {
         let done = self.run_tonight(request, &endpoint, lease, &mut finished);
         done.map_err(|fault| fault.not_better_than(finished.exit()))?;
         Ok(finished)
+    }
+
+    /// A ledger that an older program made is one of ours from here on.
+    fn bring_up_to_date(&self, wait: Duration) -> Result<(), Fault> {
+        if Ledger::is_old(&self.settings.ledger) {
+            self.lease(wait)?;
+        }
+        Ok(())
     }
 
     /// The run that was asked for, behind an interrupted one if there was one.
@@ -178,6 +184,7 @@ impl Job {
     pub fn replay(&self, failures: &Path, include: &[Outcome], request: &Request) -> Result<Finished, Fault> {
         let endpoint = Endpoint::open(&self.settings, &self.dialect)?;
         let mut finished = Finished::default();
+        self.bring_up_to_date(request.wait)?;
         // An interrupted run goes first, before anything is read: the failure files may be its own, which it writes anew.
         let lease = if self.interrupted()?.is_some() {
             inputs::of_replay(&self.settings, failures)?;
@@ -379,6 +386,11 @@ impl Job {
             // Its records are gone: what is left of it makes a run of its own, in which the ledger decides.
             Some(Exit::Halted | Exit::Stopped) if RunDetail::of(&run)?.pruned => Ok(None),
             Some(Exit::Halted | Exit::Stopped) => {
+                let detail = RunDetail::of(&run)?;
+                if guard::another_owner(self, &detail, false).is_some() {
+                    guard::owner(self, &run, &detail, false, ledger)?;
+                    return Ok(None); // its rows are other bills now
+                }
                 tracing::info!(run = run.id, "the same inputs: reopening that run");
                 Ok(Some(run))
             }
@@ -450,8 +462,12 @@ impl Job {
         let mut files = Vec::new();
         for ordinal in ledger.open_runs()?.into_iter().filter(|open| reopened.is_none_or(|run| run.ordinal != *open)) {
             let Some(run) = ledger.run(ordinal)?.filter(|run| run.job == self.settings.name) else { continue };
-            let dir = PathBuf::from(RunDetail::of(&run)?.dir);
-            match inputs::of_replay(&self.settings, &dir) {
+            let detail = RunDetail::of(&run)?;
+            if let Some(other) = guard::another_owner(self, &detail, false) {
+                tracing::warn!("open rows of run {} are not replayed: it had {other}", run.id);
+                continue;
+            }
+            match inputs::of_replay(&self.settings, Path::new(&detail.dir)) {
                 Ok(found) => files.extend(found),
                 Err(fault) => tracing::warn!("open rows of run {} cannot be replayed: {fault}", run.id),
             }

@@ -101,7 +101,7 @@ fn inputs_check(manifest: &Manifest) -> (Check, Vec<Option<Input>>) {
         let is_same = found.as_ref().is_some_and(|now| (now.size, &now.sha256) == (fact.size, &fact.sha256));
         match found {
             None => gone.push(fact.name.clone()),
-            Some(now) if !is_same && was_written_anew(path, &now) => {
+            Some(now) if !is_same && was_written_since(&manifest.started_at, path, &now) => {
                 gone.push(format!("{} (its run was reopened since, and wrote it anew)", fact.name));
             }
             Some(now) => check.expect(is_same, || {
@@ -119,12 +119,14 @@ fn inputs_check(manifest: &Manifest) -> (Check, Vec<Option<Input>>) {
     (check, present)
 }
 
-/// Whether a file is a failure file as its own run has closed it last: a replay that read an earlier one has lost its input.
-fn was_written_anew(path: &Path, now: &FileFact) -> bool {
+/// Whether a file is one of a run as that has closed it last, and since: a replay that read what was there before has lost
+/// its input.
+fn was_written_since(started_at: &str, path: &Path, now: &FileFact) -> bool {
     let (Some(folder), Some(name)) = (path.parent(), path.file_name().and_then(|name| name.to_str())) else {
         return false;
     };
-    Manifest::read(folder).is_ok_and(|manifest| manifest.files.get(name) == Some(now))
+    let is_later = |manifest: &Manifest| manifest.closed_at.as_str() > started_at;
+    Manifest::read(folder).is_ok_and(|manifest| is_later(&manifest) && manifest.files.get(name) == Some(now))
 }
 
 /// The cells of our own files, and of failure files: nothing but an empty one is absent.

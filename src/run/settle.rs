@@ -64,20 +64,19 @@ pub fn settle(ledger: &Path, given: &[Given]) -> Result<Vec<Booked>, Fault> {
 struct Meant {
     /// The bills with this number, or this identity.
     bills: Vec<BillRow>,
-    /// Those in doubt on a card with this number.
+    /// Those on a card with this number.
     on_card: Vec<BillRow>,
-    /// Open bills of that card that were never sent.
-    never_sent: u64,
 }
 
 impl Meant {
     /// The bills that one answer settles, or those between which a person has to choose.
     fn only(self) -> Result<Vec<BillRow>, Vec<BillRow>> {
-        let Meant { bills, on_card, .. } = self;
+        let Meant { bills, on_card } = self;
         let one_card = on_card.iter().all(|bill| bill.card == on_card[0].card);
         match (bills.len(), on_card.len()) {
             (1, 0) => Ok(bills),
-            (0, _) if one_card => Ok(on_card),
+            // Who looks at a card sees what may stand on it: of bills that were never sent this says nothing.
+            (0, _) if one_card => Ok(on_card.into_iter().filter(|bill| bill.past.is_possible()).collect()),
             _ => Err(bills.into_iter().chain(on_card).collect()),
         }
     }
@@ -102,8 +101,7 @@ fn find(ledger: &Ledger, given: &[Given]) -> Result<Vec<Answered>, Fault> {
         if let Some((_, meant)) = wanted.get_mut(bill.card_no.as_str())
             && bill.bill_no.as_ref() != Some(&bill.card_no)
         {
-            // Who looks at a card sees what may stand on it: of bills that were never sent this says nothing.
-            if bill.past.is_possible() { meant.on_card.push(bill) } else { meant.never_sent += 1 }
+            meant.on_card.push(bill);
         }
         Ok(())
     })?;
@@ -111,7 +109,7 @@ fn find(ledger: &Ledger, given: &[Given]) -> Result<Vec<Answered>, Fault> {
     let mut settled: HashMap<BillId, &Given> = HashMap::new();
     for one in given {
         let (_, meant) = wanted.remove(one.key.as_str()).expect("every key is wanted once");
-        let never_sent = meant.never_sent;
+        let never_sent = meant.on_card.len() as u64; // where none of them is in doubt
         let bills = match meant.only() {
             Ok(bills) => bills,
             Err(bills) => return Err(fault(one, choice(ledger, &one.key, &bills)?)),

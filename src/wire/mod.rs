@@ -58,9 +58,17 @@ pub fn canonical() -> impl Iterator<Item = &'static str> {
 pub const PERSONAL: &[&str] =
     &["pass_id", "user_id", "open_id", "card_no", "code_msg", "code_value", "mdcode_info", "verify_code"];
 
-/// Keys of `[gateway]` that say which keys speak, in any dialect: they change with the keys themselves.
-pub const KEY_SETTINGS: [&str; 6] =
-    ["aes_key", "app_auth_token", "certificates", "encrypt_type", "encryption", "key_version"];
+/// Keys of `[gateway]` that say which keys speak and how, in any dialect: they change with the keys themselves.
+pub const KEY_SETTINGS: [&str; 8] = [
+    "aes_key",
+    "algorithm",
+    "app_auth_token",
+    "certificates",
+    "encrypt_type",
+    "encryption",
+    "key_version",
+    "sign_type",
+];
 
 /// Whether a canonical column holds a text that people read, on the card or in a message.
 pub fn is_prose(name: &str) -> bool {

@@ -94,7 +94,7 @@ fn der(bytes: &[u8], tried: &'static str) -> Result<Zeroizing<Vec<u8>>, KeyFault
 fn has_another(pem: &str, label: &str) -> bool {
     let others = pem.split("-----BEGIN ").skip(1).filter_map(|block| block.split("-----").next());
     let is_private = |label: &str| label.contains("PRIVATE");
-    others.into_iter().any(|other| !is_certificate(other) && is_private(other) == is_private(label))
+    others.into_iter().any(|other| other.ends_with("KEY") && is_private(other) == is_private(label))
 }
 
 /// The label of a PEM block and what stands between it and the end; `None` without an end.

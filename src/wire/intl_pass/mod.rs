@@ -100,7 +100,9 @@ fn fixed_zone(keys: &Keys<'_>) -> Result<TimeZone, SettingFault> {
     let there = format!("1970-01-02T00:00:00{text}").parse::<Timestamp>().ok().filter(|_| shaped);
     let offset = there.and_then(|instant| Offset::from_seconds((DAY_S - instant.as_second()) as i32).ok());
     let offset = offset.filter(|offset| (-12 * 3_600..=14 * 3_600).contains(&offset.seconds())); // where clocks are
-    let fault = || keys.fault("end_date_zone", format!("found {text:?}, expected an offset as \"+08:00\""));
+    let fault = || {
+        keys.fault("end_date_zone", format!("found {text:?}, expected an offset as \"+08:00\", from -12:00 to +14:00"))
+    };
     offset.map(TimeZone::fixed).ok_or_else(fault)
 }
 

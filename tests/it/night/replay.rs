@@ -72,6 +72,7 @@ fn what_a_replay_read_may_be_written_anew_by_its_run() {
     let night = Night::new(Config::default(), "");
     night.write("in.csv", &as_csv(&deltas(5, 1)));
     night.expect(5, &["run", "job.toml", "--canary", "1"]);
+    let first = night.manifest()["dir"].as_str().unwrap().to_owned();
     night.expect(0, &["replay", "job.toml", "out/night/latest"]);
     let replay = night.manifest()["dir"].as_str().unwrap().to_owned();
     night.expect(0, &["run", "job.toml"]);
@@ -79,9 +80,15 @@ fn what_a_replay_read_may_be_written_anew_by_its_run() {
     let proof = night.json(0, &["reconcile", &replay]);
     let inputs = proof["checks"].as_array().unwrap().iter().find(|check| check["name"] == "inputs").unwrap();
     assert!(inputs["skipped"].as_str().unwrap().contains("its run was reopened since"), "{inputs}");
+    // A digest that was never that of the file is a fault: nobody wrote that anew.
+    let again = night.expect(0, &["replay", "job.toml", "out/night/latest"]);
+    let path = night.path("out/night/latest/manifest.json");
+    let text = std::fs::read_to_string(&path).unwrap();
+    let read = night.manifest()["inputs"][0]["sha256"].as_str().unwrap().to_owned();
+    std::fs::write(&path, text.replace(&read, &"0".repeat(64))).unwrap();
+    assert_eq!(night.json(1, &["reconcile", "out/night/latest"])["proved"], false, "{again}");
     // Changed by anybody else it is a fault.
-    let failures = night.manifest()["dir"].as_str().unwrap().to_owned() + "/failures.csv";
-    std::fs::write(&failures, "bill_no\n").unwrap();
+    std::fs::write(night.path(&format!("{first}/failures.csv")), "bill_no\n").unwrap();
     assert_eq!(night.json(1, &["reconcile", &replay])["proved"], false);
 }
 
@@ -114,6 +121,30 @@ fn a_replay_takes_rows_for_those_of_their_own_merchant() {
     let words = ["replay", "job.toml", "out/night/latest", "--set", "gateway.merchant_id=M2"];
     night.expect(0, &words);
     assert_eq!(night.calls(), calls + 3);
+}
+
+#[test]
+fn a_run_is_reopened_under_its_own_merchant_alone() {
+    for (fault, exit, runs) in [("refuse:PASS_STATUS_ILLEGAL", 0, 2), ("unknown-applied", 2, 1)] {
+        let rows = deltas(3, 1);
+        let mut night = Night::new(scripted(&[(&rows[0].card, fault)]), "retry.attempts_max = 1");
+        night.write("in.csv", &as_csv(&rows));
+        night.expect(5, &["run", "job.toml", "--canary", "1"]);
+        night.reopen_gateway(Config::default());
+        night.expect(exit, &["run", "job.toml", "--set", "gateway.merchant_id=M2"]);
+        assert_eq!(std::fs::read_dir(night.path("out/night")).unwrap().count(), runs + 1, "and a link");
+        night.is_sound();
+    }
+}
+
+#[test]
+fn open_rows_of_another_merchant_stop_no_night() {
+    let night = held();
+    night.write("tonight.csv", "bill_no,pass_id,user_id,points,occurred_at\nx1,CARD-9,u1,5,2026-01-02 10:00:00\n");
+    let words = ["run", "job.toml", "--input", "tonight.csv", "--set", "run.replay_open=true"];
+    let said = night.expect(0, &[&words[..], &["--set", "gateway.merchant_id=M2"]].concat());
+    assert!(said.contains("are not replayed: it had gateway.merchant_id = \"M1\""), "{said}");
+    assert_eq!(night.open().len(), 3);
 }
 
 #[test]
