@@ -125,28 +125,35 @@ pub fn another_owner(job: &Job, detail: &RunDetail, named: bool) -> Option<Strin
     })
 }
 
-/// Whether rows of an earlier run are taken for what they were. Under another owner they are other bills: of a run that was
+/// Whether rows of an earlier run are the bills that they were. Under another owner they are other ones: of a run that was
 /// under the wrong one this is the way out, but what is in doubt would be sent twice, and stay so.
-pub fn owner(job: &Job, run: &RunRow, detail: &RunDetail, named: bool, ledger: &Ledger) -> Result<(), Fault> {
+pub fn are_same_bills(
+    job: &Job,
+    run: &RunRow,
+    detail: &RunDetail,
+    named: bool,
+    ledger: &Ledger,
+) -> Result<bool, Fault> {
     match another_owner(job, detail, named) {
+        None => Ok(true),
         Some(other) if ledger.has_doubts_of(run.ordinal)? => Err(Fault::usage(format!(
             "run {} had {other}: its rows would be sent as other bills, on other cards, and some of them may have been applied",
             run.id
         ))
         .help("take the job that they were read by, or that setting as it was (--set); if it was wrong, settle the bills in \
                doubt before, and then those that were never sent as not applied (`passync ledger settle`)")),
-        _ => Ok(()),
+        Some(_) => Ok(false),
     }
 }
 
-/// The same of all runs from which a replay has rows.
+/// Refuses a replay of rows in doubt as other bills: [`are_same_bills`] of all runs from which it has rows.
 pub fn origins(job: &Job, surveyed: &Surveyed, ledger: &Ledger) -> Result<(), Fault> {
     let named = surveyed.found().files.iter().all(|file| file.columns.in_file("merchant_id").is_some());
     for id in surveyed.found().origins() {
         if let Some(run) = ledger.run_by_id(id)?
             && let Some(detail) = RunDetail::parse(&run.detail)
         {
-            owner(job, &run, &detail, named, ledger)?;
+            are_same_bills(job, &run, &detail, named, ledger)?;
         }
     }
     Ok(())

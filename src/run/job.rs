@@ -386,10 +386,8 @@ impl Job {
             // Its records are gone: what is left of it makes a run of its own, in which the ledger decides.
             Some(Exit::Halted | Exit::Stopped) if RunDetail::of(&run)?.pruned => Ok(None),
             Some(Exit::Halted | Exit::Stopped) => {
-                let detail = RunDetail::of(&run)?;
-                if guard::another_owner(self, &detail, false).is_some() {
-                    guard::owner(self, &run, &detail, false, ledger)?;
-                    return Ok(None); // its rows are other bills now
+                if !guard::are_same_bills(self, &run, &RunDetail::of(&run)?, false, ledger)? {
+                    return Ok(None); // a run of its own
                 }
                 tracing::info!(run = run.id, "the same inputs: reopening that run");
                 Ok(Some(run))
