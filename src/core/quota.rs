@@ -76,6 +76,12 @@ impl Predecessor {
             _ => rest.max(timeout),
         }
     }
+
+    /// The same where it sent for another client: no quota is shared, but its calls may have been to our cards.
+    pub fn wait_of_another(self, timeout: Duration) -> Duration {
+        let ahead = self.ended_ns.map_or(0, |ended_ns| (-ended_ns).max(0).unsigned_abs());
+        Duration::from_nanos(ahead).max(if self.busy { timeout } else { Duration::ZERO })
+    }
 }
 
 /// The permits of strict mode.
@@ -326,6 +332,22 @@ mod tests {
                 seconds(wait),
                 "{predecessor:?} {has_doubt}"
             );
+        }
+    }
+
+    #[test]
+    fn who_died_calling_for_another_client_may_have_called_our_cards() {
+        let seconds = Duration::from_secs;
+        for (busy, ended_s, wait) in [
+            (false, Some(0), 0),
+            (false, Some(-4), 4),
+            (false, None, 0), // another boot
+            (true, Some(100), 9),
+            (true, Some(-12), 12),
+            (true, None, 9),
+        ] {
+            let another = Predecessor { busy, ended_ns: ended_s.map(|ago: i64| ago * 1_000_000_000) };
+            assert_eq!(another.wait_of_another(seconds(9)), seconds(wait), "{another:?}");
         }
     }
 

@@ -16,6 +16,7 @@ use super::inputs::{self, Occurred};
 use super::manifest::Manifest;
 use super::plan::{self, Plan};
 use super::progress::Phase;
+use super::recover::Recovery;
 use super::space::Need;
 use super::store::{RowsWriter, RunFolder, Seals, state_dir};
 use super::survey::{self, Found};
@@ -164,6 +165,10 @@ pub struct Begun {
     pub detail: RunDetail,
     /// What reading and planning took, in this process.
     pub took: Duration,
+    /// No other process has sent for this ledger since.
+    pub alone_since: Instant,
+    /// What an interrupted part left; `None` where nobody has looked yet.
+    pub left: Option<Recovery>,
 }
 
 /// Plans a survey against the ledger without booking it: what `check` shows.
@@ -281,7 +286,7 @@ pub fn book(
         messages = counts.messages,
         "planned"
     );
-    Ok(Begun { run, detail, took: took + began.elapsed() })
+    Ok(Begun { run, detail, took: took + began.elapsed(), alone_since: began, left: None })
 }
 
 fn make_plan(

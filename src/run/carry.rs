@@ -36,7 +36,7 @@ impl Job {
     /// Sends what the plan says, writes the files, closes the run.
     pub(super) fn carry_out(
         &self,
-        begun: &Begun,
+        mut begun: Begun,
         files: Option<&[Input]>,
         endpoint: &Endpoint,
         ledger: &mut Ledger,
@@ -45,26 +45,26 @@ impl Job {
         let began = Instant::now();
         self.progress.note(Standing::of(ledger, &self.settings.name));
         self.progress.begin_apply(&begun.run.id);
-        let done = self.apply(begun, endpoint, ledger)?;
+        let done = self.apply(&mut begun, endpoint, ledger)?;
         let ms = |time: Duration| time.as_millis() as u64;
         let durations = Durations { survey: ms(begun.took), apply: ms(began.elapsed()), finish: 0 };
-        self.close(begun, files, done, durations, ledger)
+        self.close(&begun, files, done, durations, ledger)
     }
 
-    fn apply(&self, begun: &Begun, endpoint: &Endpoint, ledger: &mut Ledger) -> Result<apply::Done, Fault> {
+    fn apply(&self, begun: &mut Begun, endpoint: &Endpoint, ledger: &mut Ledger) -> Result<apply::Done, Fault> {
         let _counting = self.progress.timings.count(Stage::Exchange);
         let settings = &self.settings;
         let folder = RunFolder::new(&settings.ledger, &begun.run.id);
-        let recovery = Recovery::fold(ledger, begun.run.ordinal, folder.path())?;
+        let left = begun.left.take();
+        let recovery = left.map_or_else(|| Recovery::fold(ledger, begun.run.ordinal, folder.path()), Ok)?;
         let window = settings.limits.quota_window;
         let has_doubt = recovery.cut_off() > 0;
         let timeout = settings.gateway.request_timeout;
         let rest = Quota::rest(window, settings.limits.quota_strict);
-        let wait = predecessor(ledger, &endpoint.quota_scope)?
-            .map_or(Duration::ZERO, |predecessor| predecessor.wait(rest, timeout, has_doubt));
-        let doubt_wait = if has_doubt { timeout } else { Duration::ZERO };
-        let in_ns = |wait: Duration| boot::clock_ns() + wait.as_nanos() as i64;
-        let (others_until, all_until) = (in_ns(wait), in_ns(wait.max(doubt_wait)));
+        let wait = self.predecessors_wait(&endpoint.quota_scope, rest, has_doubt, ledger)?;
+        // What was cut off was under way when the ledger became ours, at the latest.
+        let doubt_wait = if has_doubt { timeout.saturating_sub(begun.alone_since.elapsed()) } else { Duration::ZERO };
+        let (others_until, all_until) = (boot_ns_in(wait), boot_ns_in(wait.max(doubt_wait)));
         stamp(ledger, &endpoint.quota_scope, true, others_until)?;
         let order = apply::Order {
             ledger,
@@ -89,6 +89,27 @@ impl Job {
         let done = runtime.block_on(apply::apply(order))?;
         stamp(ledger, &endpoint.quota_scope, false, all_until.max(boot::clock_ns()))?;
         Ok(done)
+    }
+
+    /// How long to wait for what earlier processes may have under way, for this client and for others.
+    fn predecessors_wait(
+        &self,
+        scope: &str,
+        rest: Duration,
+        has_doubt: bool,
+        ledger: &mut Ledger,
+    ) -> Result<Duration, Fault> {
+        let timeout = self.settings.gateway.request_timeout;
+        let mut stamps = ledger.quota_stamps()?;
+        let own = stamps.remove(scope);
+        let waits = stamps.values().map(|stamp| predecessor(stamp).wait_of_another(timeout));
+        let wait = own.map(|stamp| predecessor(&stamp).wait(rest, timeout, has_doubt)).into_iter().chain(waits).max();
+        let wait = wait.unwrap_or_default();
+        // Who died is waited for once: the next to send for that client finds until when.
+        for (other, _) in stamps.iter().filter(|(_, stamp)| stamp.busy) {
+            self::stamp(ledger, other, false, boot_ns_in(wait))?;
+        }
+        Ok(wait)
     }
 
     fn config(&self, detail: &RunDetail, cut_off: usize, doubt_not_before: Tick) -> Config {
@@ -204,14 +225,16 @@ impl Job {
     }
 }
 
-/// Whoever sent for this client last, as the ledger knows it.
-fn predecessor(ledger: &Ledger, scope: &str) -> Result<Option<Predecessor>, Fault> {
-    let stamp = ledger.quota_stamp(scope)?;
-    Ok(stamp.map(|stamp| Predecessor {
-        busy: stamp.busy,
-        // Where the boot is not told, it may be another.
-        ended_ns: (!stamp.boot.is_empty() && stamp.boot == boot::id()).then(|| boot::clock_ns() - stamp.ended_ns),
-    }))
+/// Whoever sent last for a client, as its stamp has it.
+fn predecessor(stamp: &QuotaStamp) -> Predecessor {
+    // Where the boot is not told, it may be another.
+    let is_this_boot = !stamp.boot.is_empty() && stamp.boot == boot::id();
+    Predecessor { busy: stamp.busy, ended_ns: is_this_boot.then(|| boot::clock_ns() - stamp.ended_ns) }
+}
+
+/// The machine's clock so much later.
+fn boot_ns_in(wait: Duration) -> i64 {
+    boot::clock_ns() + wait.as_nanos() as i64
 }
 
 fn stamp(ledger: &mut Ledger, scope: &str, busy: bool, ended_ns: i64) -> Result<(), Fault> {

@@ -14,9 +14,10 @@ use super::endpoint::Endpoint;
 use super::inputs::{self, Spool};
 use super::lease::Lease;
 use super::manifest::{Durations, Manifest};
+use super::recover::Recovery;
 use super::store::RunFolder;
 use super::versus::Versus;
-use super::{Fault, age, close, guard, recover};
+use super::{Fault, age, close, guard};
 use crate::io::job::dates::Dates;
 use crate::io::job::settings::{Gateway, GatewayUrl, Settings};
 use crate::io::ledger::{Ledger, RunRow};
@@ -172,7 +173,7 @@ impl Job {
             if begun.as_ref().map_or_else(|fault| fault.exit() == Exit::Storage, |_| true) {
                 spool.keep(); // behind a storage fault nobody knows whether the run is booked
             }
-            let manifest = self.carry_out(&begun?, Some(&files), endpoint, &mut ledger)?;
+            let manifest = self.carry_out(begun?, Some(&files), endpoint, &mut ledger)?;
             finished.versus = Versus::of(&manifest, &ledger);
             finished.manifest = Some(manifest);
         }
@@ -257,7 +258,7 @@ impl Job {
             Some(files) if !is_whole => {
                 begin::book_again(&self.as_recorded(&detail)?, &run, &detail, files, &mut ledger)?
             }
-            _ => Begun { run, detail, took: Duration::ZERO },
+            _ => Begun { run, detail, took: Duration::ZERO, alone_since: lease.since(), left: None },
         };
         // Rows that another job's run went on with may be under way there.
         if let Err(fault) = begin::fold_others(self, &mut ledger) {
@@ -336,16 +337,16 @@ impl Job {
         let job = self.as_recorded(&detail)?;
         let endpoint = Endpoint::open(&job.settings, &job.dialect)?;
         let folder = RunFolder::new(&self.settings.ledger, &run.id);
-        let is_fresh = run.epoch == ledger.epoch()?
-            && !recover::was_stopping(&ledger, run.ordinal)?
-            && folder.is_whole(&detail.seals)?;
-        let begun = if is_fresh {
+        let is_fresh = run.epoch == ledger.epoch()? && folder.is_whole(&detail.seals)?;
+        let left = is_fresh.then(|| Recovery::fold(&ledger, run.ordinal, folder.path())).transpose()?;
+        let left = left.filter(|left| !left.was_stopping());
+        let begun = if left.is_some() {
             self.progress.planned.store(detail.planned, Ordering::Relaxed);
-            Begun { run, detail, took: Duration::ZERO }
+            Begun { run, detail, took: Duration::ZERO, alone_since: lease.since(), left }
         } else {
             begin::book_again(&job, &run, &detail, &files, &mut ledger)?
         };
-        job.carry_out(&begun, Some(&files), &endpoint, &mut ledger).map(Some)
+        job.carry_out(begun, Some(&files), &endpoint, &mut ledger).map(Some)
     }
 
     /// The job as it was when a run began. Keys, and what the gateway knows them by, are those of today: they may have been
@@ -452,7 +453,7 @@ impl Job {
         let include = include.iter().map(|class| class.as_str().to_owned()).collect();
         let flags = Flags { allow_stale, include, ..Flags::default() };
         let begun = begin::book(self, surveyed, flags, None, ledger)?;
-        self.carry_out(&begun, Some(files), endpoint, ledger)
+        self.carry_out(begun, Some(files), endpoint, ledger)
     }
 
     /// The failure files of earlier runs that have open rows. `reopened`: that run sends its own.

@@ -12,22 +12,12 @@ use crate::io::StorageError;
 use crate::io::ledger::{Ledger, Part};
 use crate::model::{Outcome, Record};
 
-/// Whether a run was cut off while a stop (signal, deadline, halt) ended its rows: the journal says that they were not
-/// come to. Whoever finishes the run comes to them, as if it had been closed and reopened.
-pub fn was_stopping(ledger: &Ledger, run: u32) -> Result<bool, Fault> {
-    let mut found = false;
-    ledger.journal(run, Part::SincePlan, |record| -> Result<(), Fault> {
-        found |= matches!(record, Record::Settled(_, settled) if Stop::is_code(&settled.code));
-        Ok(())
-    })?;
-    Ok(found)
-}
-
 /// What is known of the rows of an interrupted run. Memory holds only those between intent and end, which are as
 /// many as a run has slots, times the crashes it went through.
 pub struct Recovery {
     ends: Ends,
     open: HashMap<u64, OpenRow>,
+    was_stopping: bool,
 }
 
 /// A row that has an intent and no end.
@@ -51,6 +41,12 @@ impl Recovery {
         let mut learnt = Learnt::new(folder)?;
         ledger.journal(run, Part::SincePlan, |record| learnt.take(&record))?;
         learnt.meet_intents(ledger, run)
+    }
+
+    /// Whether the run was cut off while a stop (signal, deadline, halt) ended its rows: the journal says that they were
+    /// not come to. Whoever finishes the run comes to them, as if it had been closed and reopened.
+    pub fn was_stopping(&self) -> bool {
+        self.was_stopping
     }
 
     /// Rows that may have been sent without our knowing what came of it.
@@ -95,12 +91,13 @@ pub struct Learnt {
     ends: Ends,
     /// Of rows without an end: attempts, those in doubt, and when the first one began.
     attempted: HashMap<u64, (u32, u32, Option<i64>)>,
+    was_stopping: bool,
 }
 
 impl Learnt {
     /// Nothing yet. Its temporary file lies in `folder`.
     pub fn new(folder: &Path) -> Result<Learnt, Fault> {
-        Ok(Learnt { ends: Ends::new(folder)?, attempted: HashMap::new() })
+        Ok(Learnt { ends: Ends::new(folder)?, attempted: HashMap::new(), was_stopping: false })
     }
 
     /// Takes the next record.
@@ -108,6 +105,7 @@ impl Learnt {
         match record {
             Record::Settled(row, settled) => {
                 self.attempted.remove(row);
+                self.was_stopping |= Stop::is_code(&settled.code);
                 self.ends.set(*row, settled.outcome, settled.in_doubt > 0)?;
             }
             Record::Attempt(attempt) => {
@@ -123,7 +121,7 @@ impl Learnt {
 
     /// The other half: rows that have an intent and no end.
     pub fn meet_intents(self, ledger: &Ledger, run: u32) -> Result<Recovery, Fault> {
-        let Learnt { mut ends, attempted } = self;
+        let Learnt { mut ends, attempted, was_stopping } = self;
         let mut open: HashMap<u64, OpenRow> = HashMap::new();
         ledger.intents(run, |intent| -> Result<(), Fault> {
             if ends.get(intent.row)?.is_none() {
@@ -140,7 +138,7 @@ impl Learnt {
             }
             Ok(())
         })?;
-        Ok(Recovery { ends, open })
+        Ok(Recovery { ends, open, was_stopping })
     }
 }
 

@@ -1,6 +1,8 @@
 //! Quota stamps: they outlive the process, so that a restart inside a window keeps the law.
 
-use rusqlite::{Connection, OptionalExtension, params};
+use std::collections::BTreeMap;
+
+use rusqlite::{Connection, Row, params};
 
 use super::rows::bind;
 use super::{Ledger, LedgerError, durable};
@@ -18,14 +20,16 @@ pub struct QuotaStamp {
 }
 
 impl Ledger {
-    /// The stamp that an earlier process left, if any.
-    pub fn quota_stamp(&self, scope: &str) -> Result<Option<QuotaStamp>, LedgerError> {
-        self.db
-            .query_row("SELECT busy, boot, ended_ns FROM quota WHERE scope = ?1", [scope], |row| {
-                Ok(QuotaStamp { busy: row.get(0)?, boot: row.get(1)?, ended_ns: row.get(2)? })
-            })
-            .optional()
-            .map_err(|error| self.fault("read the quota stamp", error))
+    /// The stamps that earlier processes left, by (gateway, client).
+    pub fn quota_stamps(&self) -> Result<BTreeMap<String, QuotaStamp>, LedgerError> {
+        let query = || -> rusqlite::Result<BTreeMap<String, QuotaStamp>> {
+            let mut statement = self.db.prepare("SELECT scope, busy, boot, ended_ns FROM quota")?;
+            let stamp = |row: &Row<'_>| {
+                Ok((row.get(0)?, QuotaStamp { busy: row.get(1)?, boot: row.get(2)?, ended_ns: row.get(3)? }))
+            };
+            statement.query_map([], stamp)?.collect()
+        };
+        query().map_err(|error| self.fault("read the quota stamps", error))
     }
 
     /// Leaves a stamp: `busy` before the first send, the end's time after the last.

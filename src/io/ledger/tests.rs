@@ -295,7 +295,7 @@ impl Pair {
     fn compare(&self) {
         let (ledger, model) = (&self.ledger, &self.model);
         assert_eq!(ledger.epoch().unwrap(), model.epoch);
-        let stamp = ledger.quota_stamp("scope").unwrap().map(|stamp| (stamp.busy, stamp.ended_ns));
+        let stamp = ledger.quota_stamps().unwrap().get("scope").map(|stamp| (stamp.busy, stamp.ended_ns));
         assert_eq!(stamp, model.stamp);
         for bill in 0..ROWS {
             let known = ledger.bill(key(bill)).unwrap().map(|bill| Bill {

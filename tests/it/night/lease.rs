@@ -182,6 +182,28 @@ fn a_paused_process_that_is_killed_lets_the_second_go_on() {
     night.is_well_after(&newest, 32);
 }
 
+/// Cards are of merchants, not of clients: who died calling some of them is waited for under any name of the gateway.
+#[test]
+fn a_job_that_calls_the_gateway_by_another_name_waits_for_what_a_killed_one_had_under_way() {
+    let night = night();
+    let (first, second, newest) = overlapping();
+    night.write("in.csv", &as_csv(&first));
+    night.write("other.csv", &as_csv(&second));
+    let mut one = night.start(&["run", "job.toml"]);
+    wait_for(|| night.calls() > 20);
+    one.kill().unwrap();
+    one.wait().unwrap();
+    let url = format!("gateway.url=http://localhost:{}", night.server.addr().port());
+    let (calls, began) = (night.calls(), Instant::now());
+    let mut other = night.start(&["run", "other.toml", "--set", &url]);
+    wait_for(|| night.calls() > calls);
+    assert!(began.elapsed() >= Duration::from_secs(1), "it called after {:?}", began.elapsed());
+    other.wait().unwrap();
+    // That was waited for once: the first one's own rows go out behind a rest of the quota.
+    night.expect(0, &["run", "job.toml"]);
+    night.is_well_after(&newest, 32);
+}
+
 #[test]
 fn a_run_abandoned_behind_another_that_went_on_from_it_is_proved_too() {
     let night = night();
