@@ -61,7 +61,9 @@ impl Endpoint {
         })
         .map_err(Fault::usage)?;
         let tools = Tools { dialect: Arc::clone(dialect), signer, verifiers: verifiers.into() };
-        let quota_scope = format!("{url} {}", dialect.client());
+        // The embedded one is at another port each time, and yet the same.
+        let host = if embedded.is_some() { "sandbox" } else { &url };
+        let quota_scope = format!("{host} {}", dialect.client());
         Ok(Endpoint { tools, gateway, quota_scope, _embedded: embedded })
     }
 }
