@@ -163,6 +163,7 @@ impl Dispatcher {
             }
             Event::Durable(id) => self.durable(id),
             Event::Reply { id, verdict, answered, retry_after, verified, configuration, random } => {
+                let retry_after = retry_after.map(|wait| wait.min(limits::RETRY_AFTER));
                 let reply = Heard { verdict, answered, retry_after, verified, configuration, random };
                 self.replied(id, &reply, now);
             }

@@ -32,6 +32,10 @@ pub const NEVER_HEARD: Duration = Duration::from_secs(120);
 /// How long a run waits for a gateway that it heard before: ten minutes of outage must cost no row.
 pub const OUTAGE: Duration = Duration::from_secs(15 * 60);
 
+/// The longest that one reply may have us wait (`Retry-After`): as long as an outage. A proxy that names days must not
+/// stop a night, and whoever is asked again after so long is not hurt by it.
+pub const RETRY_AFTER: Duration = OUTAGE;
+
 /// How far our clock may be from the gateway's before that is told. `Date` has whole seconds, and a machine with a time
 /// service is off by milliseconds; gateways that look at request times are known to permit minutes, ours state no figure.
 pub const CLOCK_TOLERANCE: Duration = Duration::from_secs(60);

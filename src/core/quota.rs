@@ -64,14 +64,14 @@ impl Predecessor {
     /// How long to wait for what it may have under way: no window may hold sends of both. `rest`: see [`Quota::rest`].
     ///
     /// Where it died over a run that is not ours to finish (abandoned, or another job's), nobody here knows which cards
-    /// it was calling, so all of them wait a request timeout; where it is ours (`has_doubt`), its rows in doubt wait
+    /// it was calling, so all of them wait a request timeout; where it is ours, so many rows are `in_doubt`, and wait
     /// alone. What it had to wait for itself when it ended is still to be waited for. Behind a new start of the machine
     /// nobody knows how long any of that is ago.
-    pub fn wait(self, rest: Duration, timeout: Duration, has_doubt: bool) -> Duration {
+    pub fn wait(self, rest: Duration, timeout: Duration, in_doubt: Option<usize>) -> Duration {
         let ahead = |ended_ns: i64| Duration::from_nanos((-ended_ns).max(0).unsigned_abs());
         let ago = |ended_ns: i64| Duration::from_nanos(ended_ns.max(0).unsigned_abs());
         match self.ended_ns {
-            Some(ended) if has_doubt => rest.max(ahead(ended)),
+            Some(ended) if in_doubt.is_some_and(|rows| rows > 0 || self.busy) => rest.max(ahead(ended)),
             Some(ended) if !self.busy => (rest + ahead(ended)).saturating_sub(ago(ended)),
             _ => rest.max(timeout),
         }
@@ -286,51 +286,53 @@ mod tests {
     }
 
     /// What a start waits, milliseconds: a window's rest of 2 s, a timeout of 15 s. `ended`: how long ago.
-    fn wait(busy: bool, ended_ms: Option<i64>, has_doubt: bool) -> u128 {
+    fn wait(busy: bool, ended_ms: Option<i64>, in_doubt: Option<usize>) -> u128 {
         let known = Predecessor { busy, ended_ns: ended_ms.map(|ms| ms * 1_000_000) };
-        known.wait(Duration::from_secs(2), Duration::from_secs(15), has_doubt).as_millis()
+        known.wait(Duration::from_secs(2), Duration::from_secs(15), in_doubt).as_millis()
     }
 
     #[test]
     fn a_young_stamp_costs_what_is_left_of_the_rest_and_an_old_one_nothing() {
-        let left = [0, 500, 1_999, 2_000, 60_000].map(|ago| wait(false, Some(ago), false));
+        let left = [0, 500, 1_999, 2_000, 60_000].map(|ago| wait(false, Some(ago), None));
         assert_eq!(left, [2_000, 1_500, 1, 0, 0]);
-        assert_eq!(wait(false, Some(-3_000), false), 5_000, "what it had to wait for itself is still to be waited for");
+        assert_eq!(wait(false, Some(-3_000), None), 5_000, "what it had to wait for itself is still to be waited for");
     }
 
     #[test]
     fn an_intent_without_an_outcome_costs_a_whole_rest() {
-        assert_eq!(wait(false, Some(60_000), true), 2_000);
-        assert_eq!(wait(true, Some(60_000), true), 2_000, "its own rows in doubt wait a timeout, the others do not");
+        assert_eq!(wait(false, Some(60_000), Some(1)), 2_000);
+        assert_eq!(wait(true, Some(60_000), Some(1)), 2_000, "its own rows in doubt wait a timeout, the others do not");
     }
 
     #[test]
     fn who_died_over_a_run_that_is_not_ours_or_in_another_boot_costs_a_timeout() {
-        assert_eq!(wait(true, Some(60_000), false), 15_000);
-        assert_eq!([wait(false, None, false), wait(true, None, true)], [15_000, 15_000]);
+        assert_eq!(wait(true, Some(60_000), None), 15_000);
+        assert_eq!([wait(false, None, None), wait(true, None, Some(1))], [15_000, 15_000]);
     }
 
     #[test]
     fn what_a_predecessor_left_is_waited_for_line_by_line() {
         let seconds = Duration::from_secs;
         let ns = |seconds: i64| Some(seconds * 1_000_000_000);
-        for (busy, ended_ns, has_doubt, wait) in [
-            (false, ns(0), false, 2),
-            (false, ns(1), false, 1),
-            (false, ns(3), false, 0),
-            (false, ns(-4), false, 6), // it was done before its own wait was over
-            (false, None, false, 9),   // another boot: nobody knows when
-            (true, ns(100), false, 9), // nobody knows which cards it was calling
-            (true, None, false, 9),
-            (true, ns(100), true, 2), // those of our own rows in doubt, which wait by themselves
-            (true, ns(-4), true, 4),  // and those that it was waiting for
-            (true, None, true, 9),
+        for (busy, ended_ns, in_doubt, wait) in [
+            (false, ns(0), None, 2),
+            (false, ns(1), None, 1),
+            (false, ns(3), None, 0),
+            (false, ns(-4), None, 6), // it was done before its own wait was over
+            (false, None, None, 9),   // another boot: nobody knows when
+            (true, ns(100), None, 9), // nobody knows which cards it was calling
+            (true, None, None, 9),
+            (true, ns(100), Some(1), 2), // those of our own rows in doubt, which wait by themselves
+            (true, ns(-4), Some(1), 4),  // and those that it was waiting for
+            (true, None, Some(1), 9),
+            (true, ns(100), Some(0), 2), // it died between its calls
+            (false, ns(3), Some(0), 0),
         ] {
             let predecessor = Predecessor { busy, ended_ns };
             assert_eq!(
-                predecessor.wait(seconds(2), seconds(9), has_doubt),
+                predecessor.wait(seconds(2), seconds(9), in_doubt),
                 seconds(wait),
-                "{predecessor:?} {has_doubt}"
+                "{predecessor:?} {in_doubt:?}"
             );
         }
     }
@@ -446,7 +448,7 @@ mod tests {
             let (death, rebirth) = (life * ns / 1_000, (life + pause) * ns / 1_000);
             let mut arrivals = Vec::new();
             live(&mut Quota::new(quota, window, true, Tick::ZERO), ns, (0, death), &courses, &mut arrivals);
-            let rest = Predecessor { busy: true, ended_ns: Some(0) }.wait(Quota::rest(window, true), Duration::ZERO, true);
+            let rest = Predecessor { busy: true, ended_ns: Some(0) }.wait(Quota::rest(window, true), Duration::ZERO, Some(1));
             let mut second = Quota::new(quota, window, true, Tick::ZERO + rest);
             live(&mut second, ns, (rebirth, rebirth + 4 * ns), &courses, &mut arrivals);
             prop_assert!(worst(&mut arrivals, ns) <= quota as usize);

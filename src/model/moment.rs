@@ -124,11 +124,24 @@ fn usual(text: &str) -> Option<DateTime> {
 
 /// Reads RFC 3339, which says its zone; milliseconds since 1970.
 pub fn instant_ms(text: &str) -> Option<i64> {
+    if has_offset_of_a_day(text) {
+        return None;
+    }
     if let Ok(instant) = text.parse::<Timestamp>() {
         return Some(instant.as_millisecond());
     }
     let pieces = Pieces::parse(text).ok()?; // of what jiff has no instant for
     Some(ms_of(pieces.date().to_datetime(pieces.time()?), pieces.to_numeric_offset()?))
+}
+
+/// Whether a text ends with an offset of 24 or 25 hours, which jiff takes and RFC 3339 does not have.
+fn has_offset_of_a_day(text: &str) -> bool {
+    match text.as_bytes() {
+        [.., b'+' | b'-', tens, ones, b':', _, _]
+        | [.., b'+' | b'-', tens, ones, _, _]
+        | [.., b'+' | b'-', tens, ones] => [*tens, *ones] > *b"23",
+        _ => false,
+    }
 }
 
 fn ms_of(local: DateTime, offset: Offset) -> i64 {
@@ -215,6 +228,12 @@ mod tests {
         assert!(hk.parse("20260102080003").unwrap_err().to_string().ends_with(": 2026-01-02T08:00:03"));
         for text in ["", "yesterday", "18/12/2023", "2023-12-18", "2023-13-01 00:00:00", "2023-12-18 25:00:00"] {
             assert_eq!(hk.parse(text), Err(MomentFault::Syntax), "{text}");
+        }
+        for (offset, is_one) in
+            [("+23:59", true), ("-23:00", true), ("+24:00", false), ("-25:00", false), ("+2500", false), ("+25", false)]
+        {
+            let text = format!("2023-12-18T10:33:31{offset}");
+            assert_eq!(hk.parse(&text).is_ok(), is_one, "{text}");
         }
     }
 

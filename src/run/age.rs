@@ -28,18 +28,25 @@ pub fn runs_are_known(job: &Job, ledger: &Ledger) -> Result<(), Fault> {
         let known = match ledger.run_by_id(&name)? {
             // Only runs that were cut short are closed twice.
             Some(run) if run.exit.is_none_or(|exit| exit < Exit::Halted.code()) => continue,
-            Some(run) => Manifest::of(&run).map(|manifest| manifest.closed_at),
-            None => None,
+            Some(run) => ends_of(&run)?,
+            None => Vec::new(),
         };
         let is_its_own = |manifest: &Manifest| manifest.run == name || name.ends_with(NEWER);
         if let Some(manifest) = manifest_of(&entry.path(), ledger)?.filter(is_its_own)
-            && known.is_none_or(|known| manifest.closed_at > known)
+            && !known.contains(&manifest.closed_at)
             && manifest.closed_at > imported_at
         {
             return Err(is_older(job, &manifest, &entry.path(), ledger));
         }
     }
     Ok(())
+}
+
+/// When a closed run was closed, and before that if it was reopened. Clocks may be set back: later ends are not told by
+/// their time, but by their being unknown.
+fn ends_of(run: &RunRow) -> Result<Vec<String>, Fault> {
+    let last = Manifest::of(run).map(|manifest| manifest.closed_at);
+    Ok(last.into_iter().chain([RunDetail::of(run)?.closed_at]).collect())
 }
 
 /// A run that the ledger has as cut off was not closed since by files that it does not know: see [`runs_are_known`].

@@ -31,9 +31,9 @@ use crate::core::drift::Drift;
 use crate::core::halt::Stop;
 use crate::core::quota::Quota;
 use crate::core::skew::Skew;
-use crate::io::cpu;
 use crate::io::gateway::Gateway;
 use crate::io::ledger::{Ack, Ledger, LedgerError, Writer};
+use crate::io::{boot, cpu};
 use crate::model::{Attempt, BillId, Codes, Delta, Intent, Reading, Record, Settled, Tick, Verdict};
 use crate::wire::personal::Personal;
 use crate::wire::{Reply, retry_after};
@@ -64,8 +64,8 @@ pub struct Order<'a> {
     pub max_skew_ms: Option<i64>,
     /// What an interrupted part left.
     pub recovery: Recovery,
-    /// The instant that is `Tick::ZERO`.
-    pub began: Instant,
+    /// The time since boot that is `Tick::ZERO`, nanoseconds. It goes on while the machine sleeps, as deadlines do.
+    pub began_ns: i64,
     /// What time it is, for records.
     pub clock: RunClock,
     /// Counters.
@@ -136,7 +136,7 @@ pub async fn apply(order: Order<'_>) -> Result<Done, Fault> {
         members: order.members,
         tools: order.tools,
         gateway: order.gateway,
-        began: order.began,
+        began_ns: order.began_ns,
         clock: order.clock,
         progress: order.progress,
         trail: Trail::new(order.progress),
@@ -167,7 +167,7 @@ struct Driver<'a> {
     members: &'a Members,
     tools: Tools,
     gateway: Gateway,
-    began: Instant,
+    began_ns: i64,
     clock: RunClock,
     progress: &'a Progress,
     trail: Trail<'a>,
@@ -226,7 +226,7 @@ impl Driver<'_> {
     }
 
     fn now(&self) -> Tick {
-        Tick::ZERO + self.began.elapsed()
+        Tick::ZERO + Duration::from_nanos((boot::clock_ns() - self.began_ns) as u64)
     }
 
     // ---- what the dispatcher wants
@@ -301,7 +301,7 @@ impl Driver<'_> {
         let body = stored.unwrap_or_else(|| self.tools.dialect.body(&delta, self.drop_of(&delta, drop)));
         let held = Held {
             body: body.into(),
-            sent_at: self.began,
+            sent_at: Instant::now(),
             sent_ms: 0,
             first_sent_ms,
             latency: Duration::ZERO,

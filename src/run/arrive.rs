@@ -43,9 +43,10 @@ impl Arrived {
 
 impl Job {
     /// Looks once. A pattern that no file matches is an error.
-    pub(super) fn look(&self, dates: Option<Dates>, started_ms: i64) -> Result<Arrived, Fault> {
+    pub(super) fn look(&self, dates: Option<Dates>) -> Result<Arrived, Fault> {
         let input = &self.settings.input;
-        let dates = dates.unwrap_or_else(|| Dates::of_start(started_ms, &input.timezone, input.date_offset_days));
+        let of_start = || Dates::of_start(self.clock.began_ms(), &input.timezone, input.date_offset_days);
+        let dates = dates.unwrap_or_else(of_start);
         let mut not_yet = Vec::new();
         for (_, marker) in input.ready.iter().flat_map(|ready| dates.expand(ready)) {
             not_yet.extend(absent(Path::new(&marker), "input.ready", "the export is not finished"));

@@ -56,14 +56,15 @@ impl Job {
         let settings = &self.settings;
         let folder = RunFolder::new(&settings.ledger, &begun.run.id);
         let left = begun.left.take();
+        let in_doubt = left.as_ref().map(Recovery::cut_off);
         let recovery = left.map_or_else(|| Recovery::fold(ledger, begun.run.ordinal, folder.path()), Ok)?;
         let window = settings.limits.quota_window;
-        let has_doubt = recovery.cut_off() > 0;
         let timeout = settings.gateway.request_timeout;
         let rest = Quota::rest(window, settings.limits.quota_strict);
-        let wait = self.predecessors_wait(&endpoint.quota_scope, rest, has_doubt, ledger)?;
+        let wait = self.predecessors_wait(&endpoint.quota_scope, rest, in_doubt, ledger)?;
         // What was cut off was under way when the ledger became ours, at the latest.
-        let doubt_wait = if has_doubt { timeout.saturating_sub(begun.alone_since.elapsed()) } else { Duration::ZERO };
+        let doubt_wait =
+            if in_doubt > Some(0) { timeout.saturating_sub(begun.alone_since.elapsed()) } else { Duration::ZERO };
         let (others_until, all_until) = (boot_ns_in(wait), boot_ns_in(wait.max(doubt_wait)));
         stamp(ledger, &endpoint.quota_scope, true, others_until)?;
         let order = apply::Order {
@@ -79,7 +80,7 @@ impl Job {
             quota_window: window,
             max_skew_ms: settings.gateway.max_skew.map(|skew| skew.as_millis() as i64),
             recovery,
-            began: Instant::now(),
+            began_ns: boot::clock_ns(),
             clock: self.clock,
             progress: &self.progress,
             signals: &self.signals,
@@ -96,14 +97,14 @@ impl Job {
         &self,
         scope: &str,
         rest: Duration,
-        has_doubt: bool,
+        in_doubt: Option<usize>,
         ledger: &mut Ledger,
     ) -> Result<Duration, Fault> {
         let timeout = self.settings.gateway.request_timeout;
         let mut stamps = ledger.quota_stamps()?;
         let own = stamps.remove(scope);
         let waits = stamps.values().map(|stamp| predecessor(stamp).wait_of_another(timeout));
-        let wait = own.map(|stamp| predecessor(&stamp).wait(rest, timeout, has_doubt)).into_iter().chain(waits).max();
+        let wait = own.map(|stamp| predecessor(&stamp).wait(rest, timeout, in_doubt)).into_iter().chain(waits).max();
         let wait = wait.unwrap_or_default();
         // Who died is waited for once: the next to send for that client finds until when.
         for (other, _) in stamps.iter().filter(|(_, stamp)| stamp.busy) {
@@ -137,7 +138,8 @@ impl Job {
         }
     }
 
-    /// No attempt starts later than `finish_by` less a request timeout: the next such instant in the input's zone.
+    /// No attempt starts later than `finish_by` less a request timeout: the next such instant in the input's zone behind the
+    /// start of the command. It may pass while inputs are awaited, or an earlier run is finished: then none starts.
     fn deadline(&self) -> Tick {
         let left = self.time_left();
         let until_ms = left.map_or(0, |left| self.clock.now_ms() + left.as_millis() as i64);
@@ -147,9 +149,10 @@ impl Job {
 
     /// How long attempts may still start; `None`: for ever.
     pub(super) fn time_left(&self) -> Option<Duration> {
-        let now_ms = self.clock.now_ms();
-        let left = dates::next_ms(self.settings.run.finish_by?, now_ms, &self.settings.input.timezone) - now_ms;
-        Some(Duration::from_millis(left as u64).saturating_sub(self.settings.gateway.request_timeout))
+        let zone = &self.settings.input.timezone;
+        let until_ms = dates::next_ms(self.settings.run.finish_by?, self.clock.began_ms(), zone);
+        let left = Duration::from_millis((until_ms - self.clock.now_ms()).max(0) as u64);
+        Some(left.saturating_sub(self.settings.gateway.request_timeout))
     }
 
     pub(super) fn close(

@@ -106,7 +106,7 @@ impl Job {
     /// read, in place of comparing with them.
     pub fn check(&self, request: &Request, write: Option<WriteControl>) -> Result<Checked, Fault> {
         let started_ms = self.clock.now_ms();
-        let mut arrived = self.look(request.dates, started_ms)?;
+        let mut arrived = self.look(request.dates)?;
         if let Some(WriteControl { force }) = write {
             control::may_write(&arrived.controls, force)?;
             arrived.uncontrolled.clear();

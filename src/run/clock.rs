@@ -25,6 +25,11 @@ impl RunClock {
         RunClock { began_ms: wall_ms, began_ns: boot_ns }
     }
 
+    /// When it began, milliseconds since 1970: what a command was started for does not change while it waits.
+    pub fn began_ms(self) -> i64 {
+        self.began_ms
+    }
+
     /// Milliseconds since 1970.
     pub fn now_ms(self) -> i64 {
         self.ms_at(boot::clock_ns())

@@ -129,8 +129,7 @@ impl Job {
         let started_ms = self.clock.now_ms();
         let patience = Patience::new(self.settings.input.wait_for, &self.signals);
         let lease = lease.filter(|_| self.settings.input.wait_for.is_zero()); // nobody waits for our inputs with us
-        let Arrived { inputs: mut files, controls, .. } =
-            patience.until(|| self.look(request.dates, started_ms)?.ready())?;
+        let Arrived { inputs: mut files, controls, .. } = patience.until(|| self.look(request.dates)?.ready())?;
         let spool = self.spool(&mut files, started_ms)?;
         let reading = Reading {
             inputs: &files,
@@ -299,7 +298,7 @@ impl Job {
 
     /// The files that a run asks for, as far as they are there: an interrupted run's input may be among them, moved.
     fn asked_for(&self, request: &Request) -> Vec<PathBuf> {
-        let files = inputs::of_job(&self.settings, request.dates, self.clock.now_ms()).unwrap_or_default();
+        let files = inputs::of_job(&self.settings, request.dates, self.clock.began_ms()).unwrap_or_default();
         files.into_iter().filter(|input| input.name != STANDARD_INPUT).map(|input| input.path).collect()
     }
 

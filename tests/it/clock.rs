@@ -151,3 +151,44 @@ fn the_zone_of_the_machine_has_no_part_in_it() {
         assert_eq!(input["occurred_default_ms"], end, "{zone}");
     }
 }
+
+#[test]
+fn a_finish_by_that_passes_while_the_inputs_are_awaited_is_not_tomorrows() {
+    let night = Night::new(Config::default(), "input.timezone = 'UTC'\ninput.wait_for = '1m'");
+    let mut child = night.start(&["run", "job.toml", "--set", &finish_by_in(1)]);
+    std::thread::sleep(Duration::from_secs(4));
+    night.write("in.csv", &as_csv(&deltas(5, 1)));
+    assert_eq!(child.wait().unwrap().code(), Some(5));
+    assert_eq!((night.calls(), night.counts()), (0, [("unsent".to_owned(), 5)].into()));
+}
+
+/// A run that is cut off before midnight is finished behind it, and what was asked for is still the day before.
+#[test]
+fn the_date_is_that_of_the_start_however_long_an_interrupted_run_takes() {
+    let Some(library) = faketime() else { return };
+    let night = Night::new(Config::default(), "input.timezone = 'UTC'\ngateway.max_skew = 'off'");
+    let job = std::fs::read_to_string(night.path("job.toml")).unwrap();
+    night.write("job.toml", &job.replace(r#"["in.csv"]"#, r#"["in-{date}.csv"]"#));
+    // The clock is set to the end of tomorrow's day: that is more than a day away, whatever time it is.
+    let today = Timestamp::now().to_zoned(TimeZone::UTC).date().tomorrow().unwrap();
+    let tomorrow = today.tomorrow().unwrap();
+    let file = |day: jiff::civil::Date| format!("in-{day}.csv");
+    night.write("cut-off.csv", &as_csv(&deltas(30, 1)));
+    let cut_off = ["run", "job.toml", "--set", "input.files=['cut-off.csv']", "--set", "limits.quota=10/1s"];
+    let mut child = night.start(&cut_off);
+    wait_for(|| night.calls() > 5);
+    child.kill().unwrap();
+    child.wait().unwrap();
+    night.write(&file(today), "bill_no,pass_id,user_id,points\nof-today,card-1,user-1,5\n");
+    night.write(&file(tomorrow), "bill_no,pass_id,user_id,points\nof-tomorrow,card-1,user-1,6\n");
+
+    // Finishing takes two seconds at least, for 20 rows.
+    let mut command = under_a_clock_that_is_set(&library, &night, &["run", "job.toml"]);
+    let left = tomorrow.to_zoned(TimeZone::UTC).unwrap().timestamp().duration_since(Timestamp::now()).as_secs();
+    night.write("offset", &format!("+{}", left - 1));
+    let output = command.output().unwrap();
+    assert_eq!(output.status.code(), Some(0), "{}", String::from_utf8_lossy(&output.stderr));
+    let manifest = night.manifest();
+    assert!(manifest["started_at"].as_str().unwrap().starts_with(&tomorrow.to_string()), "{}", manifest["started_at"]);
+    assert_eq!(manifest["inputs"][0]["name"], file(today));
+}

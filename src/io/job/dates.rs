@@ -102,13 +102,11 @@ fn shown(local: DateTime, zone: &TimeZone) -> Vec<Timestamp> {
     }
 }
 
-/// The end of a day in a zone, in milliseconds since 1970: the place in history of the rows of that day's file.
-///
-/// # Panics
-/// Where the day lies outside the years that jiff knows; days of file names do not.
+/// The end of a day in a zone, in milliseconds since 1970: the place in history of the rows of that day's file. Of the
+/// last day of the year 9999, or a day behind it, that is the last instant that jiff knows.
 pub fn end_of_day_ms(day: Date, zone: &TimeZone) -> i64 {
-    let next = day.tomorrow().and_then(|next| next.to_zoned(zone.clone())).expect("a day of a file name");
-    next.timestamp().as_millisecond() - 1
+    let next = day.tomorrow().and_then(|next| next.to_zoned(zone.clone()));
+    next.map_or(Timestamp::MAX, |next| next.timestamp()).as_millisecond() - 1
 }
 
 #[cfg(test)]
@@ -167,6 +165,16 @@ mod tests {
             ("2028-02-29T12:00:00Z", "Europe/Berlin", 1, "2028-03-01"),
         ] {
             assert_eq!(Dates::of_start(ms(start), &zone(name), offset).to_string(), day, "{start} {name} {offset}");
+        }
+    }
+
+    #[test]
+    fn the_last_days_of_all_have_an_end() {
+        for day in ["9999-12-30", "9999-12-31"] {
+            let day: Date = day.parse().unwrap();
+            for zone in [TimeZone::UTC, zone("Pacific/Kiritimati"), zone("Etc/GMT+12")] {
+                assert!(end_of_day_ms(day, &zone) > ms("9999-12-29T00:00:00Z"), "{day} {zone:?}");
+            }
         }
     }
 

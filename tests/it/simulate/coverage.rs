@@ -73,6 +73,7 @@ const CASES: &[&str] = &[
     "a signal to a recovering process",
     "a predecessor that ended",
     "a predecessor that died over this run",
+    "a predecessor that died over this run between its calls",
     "a predecessor that died over another run",
     "a predecessor of another boot",
     "a plan made again",

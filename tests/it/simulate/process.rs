@@ -102,8 +102,9 @@ impl<'a> Process<'a> {
         stage.processes += 1;
         let (began, name) = (stage.clock.now(), stage.processes);
         let recovered = recover(run.since_plan());
-        let has_doubt = recovered.values().any(|row| row.settled.is_none());
-        let wait = stage.begin(has_doubt);
+        let in_doubt = recovered.values().filter(|row| row.settled.is_none()).count();
+        let has_doubt = in_doubt > 0;
+        let wait = stage.begin(std::mem::replace(&mut run.is_begun, true).then_some(in_doubt));
         let (settings, world) = (&run.settings, &stage.world);
         let config = Config {
             concurrency: settings.concurrency,
@@ -433,7 +434,7 @@ impl<'a> Process<'a> {
 
 impl Stage {
     /// A process begins: how long it has to wait for what others may have under way.
-    fn begin(&mut self, has_doubt: bool) -> Duration {
+    fn begin(&mut self, in_doubt: Option<usize>) -> Duration {
         let now = self.clock.now();
         let predecessor = self.stamp.map(|stamp| Predecessor {
             busy: stamp.busy,
@@ -443,13 +444,14 @@ impl Stage {
             self.auditor.coverage.hit(match known {
                 Predecessor { ended_ns: None, .. } => "a predecessor of another boot",
                 Predecessor { busy: false, .. } => "a predecessor that ended",
-                _ if has_doubt => "a predecessor that died over this run",
+                _ if in_doubt == Some(0) => "a predecessor that died over this run between its calls",
+                _ if in_doubt.is_some() => "a predecessor that died over this run",
                 _ => "a predecessor that died over another run",
             });
         }
         let rest = Quota::rest(self.world.window, self.world.strict);
-        let wait = predecessor.map_or(Duration::ZERO, |known| known.wait(rest, self.world.timeout, has_doubt));
-        let all_until = now + if has_doubt { wait.max(self.world.timeout) } else { wait };
+        let wait = predecessor.map_or(Duration::ZERO, |known| known.wait(rest, self.world.timeout, in_doubt));
+        let all_until = now + if in_doubt > Some(0) { wait.max(self.world.timeout) } else { wait };
         self.stamp = Some(Stamp { busy: true, boot: self.boots, ended: now + wait, all_until });
         wait
     }

@@ -24,6 +24,7 @@ impl Story {
             journal: Vec::new(),
             planned_at: 0,
             is_folded: false,
+            is_begun: false,
         };
         self.plan(&mut run);
         self.go_on(run)
@@ -62,7 +63,8 @@ impl Story {
     /// A durable plan.
     fn plan(&mut self, run: &mut Run) {
         self.fold_others();
-        (run.epoch, run.planned_at, run.is_folded) = (self.stage.ledger.epoch, run.journal.len(), false);
+        (run.epoch, run.planned_at) = (self.stage.ledger.epoch, run.journal.len());
+        (run.is_folded, run.is_begun) = (false, false);
         run.survey = self.stage.ledger.survey(run.ordinal, &run.lines, &run.settings);
         let now = self.stage.clock.now();
         let Run { ordinal, job, .. } = run;
