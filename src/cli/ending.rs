@@ -59,7 +59,11 @@ impl Ending<'_> {
                 let shown = self.show(screen, &finished, &next, timings.as_ref());
                 // Behind the last screen: whoever looks at it need not wait.
                 job.notify(Ok(&finished), next.into_iter().map(|next| next.command).collect());
-                shown.map(|()| finished.exit())
+                if let Err(error) = shown {
+                    // The run is closed, and its files say all of it: its own code is what counts.
+                    tracing::warn!("{error}");
+                }
+                Ok(finished.exit())
             }
             Err(fault) => {
                 job.notify(Err(&fault), Vec::new());

@@ -1,6 +1,4 @@
 //! What may be written where: data, words, colours, progress.
-#![expect(clippy::print_stderr, reason = "the one place for what is not data")]
-
 use std::io::{ErrorKind, IsTerminal, Write, stderr, stdout};
 
 use serde::Serialize;
@@ -70,7 +68,7 @@ impl Screen {
     /// A line to the person at the terminal, unless -q wants none.
     pub fn say(self, line: &str) {
         if !self.quiet {
-            eprintln!("{line}");
+            tell(&format!("{line}\n"));
         }
     }
 
@@ -79,9 +77,14 @@ impl Screen {
         if self.json {
             let line =
                 serde_json::json!({ "level": "ERROR", "message": error.to_string(), "exit": error.exit().code() });
-            eprintln!("{line}");
+            tell(&format!("{line}\n"));
         } else {
-            eprint!("{}", error.render(self.color));
+            tell(&error.render(self.color).to_string());
         }
     }
+}
+
+/// To stderr. Where that cannot be written, a full disk say, the exit code is all that is left to tell.
+fn tell(text: &str) {
+    let _ = stderr().lock().write_all(text.as_bytes());
 }

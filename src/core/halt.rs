@@ -3,11 +3,13 @@
 use std::collections::BTreeSet;
 use std::fmt;
 
+use serde::{Deserialize, Serialize};
+
 use super::limits;
 use crate::model::Digest;
 
 /// Why a run stops sending.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Stop {
     /// A signal.
     Signal,
@@ -59,9 +61,14 @@ impl Stop {
         }
     }
 
-    /// Whether a row with this code was not sent because of a stop.
-    pub fn is_code(code: &str) -> bool {
-        Stop::ALL.iter().any(|stop| stop.code() == code)
+    /// The stop because of which a row with this code was not sent.
+    pub fn of_code(code: &str) -> Option<Stop> {
+        Stop::ALL.into_iter().find(|stop| stop.code() == code)
+    }
+
+    /// Whether a person is to decide what becomes of the rest: it stands for whoever finishes the run, too.
+    pub fn is_canarys(&self) -> bool {
+        matches!(self, Stop::Canary | Stop::CanaryFailed)
     }
 }
 

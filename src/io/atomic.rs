@@ -2,9 +2,11 @@
 //!
 //! A reader never meets half a file, and after a power loss the name leads to the old bytes or to the new ones.
 
+use std::fs::File;
 use std::io::{self, BufWriter, Write};
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use tempfile::NamedTempFile;
 
@@ -29,6 +31,34 @@ impl OutputError {
     }
 }
 
+/// What files begin with that have no name of their own yet.
+const PREFIX: &str = ".passync-";
+
+/// Files younger than this may not be locked yet.
+const LEFT_OVER_AGE: Duration = Duration::from_secs(2);
+
+/// Whether a file was being written when its process was killed, if nobody writes it now.
+pub fn is_unfinished(name: &str) -> bool {
+    name.starts_with(PREFIX)
+}
+
+/// Removes from a folder what processes were writing when they were killed: it may have personal ids. What cannot be looked
+/// at stays.
+fn sweep(folder: &Path) {
+    for entry in std::fs::read_dir(folder).into_iter().flatten().flatten() {
+        if !entry.file_name().to_str().is_some_and(is_unfinished) {
+            continue;
+        }
+        let is_old = |file: &File| {
+            let modified = file.metadata().and_then(|meta| meta.modified());
+            modified.is_ok_and(|modified| modified.elapsed().is_ok_and(|age| age >= LEFT_OVER_AGE))
+        };
+        if File::open(entry.path()).is_ok_and(|file| is_old(&file) && file.try_lock().is_ok()) {
+            let _ = std::fs::remove_file(entry.path());
+        }
+    }
+}
+
 /// A file being written. It has its name only after [`AtomicFile::commit`]; dropped before, it leaves nothing.
 #[derive(Debug)]
 pub struct AtomicFile {
@@ -42,7 +72,13 @@ impl AtomicFile {
     /// a rename across file systems would be a copy.
     pub fn create(path: &Path) -> Result<AtomicFile, OutputError> {
         let subject = fault::subject(path);
-        let begin = || tempfile::Builder::new().prefix(".passync-").suffix(".tmp").tempfile_in(folder::of(path));
+        let begin = || {
+            let folder = folder::of(path);
+            let file = tempfile::Builder::new().prefix(PREFIX).suffix(".tmp").tempfile_in(folder)?;
+            let _ = file.as_file().lock(); // says that it is in use; where there are no locks, what is left over stays
+            sweep(folder);
+            Ok(file)
+        };
         let file = fault::around(subject, "begin", begin).map_err(|error| OutputError::new("begin", path, error))?;
         Ok(AtomicFile { path: path.to_owned(), subject, file: BufWriter::with_capacity(64 * 1024, file) })
     }

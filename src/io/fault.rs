@@ -26,6 +26,7 @@ pub const STEPS: &[(&str, &[&str])] = &[
     // The ledger: a run's beginning and end, what it may send, and what it learns.
     ("ledger", &["create", "set-up", "rename"]),
     ("run", &["book", "close"]),
+    ("sending", &["note"]),
     ("stamp", &["write"]),
     ("journal", &["begin", "append", "commit"]),
     ("fold", &["append", "commit"]),

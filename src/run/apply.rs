@@ -12,6 +12,7 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
+use serde::{Deserialize, Serialize};
 use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
 
 use super::clock::{RunClock, wall_ms};
@@ -75,7 +76,7 @@ pub struct Order<'a> {
 }
 
 /// What a run did, beside the ledger.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
 pub struct Done {
     /// Why it stopped before the plan was done.
     pub stop: Option<Stop>,
@@ -120,7 +121,8 @@ pub async fn apply(order: Order<'_>) -> Result<Done, Fault> {
     let products = notes.clone();
     let pool = Pool::start(&order.tools, &order.progress.timings, move |product| {
         let _ = products.send(Note::Product(product));
-    });
+    })
+    .map_err(Fault::no_thread)?;
     let mut driver = Driver {
         dispatcher: Dispatcher::new(order.config.clone(), order.quota),
         plan: PlanRows::open(order.folder, order.canary)?,
@@ -144,6 +146,9 @@ pub async fn apply(order: Order<'_>) -> Result<Done, Fault> {
         pool,
         notes,
     };
+    if let Some(stop) = driver.recovery.stopping().cloned() {
+        driver.dispatcher.handle(Event::Stop(stop), driver.now());
+    }
     driver.run(inbox, order.signals).await?;
     driver.done.stop = driver.dispatcher.stopped().cloned();
     driver.done.quota_peak = driver.sends.peak();

@@ -232,8 +232,8 @@ pub fn book(
     let _counting = job.progress.timings.count(Stage::Plan);
     job.progress.enter(Phase::Plan);
     fold_others(job, ledger)?;
-    ledger.agree("bill_key", &job.dialect.scope(), &job.settings.input.bill_key.join(",")).map_err(Fault::usage)?;
-    ledger.agree("content_form", "all", Delta::CONTENT_FORM).map_err(Fault::usage)?;
+    ledger.agree("bill_key", &job.dialect.scope(), &job.settings.input.bill_key.join(","))?;
+    ledger.agree("content_form", "all", Delta::CONTENT_FORM)?;
     let kind = flags.kind();
     let name = Name::of(&surveyed, again, ledger)?;
     let folder = RunFolder::new(&job.settings.ledger, &name.id);
@@ -346,6 +346,7 @@ fn detail(job: &Job, surveyed: &Surveyed, flags: Flags, plan: &Plan, id: &str, a
         counted: again.map(counted).unwrap_or_default(),
         closed_at: again.map(closed_at).unwrap_or_default(),
         quota_peak: again.map(quota_peak).unwrap_or_default(),
+        ended: None,
         pruned: false,
     }
 }

@@ -48,6 +48,9 @@ impl Job {
         let done = self.apply(&mut begun, endpoint, ledger)?;
         let ms = |time: Duration| time.as_millis() as u64;
         let durations = Durations { survey: ms(begun.took), apply: ms(began.elapsed()), finish: 0 };
+        // From here on nothing is left to be sent, whatever becomes of the files.
+        begun.detail.ended = Some((done.clone(), durations));
+        ledger.note_run(begun.run.ordinal, &begun.detail.json())?;
         self.close(&begun, files, done, durations, ledger)
     }
 

@@ -69,7 +69,7 @@ pub fn close(order: &Order<'_>, ledger: &mut Ledger) -> Result<Manifest, Fault> 
         writing.take(ended)
     })?;
     found.book(order.run.ordinal, ledger)?;
-    let written = writing.finish(order, &dir)?;
+    let written = writing.finish(order, &dir).map_err(behind_the_calls)?;
     let exit = exit(order.stop.as_ref(), &written.tally);
     let mut manifest = manifest(order, &dir, ledger, &written, exit)?;
     manifest.durations_ms.finish = began.elapsed().as_millis() as u64;
@@ -227,10 +227,7 @@ impl Writing {
         if let Some((inputs, rules)) = order.inputs {
             let copied = failures::write(dir, inputs, rules, &mut tails)?;
             if self.tally.failures() > 0 {
-                still_the_same(inputs, &order.detail.inputs).or_else(|fault| {
-                    remove_stale(dir)?;
-                    Err(fault)
-                })?;
+                still_the_same(inputs, &order.detail.inputs, &copied)?;
             }
             files.extend(copied);
         } else {
@@ -279,10 +276,21 @@ impl Page {
     }
 }
 
-/// A failure file is copied from the inputs: were one replaced under the run, it would hold rows that did not fail.
-fn still_the_same(inputs: &[Input], recorded: &[InputFact]) -> Result<(), Fault> {
+/// An input that cannot be read any more refuses nothing: the calls were made.
+fn behind_the_calls(fault: Fault) -> Fault {
+    if fault.exit() != Exit::Input {
+        return fault;
+    }
+    Fault::storage(format!("{fault}; all calls were made, and the failure file wants the rows as they were read"))
+        .help("put the input back as it was, then run the job again: it goes on from disk, without a call")
+}
+
+/// A failure file is copied from the inputs: were one replaced under the run, it would hold rows that did not fail, and
+/// goes.
+fn still_the_same(inputs: &[Input], recorded: &[InputFact], copied: &[PathBuf]) -> Result<(), Fault> {
     for (input, fact) in inputs.iter().zip(recorded) {
         if file_fact(&input.path)?.sha256 != fact.sha256 {
+            copied.iter().try_for_each(|path| remove(path))?;
             let changed = format!("{} changed while the run was on: its failing rows cannot be copied", fact.path);
             return Err(Fault::storage(changed)
                 .help("restore the file as it was, then run the job again: it goes on from disk"));

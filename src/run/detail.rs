@@ -5,6 +5,8 @@ use std::collections::BTreeMap;
 use serde::{Deserialize, Serialize};
 
 use super::Fault;
+use super::apply::Done;
+use super::manifest::Durations;
 use super::next::Called;
 use super::store::Seals;
 use crate::io::ledger::RunRow;
@@ -56,6 +58,9 @@ pub struct RunDetail {
     /// The most requests that its earlier parts began in one quota window.
     #[serde(default)]
     pub quota_peak: u64,
+    /// How sending ended, once it has, and what that took: who is cut off behind it has only its files to write.
+    #[serde(default)]
+    pub ended: Option<(Done, Durations)>,
     /// `ledger prune` has forgotten its attempts and its settings.
     #[serde(default)]
     pub pruned: bool,

@@ -1,9 +1,11 @@
 //! Why a run could not be done, and the exit that it means.
 
+use std::io;
+
 use crate::io::StorageError;
 use crate::io::atomic::OutputError;
 use crate::io::failures::FailureError;
-use crate::io::ledger::{FoldError, LedgerError};
+use crate::io::ledger::{AgreeError, FoldError, LedgerError};
 use crate::io::lock::LockFault;
 use crate::io::source::InputError;
 use crate::model::Exit;
@@ -16,12 +18,13 @@ pub struct Fault {
     text: String,
     help: Option<String>,
     passing: bool,
+    shortage: bool,
 }
 
 impl Fault {
     #[expect(clippy::needless_pass_by_value, reason = "errors are handed over, not lent")]
     fn new(exit: Exit, text: impl ToString) -> Fault {
-        Fault { exit, text: text.to_string(), help: None, passing: false }
+        Fault { exit, text: text.to_string(), help: None, passing: false, shortage: false }
     }
 
     /// A fault of usage or configuration; nothing was sent.
@@ -37,6 +40,13 @@ impl Fault {
     /// A storage fault: the run goes on from disk.
     pub fn storage(text: impl ToString) -> Fault {
         Fault::new(Exit::Storage, text)
+    }
+
+    /// The system starts no thread: a limit of processes or of memory.
+    #[expect(clippy::needless_pass_by_value, reason = "errors are handed over, not lent")]
+    pub fn no_thread(error: io::Error) -> Fault {
+        Fault::storage(format!("no thread can be started: {error}"))
+            .help("see what the job is permitted (`ulimit -u`, `ulimit -v`, the container's limits), then run it again: it goes on from disk")
     }
 
     /// A signal before anything was recorded.
@@ -87,6 +97,11 @@ impl Fault {
         self.exit
     }
 
+    /// Whether the disk is full: what was looked at may be sound.
+    pub fn is_shortage(&self) -> bool {
+        self.shortage
+    }
+
     /// What to do, where that is not in the text.
     pub fn advice(&self) -> Option<&str> {
         self.help.as_deref()
@@ -95,7 +110,8 @@ impl Fault {
 
 impl From<StorageError> for Fault {
     fn from(error: StorageError) -> Fault {
-        Fault::storage(error)
+        let shortage = matches!(error.error.kind(), io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded);
+        Fault { shortage, ..Fault::storage(error) }
     }
 }
 
@@ -110,6 +126,15 @@ impl From<LedgerError> for Fault {
         match error {
             LedgerError::Absent(_) => Fault::usage(error),
             _ => Fault::storage(error),
+        }
+    }
+}
+
+impl From<AgreeError> for Fault {
+    fn from(error: AgreeError) -> Fault {
+        match error {
+            AgreeError::Ledger(error) => error.into(),
+            differs @ AgreeError::Differs { .. } => Fault::usage(differs),
         }
     }
 }

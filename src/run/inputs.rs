@@ -127,11 +127,19 @@ pub fn recorded(facts: &[InputFact], moved: &[PathBuf]) -> Result<Vec<Input>, Fa
         .map(|fact| {
             let own = PathBuf::from(&fact.path);
             let mut candidates = std::iter::once(&own).chain(moved);
-            let found = candidates.find(|path| file_fact(path).is_ok_and(|now| now.sha256 == fact.sha256));
-            let path = found.cloned().ok_or_else(|| gone(fact))?;
+            let same = |path: &&PathBuf| file_fact(path).is_ok_and(|now| now.sha256 == fact.sha256);
+            let path = candidates.find(same).cloned().map_or_else(|| Err(gone_or_unreadable(fact)), Ok)?;
             Ok(of_fact(fact, path))
         })
         .collect()
+}
+
+/// One that is there and cannot be read is not gone: that may pass.
+fn gone_or_unreadable(fact: &InputFact) -> Fault {
+    match file_fact(Path::new(&fact.path)) {
+        Err(fault) if Path::new(&fact.path).exists() => fault,
+        _ => gone(fact),
+    }
 }
 
 /// A recorded input, at its place of now.

@@ -18,6 +18,7 @@ use super::recover::Recovery;
 use super::store::RunFolder;
 use super::versus::Versus;
 use super::{Fault, age, close, guard};
+use crate::core::halt::Stop;
 use crate::io::job::dates::Dates;
 use crate::io::job::settings::{Gateway, GatewayUrl, Settings};
 use crate::io::ledger::{Ledger, RunRow};
@@ -336,9 +337,14 @@ impl Job {
         let job = self.as_recorded(&detail)?;
         let endpoint = Endpoint::open(&job.settings, &job.dialect)?;
         let folder = RunFolder::new(&self.settings.ledger, &run.id);
-        let is_fresh = run.epoch == ledger.epoch()? && folder.is_whole(&detail.seals)?;
+        let is_whole = folder.is_whole(&detail.seals)?;
+        if let Some((done, durations)) = detail.ended.clone().filter(|_| is_whole) {
+            let begun = Begun { run, detail, took: Duration::ZERO, alone_since: lease.since(), left: None };
+            return job.close(&begun, Some(&files), done, durations, &mut ledger).map(Some);
+        }
+        let is_fresh = is_whole && run.epoch == ledger.epoch()?;
         let left = is_fresh.then(|| Recovery::fold(&ledger, run.ordinal, folder.path())).transpose()?;
-        let left = left.filter(|left| !left.was_stopping());
+        let left = left.filter(|left| left.stopping().is_none_or(Stop::is_canarys));
         let begun = if left.is_some() {
             self.progress.planned.store(detail.planned, Ordering::Relaxed);
             Begun { run, detail, took: Duration::ZERO, alone_since: lease.since(), left }

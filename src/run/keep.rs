@@ -8,6 +8,7 @@ use std::time::Duration;
 use super::Fault;
 use super::detail::RunDetail;
 use super::manifest::Manifest;
+use crate::io::atomic::is_unfinished;
 use crate::io::ledger::{Ledger, RunRow};
 use crate::io::{StorageError, fault};
 
@@ -69,7 +70,9 @@ fn bears_name(run: &RunRow, dir: &Path) -> bool {
 
 /// The manifest goes last: a removal that was cut off is taken up the next time.
 fn remove(dir: &Path, manifest: &Manifest) -> Result<(), Fault> {
-    for name in manifest.files.keys().map(String::as_str).chain([Manifest::FILE]) {
+    let there = std::fs::read_dir(dir).into_iter().flatten().flatten();
+    let unfinished = there.filter_map(|entry| entry.file_name().into_string().ok()).filter(|name| is_unfinished(name));
+    for name in unfinished.chain(manifest.files.keys().cloned()).chain([Manifest::FILE.to_owned()]) {
         let path = dir.join(name);
         match fault::around("kept", "remove", || std::fs::remove_file(&path)) {
             Err(error) if error.kind() != std::io::ErrorKind::NotFound => {

@@ -29,7 +29,6 @@ use super::timings::{Stage, Timings};
 use crate::core::card::{self, Candidate, CardPast, CardRules, Doubt, NEWER_IN_DOUBT, Planned};
 use crate::core::history::{self, Again, IMPORTED, Past};
 use crate::core::limits;
-use crate::io::StorageError;
 use crate::io::ahead::{Ahead, ahead};
 use crate::io::frames::FrameWriter;
 use crate::io::ledger::{Keys, Known, Ledger};
@@ -127,11 +126,15 @@ pub fn make(order: &Order<'_>, ledger: &Ledger, folder: &RunFolder) -> Result<Pl
 }
 
 /// Lets `items` run on a thread beside `work`, which takes them.
-fn beside<I, R>(timings: &Timings, items: I, work: impl FnOnce(Ahead<'_, I::Item>) -> R) -> R
+fn beside<I, R>(
+    timings: &Timings,
+    items: I,
+    work: impl FnOnce(Ahead<'_, I::Item>) -> Result<R, Fault>,
+) -> Result<R, Fault>
 where
     I: Iterator<Item: Send> + Send,
 {
-    std::thread::scope(|scope| work(ahead(scope, || timings.count(Stage::Plan), items)))
+    std::thread::scope(|scope| work(ahead(scope, || timings.count(Stage::Plan), items).map_err(Fault::no_thread)?))
 }
 
 struct Planner<'a> {
@@ -445,7 +448,7 @@ impl Planner<'_> {
                 digester.fate(&fate);
                 fates.push(&fate)?;
             }
-            Ok::<_, StorageError>(())
+            Ok(())
         })?;
         let fates = fates.finish()?;
         let (sorted, mut plan) = (self.plan.finish()?, FrameWriter::create(&folder.plan())?);
@@ -453,7 +456,8 @@ impl Planner<'_> {
             sorted.try_for_each(|record| {
                 let record = record?;
                 digester.record(&record);
-                plan.push(&record).map(drop)
+                plan.push(&record)?;
+                Ok(())
             })
         })?;
         let plan = plan.finish()?;

@@ -2,6 +2,7 @@
 //! showed a round trip of 6 ms as 52 ms at 128 in flight: timeouts would be fiction. For the same reason they give way to
 //! the IO thread where processors are scarce: at 512 in flight one call of a hundred seemed to take 25 ms longer than it did.
 
+use std::io;
 use std::sync::mpsc::{Receiver, Sender, channel};
 use std::sync::{Arc, Mutex};
 use std::thread::JoinHandle;
@@ -49,7 +50,11 @@ impl Pool {
     /// The first signature of a process takes longer: up to a tenth of a second, where aws-lc was built to gather
     /// randomness of its own (`.cargo/config.toml`). Behind the quota's clock that would make the first calls late, and
     /// the gateway see them crowded together with those after them.
-    pub fn start(tools: &Tools, timings: &Arc<Timings>, done: impl Fn(Product) + Clone + Send + 'static) -> Pool {
+    pub fn start(
+        tools: &Tools,
+        timings: &Arc<Timings>,
+        done: impl Fn(Product) + Clone + Send + 'static,
+    ) -> io::Result<Pool> {
         let (tasks, queue) = channel();
         let queue = Arc::new(Mutex::new(queue));
         let threads = std::thread::available_parallelism().map_or(2, std::num::NonZero::get);
@@ -58,20 +63,17 @@ impl Pool {
             let ready = ready.clone();
             let timings = Arc::clone(timings);
             let (queue, tools, done) = (Arc::clone(&queue), tools.clone(), done.clone());
-            std::thread::Builder::new()
-                .name("signer".to_owned())
-                .spawn(move || {
-                    cpu::give_way();
-                    tools.signer.sign(b"");
-                    drop(ready);
-                    work(&queue, &tools, &timings, &done);
-                })
-                .expect("the system can start a thread")
+            std::thread::Builder::new().name("signer".to_owned()).spawn(move || {
+                cpu::give_way();
+                tools.signer.sign(b"");
+                drop(ready);
+                work(&queue, &tools, &timings, &done);
+            })
         };
-        let threads = (0..threads).map(start).collect();
+        let threads = (0..threads).map(start).collect::<io::Result<_>>()?;
         drop(ready);
         let _: Result<(), _> = readiness.recv(); // it ends when the last of them has dropped its end
-        Pool { tasks: Some(tasks), threads }
+        Ok(Pool { tasks: Some(tasks), threads })
     }
 
     /// Signs a body at a moment.

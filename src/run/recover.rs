@@ -17,7 +17,7 @@ use crate::model::{Outcome, Record};
 pub struct Recovery {
     ends: Ends,
     open: HashMap<u64, OpenRow>,
-    was_stopping: bool,
+    stopping: Option<Stop>,
 }
 
 /// A row that has an intent and no end.
@@ -43,10 +43,10 @@ impl Recovery {
         learnt.meet_intents(ledger, run)
     }
 
-    /// Whether the run was cut off while a stop (signal, deadline, halt) ended its rows: the journal says that they were
-    /// not come to. Whoever finishes the run comes to them, as if it had been closed and reopened.
-    pub fn was_stopping(&self) -> bool {
-        self.was_stopping
+    /// The stop whose ends of rows the run was writing when it was cut off: the journal says that they were not come to.
+    /// Behind a signal, a deadline or a halt whoever finishes the run comes to them, as if it had been closed and reopened.
+    pub fn stopping(&self) -> Option<&Stop> {
+        self.stopping.as_ref()
     }
 
     /// Rows that may have been sent without our knowing what came of it.
@@ -91,13 +91,13 @@ pub struct Learnt {
     ends: Ends,
     /// Of rows without an end: attempts, those in doubt, and when the first one began.
     attempted: HashMap<u64, (u32, u32, Option<i64>)>,
-    was_stopping: bool,
+    stopping: Option<Stop>,
 }
 
 impl Learnt {
     /// Nothing yet. Its temporary file lies in `folder`.
     pub fn new(folder: &Path) -> Result<Learnt, Fault> {
-        Ok(Learnt { ends: Ends::new(folder)?, attempted: HashMap::new(), was_stopping: false })
+        Ok(Learnt { ends: Ends::new(folder)?, attempted: HashMap::new(), stopping: None })
     }
 
     /// Takes the next record.
@@ -105,7 +105,9 @@ impl Learnt {
         match record {
             Record::Settled(row, settled) => {
                 self.attempted.remove(row);
-                self.was_stopping |= Stop::is_code(&settled.code);
+                if settled.outcome.is_open() && self.stopping.is_none() {
+                    self.stopping = Stop::of_code(&settled.code);
+                }
                 self.ends.set(*row, settled.outcome, settled.in_doubt > 0)?;
             }
             Record::Attempt(attempt) => {
@@ -121,7 +123,7 @@ impl Learnt {
 
     /// The other half: rows that have an intent and no end.
     pub fn meet_intents(self, ledger: &Ledger, run: u32) -> Result<Recovery, Fault> {
-        let Learnt { mut ends, attempted, was_stopping } = self;
+        let Learnt { mut ends, attempted, stopping } = self;
         let mut open: HashMap<u64, OpenRow> = HashMap::new();
         ledger.intents(run, |intent| -> Result<(), Fault> {
             if ends.get(intent.row)?.is_none() {
@@ -138,7 +140,7 @@ impl Learnt {
             }
             Ok(())
         })?;
-        Ok(Recovery { ends, open, was_stopping })
+        Ok(Recovery { ends, open, stopping })
     }
 }
 

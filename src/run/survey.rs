@@ -6,6 +6,7 @@ use std::borrow::Cow;
 use std::collections::{BTreeMap, BTreeSet};
 use std::panic::resume_unwind;
 use std::sync::atomic::Ordering;
+use std::thread;
 
 use serde::Serialize;
 use smol_str::SmolStr;
@@ -173,15 +174,16 @@ impl Members {
 /// digested and written.
 pub fn read(order: &Order<'_>, rows: &mut RowsWriter, progress: &Progress, signals: &Signals) -> Result<Found, Fault> {
     let (outlet, batches, done) = Outlet::new();
-    std::thread::scope(|scope| {
-        let storing = scope.spawn(move || {
+    thread::scope(|scope| {
+        let storing = move || {
             let _counting = progress.timings.count(Stage::Survey);
             batches.into_iter().try_for_each(|batch| {
                 batch.iter().try_for_each(|Taken { row, seen }| rows.push(row, seen))?;
                 let _ = done.send(batch); // unless reading has ended
                 Ok::<_, StorageError>(())
             })
-        });
+        };
+        let storing = thread::Builder::new().spawn_scoped(scope, storing).map_err(Fault::no_thread)?;
         let found = read_inputs(order, outlet, progress, signals);
         // Where rows cannot be stored, reading finds the outlet closed and nothing else.
         storing.join().unwrap_or_else(|panic| resume_unwind(panic))?;

@@ -54,7 +54,7 @@ pub fn verify(ledger: &Ledger) -> Result<Verified, Fault> {
     let intents = intents::check(ledger, &runs, &whole, scratch)?;
     let [journal, order, bills] = rows::check(ledger, &runs, &mut twice, scratch)?;
     let cards = cards::check(ledger, &runs, scratch)?;
-    let again = again::check(ledger, &runs, &whole, &mut twice);
+    let again = again::check(ledger, &runs, &whole, &mut twice)?;
     let (answers, stamps) = (answers(ledger)?, stamps(ledger)?);
     let checks = vec![pages, runs_check, surveys, intents, journal, order, bills, twice, cards, again, answers, stamps];
     let sound = checks.iter().all(Check::is_sound);

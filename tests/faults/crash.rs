@@ -7,7 +7,7 @@ use passync::io::fault::{VARIABLE, points};
 use passync::sandbox::Config;
 
 use super::scenes::{Play, Scene, points_of, thorough, with_each};
-use super::stage::{Night, as_csv, deltas, faulty};
+use super::stage::{Night, as_csv, deltas, faulty, scripted};
 
 /// Kills at the nth passing of a point, each of which must be met; `before` is killed first.
 fn kill_at_each(points: impl Iterator<Item = (String, Scene)>, nth: u64, before: &str) {
@@ -86,6 +86,36 @@ fn a_kill_while_an_import_is_booked_costs_nothing() {
 fn a_kill_in_the_recovery_of_an_import_costs_nothing() {
     let closing = ["rows.sync", "fold", "outcomes", "manifest"];
     kill_at_each(points_of(&closing, Scene::Imported).filter(is_due), 1, "run.book.before:1:kill");
+}
+
+/// Whatever is left open is left for a person, or for another run: what a canary keeps back, and what stayed in doubt.
+#[test]
+fn a_run_that_is_cut_off_while_it_is_closed_sends_nothing_more() {
+    let rows = deltas(12, 1);
+    let config = || scripted(&[(rows[1].bill.as_str(), "unknown"), (rows[7].bill.as_str(), "unknown")]);
+    for (canary, code) in [(&["--canary", "4"][..], 5), (&[], 1)] {
+        for point in [
+            "sending.note.after",
+            "fold.commit.before",
+            "fold.commit.after",
+            "outcomes.rename.after",
+            "report.write.before",
+            "manifest.rename.after",
+            "latest.rename.before",
+            "run.close.before",
+        ] {
+            let night = Night::new(config(), "retry.attempts_max = 2");
+            night.write("in.csv", &as_csv(&rows));
+            let mut run = night.command(&[&["run", "job.toml"], canary].concat());
+            let output = run.env(VARIABLE, format!("{point}:1:kill")).output().unwrap();
+            assert_eq!(output.status.code(), None, "{point}: it is killed");
+            let calls = night.calls();
+            night.expect(code, &["resume", "job.toml"]);
+            assert_eq!(night.calls(), calls, "{point}");
+            night.is_sound();
+            night.expect(0, &["reconcile", "out/night/latest"]);
+        }
+    }
 }
 
 #[test]

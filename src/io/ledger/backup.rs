@@ -3,7 +3,8 @@
 use std::fs::File;
 use std::path::Path;
 
-use super::{Ledger, LedgerError, beside, create_private, durable};
+use super::{Ledger, LedgerError, beside, create_private, durable, remove_if_there, sound};
+use crate::io::lock::Lock;
 use crate::io::{fault, folder};
 
 impl Ledger {
@@ -34,14 +35,20 @@ impl Ledger {
         Ledger::look(path)?.0.identity()
     }
 
-    /// Whether some process may have the file open: its log lies beside it.
+    /// Whether some process may have the file open: it holds its lease, or its log has something. (An empty log is what a
+    /// look that was cut off has left.)
     pub fn is_in_use(path: &Path) -> bool {
-        beside(path, "-wal").exists()
+        sound::has_log(path) || Lock::look(path).is_err()
     }
 
     /// Gives a copy its place; the file that was there before goes only now.
     pub fn place(copy: &Path, at: &Path) -> Result<(), LedgerError> {
-        let place = || std::fs::rename(copy, at).and_then(|()| folder::sync(folder::of(at)));
+        let place = || {
+            for left in [beside(at, "-wal"), beside(at, "-shm")] {
+                remove_if_there(&left)?;
+            }
+            std::fs::rename(copy, at).and_then(|()| folder::sync(folder::of(at)))
+        };
         fault::around("backup", "rename", place).map_err(|error| LedgerError::Io {
             act: "rename",
             path: at.to_owned(),

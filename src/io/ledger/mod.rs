@@ -204,13 +204,21 @@ impl Ledger {
         }
     }
 
+    /// Writes the schema, all of it into the file itself: closing a connection does so, too, but says nothing where it
+    /// cannot.
     fn set_up(&self) -> Result<(), LedgerError> {
         let statements = format!(
             "PRAGMA journal_mode=WAL; BEGIN IMMEDIATE; {} \
              PRAGMA application_id={APPLICATION_ID}; PRAGMA user_version={SCHEMA_VERSION}; COMMIT;",
             include_str!("schema.sql")
         );
-        durable("ledger", "set-up", || self.db.execute_batch(&statements)).map_err(|error| self.fault("set up", error))
+        let set_up = || {
+            self.db.execute_batch(&statements)?;
+            let mode: String = self.db.pragma_query_value(None, "journal_mode", |row| row.get(0))?;
+            let is_busy: bool = self.db.query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |row| row.get(0))?;
+            if mode == "wal" && !is_busy { Ok(()) } else { Err(unwritten()) }
+        };
+        durable("ledger", "set-up", set_up).map_err(|error| self.fault("set up", error))
     }
 
     /// Sets what durability rests on, and reads it back: a pragma that did not take is silent.
@@ -243,6 +251,12 @@ fn damaged(column: usize, what: impl std::fmt::Display) -> rusqlite::Error {
     rusqlite::Error::FromSqlConversionFailure(column, kind, format!("damaged: {what}").into())
 }
 
+/// A file that SQLite could not write, and did not say why.
+fn unwritten() -> rusqlite::Error {
+    let error = rusqlite::ffi::Error::new(rusqlite::ffi::SQLITE_IOERR_WRITE);
+    rusqlite::Error::SqliteFailure(error, Some("the file cannot be written".to_owned()))
+}
+
 /// What to do about a fault. Nothing more is sent after one, and nothing that was acknowledged is lost.
 fn remedy(error: &rusqlite::Error) -> &'static str {
     match error.sqlite_error_code() {
@@ -269,12 +283,16 @@ fn remedy(error: &rusqlite::Error) -> &'static str {
 fn create_private(path: &Path) -> std::io::Result<()> {
     folder::make(folder::of(path))?;
     for left in [path.to_owned(), beside(path, "-wal"), beside(path, "-shm")] {
-        match std::fs::remove_file(left) {
-            Err(error) if error.kind() != std::io::ErrorKind::NotFound => return Err(error),
-            _ => {}
-        }
+        remove_if_there(&left)?;
     }
     std::fs::File::options().write(true).create_new(true).mode(0o600).open(path).map(drop)
+}
+
+fn remove_if_there(path: &Path) -> std::io::Result<()> {
+    match std::fs::remove_file(path) {
+        Err(error) if error.kind() != std::io::ErrorKind::NotFound => Err(error),
+        _ => Ok(()),
+    }
 }
 
 /// `ledger.db` -> `ledger.db-wal`.

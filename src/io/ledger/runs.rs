@@ -169,6 +169,12 @@ impl Ledger {
         durable("run", "book", || book(&mut self.db)).map_err(|error| self.fault("book the run", error))
     }
 
+    /// Notes how far an interrupted run has come: its facts, in place of those that were kept.
+    pub fn note_run(&mut self, ordinal: u32, detail: &str) -> Result<(), LedgerError> {
+        let note = || self.db.execute("UPDATE runs SET detail = ?2 WHERE ordinal = ?1", params![ordinal, detail]);
+        durable("sending", "note", note).map(drop).map_err(|error| self.fault("note the run", error))
+    }
+
     /// Books the end of a run: from here on it is closed. The bodies of its settled rows are dropped.
     pub fn close_run(&mut self, ordinal: u32, exit: u8, closed_ms: i64, summary: &str) -> Result<(), LedgerError> {
         let close = |db: &mut rusqlite::Connection| -> rusqlite::Result<()> {

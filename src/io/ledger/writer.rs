@@ -54,7 +54,7 @@ impl Writer {
                     done(Err(ledger.fault("commit", error)));
                 }
             })
-            .expect("the system can start a thread");
+            .map_err(|error| LedgerError::Io { act: "start a thread for", path: path.to_owned(), error })?;
         Ok(Writer { records: Some(sender), thread: Some(thread) })
     }
 

@@ -48,22 +48,24 @@ pub fn surveys(ledger: &Ledger, runs: &Runs) -> Result<(BTreeSet<u32>, Check), F
 }
 
 /// Folds every closed run again whose survey is whole.
-pub fn check(ledger: &Ledger, runs: &Runs, whole: &BTreeSet<u32>, twice: &mut Check) -> Check {
+pub fn check(ledger: &Ledger, runs: &Runs, whole: &BTreeSet<u32>, twice: &mut Check) -> Result<Check, Fault> {
     let mut check =
         Check::new("again", "closed runs folded again give the counts, bills and values that the ledger has");
     let replaces = runs.values().any(|run| run.detail.flags.allow_stale);
     let closed = || runs.iter().filter(|(_, run)| run.is_closed());
     for (_, run) in closed().filter(|(ordinal, _)| whole.contains(ordinal)) {
         let mut meeting = Meeting { ledger, run, replaces, twice, check: &mut check, tally: Tally::default() };
-        if let Err(fault) = meeting.fold() {
-            check.fault(format!("run {} cannot be folded again: {fault}", run.id()));
+        match meeting.fold() {
+            Err(fault) if fault.is_shortage() => return Err(fault),
+            Err(fault) => check.fault(format!("run {} cannot be folded again: {fault}", run.id())),
+            Ok(()) => {}
         }
     }
     let left = closed().filter(|(ordinal, _)| !whole.contains(ordinal)).count();
     if left > 0 {
         check.skipped = Some(format!("{left} closed runs have no survey"));
     }
-    check
+    Ok(check)
 }
 
 struct Meeting<'a> {

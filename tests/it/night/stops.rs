@@ -135,3 +135,38 @@ fn an_answer_given_while_a_run_is_cut_off_stands_when_it_is_abandoned() {
     assert_eq!((&answered["outcome"], &answered["in_doubt"]), ("unsent", "0"));
     assert_eq!(night.counts()["unknown"], 19);
 }
+
+/// Nothing is refused any more where calls were made: the run waits for its input, and makes none again.
+#[test]
+fn an_input_that_vanishes_under_the_run_leaves_it_interrupted() {
+    let night = Night::new(Config::default(), "");
+    let rows = deltas(40, 1);
+    night.write("in.csv", &as_csv(&rows));
+    let mut child = night.start(&["run", "job.toml", "--set", "limits.quota=40/1s"]);
+    wait_for(|| night.calls() > 5);
+    std::fs::rename(night.path("in.csv"), night.path("moved.csv")).unwrap();
+    assert_eq!(child.wait().unwrap().code(), Some(6));
+    let calls = night.calls();
+    assert_eq!(calls, 40);
+    assert!(night.expect(3, &["run", "job.toml"]).contains("--abandon"));
+    night.expect(0, &["resume", "job.toml", "--input", "moved.csv"]);
+    assert_eq!(night.calls(), calls);
+    night.is_well(&rows);
+}
+
+/// Where nobody can be told, the exit code tells.
+#[test]
+fn exit_codes_stand_where_output_cannot_be_written() {
+    let night = Night::new(scripted(&[("1-0", "unknown")]), "retry.attempts_max = 1");
+    let full = || std::fs::File::options().write(true).open("/dev/full").unwrap();
+    let code = |args: &[&str]| {
+        let mut command = night.command(args);
+        command.stdout(full()).stderr(full()).status().unwrap().code().unwrap()
+    };
+    night.write("in.csv", &as_csv(&[super::Delta::new("1-0", "card", 5, 1)]));
+    assert_eq!(code(&["run", "job.toml", "--set", "no.key=1"]), 2);
+    assert_eq!(code(&["check", "job.toml", "--set", "input.files=['none.csv']"]), 3);
+    assert_eq!(code(&["run", "job.toml", "--json"]), 1);
+    assert_eq!(night.manifest()["exit"], 1);
+    assert_eq!(code(&["open", "job.toml"]), 6, "what was asked for is not there");
+}

@@ -25,6 +25,7 @@ impl Story {
             planned_at: 0,
             is_folded: false,
             is_begun: false,
+            ended: None,
         };
         self.plan(&mut run);
         self.go_on(run)
@@ -64,7 +65,7 @@ impl Story {
     fn plan(&mut self, run: &mut Run) {
         self.fold_others();
         (run.epoch, run.planned_at) = (self.stage.ledger.epoch, run.journal.len());
-        (run.is_folded, run.is_begun) = (false, false);
+        (run.is_folded, run.is_begun, run.ended) = (false, false, None);
         run.survey = self.stage.ledger.survey(run.ordinal, &run.lines, &run.settings);
         let now = self.stage.clock.now();
         let Run { ordinal, job, .. } = run;
@@ -75,6 +76,9 @@ impl Story {
     /// Plans an interrupted run again where its plan is stale, or its survey damaged.
     fn refresh(&mut self, run: &mut Run) {
         let is_damaged = self.stage.dice.percent(5) && self.stage.ledger.answered <= run.epoch;
+        if run.ended.is_some() && !is_damaged {
+            return; // it is closed as it was
+        }
         let was_stopping = run.was_stopping();
         if !is_damaged && !was_stopping && !run.is_stale(&self.stage.ledger) {
             return;
@@ -95,9 +99,12 @@ impl Story {
     /// Carries a planned run out, through kills, to its closing; or leaves it until another day.
     fn go_on(&mut self, mut run: Run) -> usize {
         loop {
-            let death = if run.settings.crashes == 0 { Death::Never } else { self.death(&run) };
-            let end = Process::begin(&mut self.stage, &mut run, death).live();
-            if let End::Done(stop) = end
+            if run.ended.is_none() {
+                let death = if run.settings.crashes == 0 { Death::Never } else { self.death(&run) };
+                let end = Process::begin(&mut self.stage, &mut run, death).live();
+                run.ended = if let End::Done(stop) = end { Some(stop) } else { None };
+            }
+            if let Some(stop) = run.ended.clone()
                 && self.close(&mut run, stop.as_ref())
             {
                 let intents = run.journal.iter().filter(|record| matches!(record, Record::Intent { .. })).count();
