@@ -79,7 +79,7 @@ impl Screen {
                 serde_json::json!({ "level": "ERROR", "message": error.to_string(), "exit": error.exit().code() });
             tell(&format!("{line}\n"));
         } else {
-            tell(&error.render(self.color).to_string());
+            tell(&error.render(self.color));
         }
     }
 }
