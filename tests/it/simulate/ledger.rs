@@ -4,11 +4,11 @@ use std::collections::BTreeMap;
 
 use passync::core::PlanRow;
 use passync::core::card::{self, Candidate, CardPast, CardRules, Doubt, Planned};
-use passync::core::halt::Stop;
 use passync::core::history::{self, Again, Past};
 use passync::model::{BillId, Digest, Digester, Outcome, Place, Seat};
 
 use super::coverage;
+use super::process::End;
 use super::world::{Row, Settings};
 
 mod fold;
@@ -150,8 +150,8 @@ pub struct Run {
     pub is_folded: bool,
     /// A process was carrying its present plan out: what it left under way stands in the journal.
     pub is_begun: bool,
-    /// How sending ended, once it has: only the closing is left.
-    pub ended: Option<Option<Stop>>,
+    /// How its last process ended: once that was done, only the closing is left.
+    pub ended: End,
 }
 
 impl Run {

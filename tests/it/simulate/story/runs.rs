@@ -25,7 +25,7 @@ impl Story {
             planned_at: 0,
             is_folded: false,
             is_begun: false,
-            ended: None,
+            ended: End::CutOff,
         };
         self.plan(&mut run);
         self.go_on(run)
@@ -65,7 +65,7 @@ impl Story {
     fn plan(&mut self, run: &mut Run) {
         self.fold_others();
         (run.epoch, run.planned_at) = (self.stage.ledger.epoch, run.journal.len());
-        (run.is_folded, run.is_begun, run.ended) = (false, false, None);
+        (run.is_folded, run.is_begun, run.ended) = (false, false, End::CutOff);
         run.survey = self.stage.ledger.survey(run.ordinal, &run.lines, &run.settings);
         let now = self.stage.clock.now();
         let Run { ordinal, job, .. } = run;
@@ -76,8 +76,8 @@ impl Story {
     /// Plans an interrupted run again where its plan is stale, or its survey damaged.
     fn refresh(&mut self, run: &mut Run) {
         let is_damaged = self.stage.dice.percent(5) && self.stage.ledger.answered <= run.epoch;
-        if run.ended.is_some() && !is_damaged {
-            return; // it is closed as it was
+        if run.ended != End::CutOff && !is_damaged {
+            return self.fold_others(); // it is closed as it was, but for what others went on with
         }
         let was_stopping = run.was_stopping();
         if !is_damaged && !was_stopping && !run.is_stale(&self.stage.ledger) {
@@ -99,12 +99,11 @@ impl Story {
     /// Carries a planned run out, through kills, to its closing; or leaves it until another day.
     fn go_on(&mut self, mut run: Run) -> usize {
         loop {
-            if run.ended.is_none() {
+            if run.ended == End::CutOff {
                 let death = if run.settings.crashes == 0 { Death::Never } else { self.death(&run) };
-                let end = Process::begin(&mut self.stage, &mut run, death).live();
-                run.ended = if let End::Done(stop) = end { Some(stop) } else { None };
+                run.ended = Process::begin(&mut self.stage, &mut run, death).live();
             }
-            if let Some(stop) = run.ended.clone()
+            if let End::Done(stop) = run.ended.clone()
                 && self.close(&mut run, stop.as_ref())
             {
                 let intents = run.journal.iter().filter(|record| matches!(record, Record::Intent { .. })).count();
