@@ -9,6 +9,7 @@ use super::apply::Done;
 use super::manifest::Durations;
 use super::next::Called;
 use super::store::Seals;
+use crate::core::halt::Stop;
 use crate::io::ledger::RunRow;
 use crate::model::{Outcome, Total, moment};
 
@@ -58,7 +59,7 @@ pub struct RunDetail {
     /// The most requests that its earlier parts began in one quota window.
     #[serde(default)]
     pub quota_peak: u64,
-    /// How sending ended, once it has, and what that took: who is cut off behind it has only its files to write.
+    /// How sending ended, once it has, and what that took.
     #[serde(default)]
     pub ended: Option<(Done, Durations)>,
     /// `ledger prune` has forgotten its attempts and its settings.
@@ -143,6 +144,11 @@ impl RunDetail {
     /// Reads what the ledger keeps.
     pub fn parse(json: &str) -> Option<RunDetail> {
         serde_json::from_str(json).ok()
+    }
+
+    /// How sending ended, where nothing is left for whoever finishes the run. Behind a signal, a deadline or a halt there is.
+    pub fn final_end(&self) -> Option<(Done, Durations)> {
+        self.ended.clone().filter(|(done, _)| done.stop.as_ref().is_none_or(Stop::is_canarys))
     }
 
     /// What the ledger keeps.

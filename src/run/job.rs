@@ -338,7 +338,7 @@ impl Job {
         let endpoint = Endpoint::open(&job.settings, &job.dialect)?;
         let folder = RunFolder::new(&self.settings.ledger, &run.id);
         let is_whole = folder.is_whole(&detail.seals)?;
-        if let Some((done, durations)) = detail.ended.clone().filter(|_| is_whole) {
+        if let Some((done, durations)) = detail.final_end().filter(|_| is_whole) {
             begin::fold_others(&job, &mut ledger)?; // rows that were left open may be under way there
             let begun = Begun { run, detail, took: Duration::ZERO, alone_since: lease.since(), left: None };
             return job.close(&begun, Some(&files), done, durations, &mut ledger).map(Some);

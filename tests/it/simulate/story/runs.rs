@@ -76,9 +76,14 @@ impl Story {
     /// Plans an interrupted run again where its plan is stale, or its survey damaged.
     fn refresh(&mut self, run: &mut Run) {
         let is_damaged = self.stage.dice.percent(5) && self.stage.ledger.answered <= run.epoch;
-        if run.ended != End::CutOff && !is_damaged {
+        let is_final = match &run.ended {
+            End::Done(stop) => stop.as_ref().is_none_or(Stop::is_canarys),
+            End::CutOff => false,
+        };
+        if is_final && !is_damaged {
             return self.fold_others(); // it is closed as it was, but for what others went on with
         }
+        run.ended = End::CutOff;
         let was_stopping = run.was_stopping();
         if !is_damaged && !was_stopping && !run.is_stale(&self.stage.ledger) {
             return;
