@@ -48,9 +48,6 @@ impl Job {
         let done = self.apply(&mut begun, endpoint, ledger)?;
         let ms = |time: Duration| time.as_millis() as u64;
         let durations = Durations { survey: ms(begun.took), apply: ms(began.elapsed()), finish: 0 };
-        // From here on nothing is left to be sent, whatever becomes of the files.
-        begun.detail.ended = Some((done.clone(), durations));
-        ledger.note_run(begun.run.ordinal, &begun.detail.json())?;
         self.close(&begun, files, done, durations, ledger)
     }
 
@@ -59,17 +56,25 @@ impl Job {
         let settings = &self.settings;
         let folder = RunFolder::new(&settings.ledger, &begun.run.id);
         let left = begun.left.take();
-        let in_doubt = left.as_ref().map(Recovery::cut_off);
+        let in_doubt = left.as_ref().and_then(Recovery::left_under_way);
         let recovery = left.map_or_else(|| Recovery::fold(ledger, begun.run.ordinal, folder.path()), Ok)?;
         let window = settings.limits.quota_window;
         let timeout = settings.gateway.request_timeout;
         let rest = Quota::rest(window, settings.limits.quota_strict);
-        let wait = self.predecessors_wait(&endpoint.quota_scope, rest, in_doubt, ledger)?;
+        let mut others = ledger.quota_stamps()?;
+        let own = others.remove(&endpoint.quota_scope);
+        let wait_of_own = own.map(|stamp| predecessor(&stamp).wait(rest, timeout, in_doubt));
+        let waits = others.values().map(|stamp| predecessor(stamp).wait_of_another(timeout));
+        let wait = waits.chain(wait_of_own).max().unwrap_or_default();
         // What was cut off was under way when the ledger became ours, at the latest.
         let doubt_wait =
             if in_doubt > Some(0) { timeout.saturating_sub(begun.alone_since.elapsed()) } else { Duration::ZERO };
         let (others_until, all_until) = (boot_ns_in(wait), boot_ns_in(wait.max(doubt_wait)));
         stamp(ledger, &endpoint.quota_scope, true, others_until)?;
+        // Who died calling for another client is waited for once: the next to do so finds until when.
+        for (other, _) in others.iter().filter(|(_, stamp)| stamp.busy) {
+            stamp(ledger, other, false, others_until)?;
+        }
         let order = apply::Order {
             ledger,
             run: begun.run.ordinal,
@@ -95,27 +100,6 @@ impl Job {
         Ok(done)
     }
 
-    /// How long to wait for what earlier processes may have under way, for this client and for others.
-    fn predecessors_wait(
-        &self,
-        scope: &str,
-        rest: Duration,
-        in_doubt: Option<usize>,
-        ledger: &mut Ledger,
-    ) -> Result<Duration, Fault> {
-        let timeout = self.settings.gateway.request_timeout;
-        let mut stamps = ledger.quota_stamps()?;
-        let own = stamps.remove(scope);
-        let waits = stamps.values().map(|stamp| predecessor(stamp).wait_of_another(timeout));
-        let wait = own.map(|stamp| predecessor(&stamp).wait(rest, timeout, in_doubt)).into_iter().chain(waits).max();
-        let wait = wait.unwrap_or_default();
-        // Who died is waited for once: the next to send for that client finds until when.
-        for (other, _) in stamps.iter().filter(|(_, stamp)| stamp.busy) {
-            self::stamp(ledger, other, false, boot_ns_in(wait))?;
-        }
-        Ok(wait)
-    }
-
     fn config(&self, detail: &RunDetail, cut_off: usize, doubt_not_before: Tick) -> Config {
         let (retry, run) = (&self.settings.retry, &self.settings.run);
         Config {
@@ -136,7 +120,8 @@ impl Job {
             held_max: limits::HELD_CARDS,
             cut_off,
             doubt_not_before,
-            deadline: self.deadline(),
+            // Where nothing is sent, nothing is too late.
+            deadline: if detail.planned > 0 { self.deadline() } else { Tick::NEVER },
             canary_continues: detail.flags.canary.is_some_and(|canary| canary.continues),
         }
     }
@@ -168,6 +153,11 @@ impl Job {
     ) -> Result<Manifest, Fault> {
         let _counting = self.progress.timings.count(Stage::Finish);
         self.progress.enter(Phase::Finish);
+        // From here on nothing is sent any more, whatever becomes of the files. (An import is planned again until it is booked.)
+        if !begun.run.is_import() {
+            let detail = RunDetail { ended: Some((done.clone(), durations)), ..begun.detail.clone() };
+            ledger.note_run(begun.run.ordinal, &detail.json())?;
+        }
         // An abandoned run is closed by a command whose own settings may be others.
         let recorded = job::recorded(&begun.detail.settings, &self.settings.base).ok();
         let settings = recorded.as_ref().unwrap_or(&self.settings);

@@ -17,7 +17,7 @@ use super::page::{self, Failing, Ground, SlowCall};
 use super::store::{Rows, RunFolder};
 use super::words::Stopped;
 use crate::core::halt::Stop;
-use crate::io::atomic::AtomicFile;
+use crate::io::atomic::{AtomicFile, is_unfinished};
 use crate::io::failures::{self, Tail};
 use crate::io::frames::{FrameReader, FrameWriter};
 use crate::io::ledger::{Ledger, RunRow};
@@ -281,8 +281,10 @@ fn behind_the_calls(fault: Fault) -> Fault {
     if fault.exit() != Exit::Input {
         return fault;
     }
-    Fault::storage(format!("{fault}; all calls were made, and the failure file wants the rows as they were read"))
-        .help("put the input back as it was, then run the job again: it goes on from disk, without a call")
+    Fault::storage(format!(
+        "{fault}; the run was past its calls, and the failure file wants the rows as they were read"
+    ))
+    .help("put the input back as it was, then run the job again: it goes on from disk")
 }
 
 /// A failure file is copied from the inputs: were one replaced under the run, it would hold rows that did not fail, and
@@ -435,7 +437,8 @@ fn remove_stale(dir: &Path) -> Result<(), Fault> {
     for entry in std::fs::read_dir(dir).map_err(fault)? {
         let path = entry.map_err(fault)?.path();
         let name = path.file_name().unwrap_or_default().to_string_lossy().into_owned();
-        if ["outcomes.", "failures.", "failures-", "report.", ".passync-"].iter().any(|prefix| name.starts_with(prefix))
+        if is_unfinished(&name)
+            || ["outcomes.", "failures.", "failures-", "report."].iter().any(|prefix| name.starts_with(prefix))
         {
             remove(&path)?;
         }

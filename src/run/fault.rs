@@ -125,7 +125,7 @@ impl From<LedgerError> for Fault {
     fn from(error: LedgerError) -> Fault {
         match error {
             LedgerError::Absent(_) => Fault::usage(error),
-            _ => Fault::storage(error),
+            _ => Fault { shortage: error.is_full(), ..Fault::storage(error) },
         }
     }
 }

@@ -137,7 +137,7 @@ pub fn recorded(facts: &[InputFact], moved: &[PathBuf]) -> Result<Vec<Input>, Fa
 /// One that is there and cannot be read is not gone: that may pass.
 fn gone_or_unreadable(fact: &InputFact) -> Fault {
     match file_fact(Path::new(&fact.path)) {
-        Err(fault) if Path::new(&fact.path).exists() => fault,
+        Err(fault) if Path::new(&fact.path).exists() => Fault::input(fault).passing(),
         _ => gone(fact),
     }
 }

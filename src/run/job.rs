@@ -5,7 +5,6 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
-use super::apply;
 use super::arrive::{Arrived, Patience};
 use super::begin::{self, Begun, Reading, Surveyed};
 pub use super::context::Job;
@@ -13,7 +12,7 @@ use super::detail::{Canary, Flags, RunDetail};
 use super::endpoint::Endpoint;
 use super::inputs::{self, Spool};
 use super::lease::Lease;
-use super::manifest::{Durations, Manifest};
+use super::manifest::Manifest;
 use super::recover::Recovery;
 use super::store::RunFolder;
 use super::versus::Versus;
@@ -251,9 +250,11 @@ impl Job {
         age::set_aside(self, &run, &detail, &ledger)?;
         let is_whole = RunFolder::new(&self.settings.ledger, &run.id).is_whole(&detail.seals)?;
         let files = match inputs::recorded(&detail.inputs, moved).map_err(|fault| self.tell_of_gone(fault)) {
-            Err(fault) if !is_whole => return Err(fault), // neither survey nor inputs: nobody can say what the rows were
+            // Neither survey nor inputs: nobody can say what the rows were. And what cannot be read for once is not gone.
+            Err(fault) if !is_whole || fault.is_passing() => return Err(fault),
             files => files.ok(),
         };
+        let (done, durations) = detail.final_end().unwrap_or_default();
         let begun = match &files {
             Some(files) if !is_whole => {
                 begin::book_again(&self.as_recorded(&detail)?, &run, &detail, files, &mut ledger)?
@@ -264,8 +265,7 @@ impl Job {
         if let Err(fault) = begin::fold_others(self, &mut ledger) {
             tracing::warn!("{fault}; rows of that run may be on their cards, whatever is booked for them here");
         }
-        let manifest =
-            self.close(&begun, files.as_deref(), apply::Done::default(), Durations::default(), &mut ledger)?;
+        let manifest = self.close(&begun, files.as_deref(), done, durations, &mut ledger)?;
         let open_rows = ledger.open_count()?;
         Ok(Finished { interrupted: Some(manifest), open_rows, ..Finished::default() })
     }
@@ -335,14 +335,18 @@ impl Job {
         age::runs_are_known(self, &ledger)?;
         let files = inputs::recorded(&detail.inputs, moved).map_err(|fault| self.tell_of_gone(fault))?;
         let job = self.as_recorded(&detail)?;
-        let endpoint = Endpoint::open(&job.settings, &job.dialect)?;
         let folder = RunFolder::new(&self.settings.ledger, &run.id);
         let is_whole = folder.is_whole(&detail.seals)?;
-        if let Some((done, durations)) = detail.final_end().filter(|_| is_whole) {
+        if let Some((done, durations)) = detail.final_end() {
             begin::fold_others(&job, &mut ledger)?; // rows that were left open may be under way there
-            let begun = Begun { run, detail, took: Duration::ZERO, alone_since: lease.since(), left: None };
+            let begun = if is_whole {
+                Begun { run, detail, took: Duration::ZERO, alone_since: lease.since(), left: None }
+            } else {
+                begin::book_again(&job, &run, &detail, &files, &mut ledger)?
+            };
             return job.close(&begun, Some(&files), done, durations, &mut ledger).map(Some);
         }
+        let endpoint = Endpoint::open(&job.settings, &job.dialect)?;
         let is_fresh = is_whole && run.epoch == ledger.epoch()?;
         let left = is_fresh.then(|| Recovery::fold(&ledger, run.ordinal, folder.path())).transpose()?;
         let left = left.filter(|left| left.stopping().is_none_or(Stop::is_canarys));

@@ -18,6 +18,7 @@ pub struct Recovery {
     ends: Ends,
     open: HashMap<u64, OpenRow>,
     stopping: Option<Stop>,
+    has_begun: bool,
 }
 
 /// A row that has an intent and no end.
@@ -52,6 +53,12 @@ impl Recovery {
     /// Rows that may have been sent without our knowing what came of it.
     pub fn cut_off(&self) -> usize {
         self.open.len()
+    }
+
+    /// How many calls a process of this run left under way; `None` where none of its processes has come to its calls, so
+    /// that whoever called last was another.
+    pub fn left_under_way(&self) -> Option<usize> {
+        self.has_begun.then_some(self.open.len())
     }
 
     /// What is known of a row.
@@ -92,16 +99,18 @@ pub struct Learnt {
     /// Of rows without an end: attempts, those in doubt, and when the first one began.
     attempted: HashMap<u64, (u32, u32, Option<i64>)>,
     stopping: Option<Stop>,
+    has_begun: bool,
 }
 
 impl Learnt {
     /// Nothing yet. Its temporary file lies in `folder`.
     pub fn new(folder: &Path) -> Result<Learnt, Fault> {
-        Ok(Learnt { ends: Ends::new(folder)?, attempted: HashMap::new(), stopping: None })
+        Ok(Learnt { ends: Ends::new(folder)?, attempted: HashMap::new(), stopping: None, has_begun: false })
     }
 
     /// Takes the next record.
     pub fn take(&mut self, record: &Record) -> Result<(), Fault> {
+        self.has_begun = true;
         match record {
             Record::Settled(row, settled) => {
                 self.attempted.remove(row);
@@ -123,9 +132,10 @@ impl Learnt {
 
     /// The other half: rows that have an intent and no end.
     pub fn meet_intents(self, ledger: &Ledger, run: u32) -> Result<Recovery, Fault> {
-        let Learnt { mut ends, attempted, stopping } = self;
+        let Learnt { mut ends, attempted, stopping, mut has_begun } = self;
         let mut open: HashMap<u64, OpenRow> = HashMap::new();
         ledger.intents(run, |intent| -> Result<(), Fault> {
+            has_begun = true;
             if ends.get(intent.row)?.is_none() {
                 let (attempts, doubt, first_sent_ms) = attempted.get(&intent.row).copied().unwrap_or_default();
                 // One more may have been under way when the run was cut off.
@@ -140,7 +150,7 @@ impl Learnt {
             }
             Ok(())
         })?;
-        Ok(Recovery { ends, open, stopping })
+        Ok(Recovery { ends, open, stopping, has_begun })
     }
 }
 

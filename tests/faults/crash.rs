@@ -7,7 +7,8 @@ use passync::io::fault::{VARIABLE, points};
 use passync::sandbox::Config;
 
 use super::scenes::{Play, Scene, points_of, thorough, with_each};
-use super::stage::{Night, as_csv, deltas, faulty, scripted};
+use super::signals::wait_for;
+use super::stage::{Delta, Night, as_csv, deltas, faulty, scripted};
 
 /// Kills at the nth passing of a point, each of which must be met; `before` is killed first.
 fn kill_at_each(points: impl Iterator<Item = (String, Scene)>, nth: u64, before: &str) {
@@ -116,6 +117,58 @@ fn a_run_that_is_cut_off_while_it_is_closed_sends_nothing_more() {
             night.expect(0, &["reconcile", "out/night/latest"]);
         }
     }
+}
+
+#[test]
+fn a_closing_is_the_same_whatever_else_went_wrong() {
+    let killed = |night: &Night, args: &[&str], point: &str| {
+        let output = night.command(args).env(VARIABLE, format!("{point}:1:kill")).output().unwrap();
+        assert_eq!(output.status.code(), None, "{point}: it is killed");
+        night.calls()
+    };
+    let rows = deltas(12, 1);
+    // A canary's survey is damaged: it is made again, and nothing more is sent.
+    let night = Night::new(Config::default(), "");
+    night.write("in.csv", &as_csv(&rows));
+    let calls = killed(&night, &["run", "job.toml", "--canary", "4"], "outcomes.rename.after");
+    let run = std::fs::read_dir(night.path("state/runs")).unwrap().next().unwrap().unwrap();
+    std::fs::write(run.path().join("plan"), "damaged").unwrap();
+    night.expect(5, &["resume", "job.toml"]);
+    assert_eq!(night.calls(), calls);
+    night.is_sound();
+    // A person has closed a run as it stands: so it stays.
+    let night = Night::new(Config::default(), "");
+    night.write("in.csv", &as_csv(&rows));
+    killed(&night, &["run", "job.toml"], "journal.commit.after");
+    let calls = killed(&night, &["resume", "job.toml", "--abandon"], "outcomes.rename.after");
+    night.expect(1, &["run", "job.toml"]);
+    assert_eq!(night.calls(), calls);
+    night.is_sound();
+}
+
+/// A run that was cut off before its first call knows nothing of whoever called last.
+#[test]
+fn a_run_that_never_called_waits_for_what_another_left_under_way() {
+    let night = Night::new(Config::default(), "");
+    night.second_job();
+    let rows = deltas(40, 1);
+    night.write("in.csv", &as_csv(&rows));
+    let newer: Vec<_> =
+        (0..).zip(&rows).map(|(at, row)| Delta::new(&format!("n-{at}"), &row.card, 9, 90_000)).collect();
+    night.write("other.csv", &as_csv(&newer));
+    let quota = ["--set", "limits.quota=2/100ms"];
+    let mut first = night.start(&[&["run", "job.toml"], &quota[..]].concat());
+    wait_for(|| night.calls() > 5);
+    first.kill().unwrap();
+    first.wait().unwrap();
+    let killed = std::time::Instant::now();
+    let mut second = night.command(&[&["run", "other.toml"], &quota[..]].concat());
+    assert_eq!(second.env(VARIABLE, "run.book.after:1:kill").output().unwrap().status.code(), None);
+    let calls = night.calls();
+    let mut again = night.start(&["resume", "other.toml"]);
+    wait_for(|| night.calls() > calls);
+    assert!(killed.elapsed() >= Duration::from_secs(2), "a request timeout: {:?}", killed.elapsed());
+    assert_eq!(again.wait().unwrap().code(), Some(0));
 }
 
 #[test]

@@ -37,7 +37,7 @@ fn held(night: &Night, point: &str, time: &str) -> Child {
     child
 }
 
-fn wait_for(mut is_so: impl FnMut() -> bool) {
+pub fn wait_for(mut is_so: impl FnMut() -> bool) {
     let began = Instant::now();
     while !is_so() {
         assert!(began.elapsed() < Duration::from_secs(60), "waited for a minute");

@@ -154,12 +154,17 @@ fn the_zone_of_the_machine_has_no_part_in_it() {
 
 #[test]
 fn a_finish_by_that_passes_while_the_inputs_are_awaited_is_not_tomorrows() {
-    let night = Night::new(Config::default(), "input.timezone = 'UTC'\ninput.wait_for = '1m'");
-    let mut child = night.start(&["run", "job.toml", "--set", &finish_by_in(1)]);
+    let settings = "input.timezone = 'UTC'\ninput.wait_for = '1m'\ninput.rows_min = 0";
+    let nights = [Night::new(Config::default(), settings), Night::new(Config::default(), settings)];
+    let start = |night: &Night| night.start(&["run", "job.toml", "--set", &finish_by_in(1)]);
+    let mut children = nights.each_ref().map(start);
     std::thread::sleep(Duration::from_secs(4));
-    night.write("in.csv", &as_csv(&deltas(5, 1)));
-    assert_eq!(child.wait().unwrap().code(), Some(5));
-    assert_eq!((night.calls(), night.counts()), (0, [("unsent".to_owned(), 5)].into()));
+    for (night, rows) in nights.iter().zip([5, 0]) {
+        night.write("in.csv", &as_csv(&deltas(rows, 1)));
+    }
+    // An empty night is over before it could be too late.
+    assert_eq!(children.each_mut().map(|child| child.wait().unwrap().code()), [Some(5), Some(0)]);
+    assert_eq!((nights[0].calls(), nights[0].counts()), (0, [("unsent".to_owned(), 5)].into()));
 }
 
 /// A run that is cut off before midnight is finished behind it, and what was asked for is still the day before.

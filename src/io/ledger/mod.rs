@@ -82,6 +82,13 @@ pub enum LedgerError {
     Absent(PathBuf),
 }
 
+impl LedgerError {
+    /// Whether the disk is full.
+    pub fn is_full(&self) -> bool {
+        matches!(self, LedgerError::Storage { error, .. } if error.sqlite_error_code() == Some(ErrorCode::DiskFull))
+    }
+}
+
 /// An open ledger.
 pub struct Ledger {
     db: Connection,

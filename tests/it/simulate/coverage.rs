@@ -74,6 +74,7 @@ const CASES: &[&str] = &[
     "a predecessor that ended",
     "a predecessor that died over this run",
     "a predecessor that died over this run between its calls",
+    "a kill between plan and stamp",
     "a predecessor that died over another run",
     "a predecessor of another boot",
     "a plan made again",

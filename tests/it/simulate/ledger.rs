@@ -148,8 +148,6 @@ pub struct Run {
     pub planned_at: usize,
     /// Bills and cards have all that it learnt: its plan is void.
     pub is_folded: bool,
-    /// A process was carrying its present plan out: what it left under way stands in the journal.
-    pub is_begun: bool,
     /// How its last process ended: once that was done, only the closing is left.
     pub ended: End,
 }

@@ -104,7 +104,8 @@ impl<'a> Process<'a> {
         let recovered = recover(run.since_plan());
         let in_doubt = recovered.values().filter(|row| row.settled.is_none()).count();
         let has_doubt = in_doubt > 0;
-        let wait = stage.begin(std::mem::replace(&mut run.is_begun, true).then_some(in_doubt));
+        // Without a record nobody knows whether a process of this run was the last to call.
+        let wait = stage.begin((!run.since_plan().is_empty()).then_some(in_doubt));
         let (settings, world) = (&run.settings, &stage.world);
         let config = Config {
             concurrency: settings.concurrency,

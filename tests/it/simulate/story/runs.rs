@@ -24,7 +24,6 @@ impl Story {
             journal: Vec::new(),
             planned_at: 0,
             is_folded: false,
-            is_begun: false,
             ended: End::CutOff,
         };
         self.plan(&mut run);
@@ -65,7 +64,7 @@ impl Story {
     fn plan(&mut self, run: &mut Run) {
         self.fold_others();
         (run.epoch, run.planned_at) = (self.stage.ledger.epoch, run.journal.len());
-        (run.is_folded, run.is_begun, run.ended) = (false, false, End::CutOff);
+        (run.is_folded, run.ended) = (false, End::CutOff);
         run.survey = self.stage.ledger.survey(run.ordinal, &run.lines, &run.settings);
         let now = self.stage.clock.now();
         let Run { ordinal, job, .. } = run;
@@ -104,7 +103,9 @@ impl Story {
     /// Carries a planned run out, through kills, to its closing; or leaves it until another day.
     fn go_on(&mut self, mut run: Run) -> usize {
         loop {
-            if run.ended == End::CutOff {
+            let is_too_early = run.settings.crashes > 0 && self.stage.dice.percent(3);
+            self.stage.auditor.coverage.hit_if("a kill between plan and stamp", is_too_early);
+            if run.ended == End::CutOff && !is_too_early {
                 let death = if run.settings.crashes == 0 { Death::Never } else { self.death(&run) };
                 run.ended = Process::begin(&mut self.stage, &mut run, death).live();
             }
