@@ -179,7 +179,7 @@ const KEYS: &[Key] = &[
     Key::new(
         "run.finish_by",
         Shape::Form("^([0-9]{2}:[0-9]{2}(:[0-9]{2})?)?$"),
-        "no call starts later than this less a request timeout",
+        "the next such time behind the start: no call starts later than it less a request timeout",
     ),
     Key::new(
         "run.on_in_doubt",
