@@ -114,7 +114,9 @@ impl Found {
 
     fn take(&mut self, ended: &Ended) -> Result<(), Fault> {
         if ended.is_found {
-            self.rows.push(&(ended.id, ended.settled.clone()))?;
+            // The attempts of a row's ends add up.
+            let attempts = ended.settled.attempts.saturating_sub(ended.told);
+            self.rows.push(&(ended.id, Settled { attempts, ..ended.settled.clone() }))?;
         }
         Ok(())
     }

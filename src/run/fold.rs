@@ -33,6 +33,8 @@ pub struct Ended {
     pub is_news: bool,
     /// Whether only this moment tells how it ended, neither plan nor journal: a run that is closed writes it down.
     pub is_found: bool,
+    /// Attempts of which the journal's ends tell already.
+    pub told: u32,
 }
 
 impl Ended {
@@ -219,6 +221,7 @@ impl Fold {
 
     fn ended(&self, id: u64, row: StoredRow, fate: Fate, learnt: Option<(Settled, bool)>) -> Result<Ended, Fault> {
         let is_new = !self.is_folded;
+        let told = learnt.as_ref().map_or(0, |(settled, planned)| if *planned { 0 } else { settled.attempts });
         let (settled, facts, is_news, is_found) = match fate {
             Fate::End { outcome, code, message, by, facts } => {
                 let own = learnt.filter(|(_, planned)| !planned).map(|(settled, _)| settled); // found by an earlier closing
@@ -243,12 +246,7 @@ impl Fold {
             Fate::Send(facts) => {
                 let (settled, is_news, is_found) = match (learnt, self.cut_off.get(&id), &self.rest) {
                     (_, Some(cut), _) => (self.cut_off(&facts, cut), is_new, true),
-                    (Some((settled, false)), None, _) if settled.outcome.is_open() => {
-                        match self.standing(&facts)?.filter(|_| self.is_folded) {
-                            Some(found) => (found, false, true),
-                            None => (self.but_for_answers(settled, &facts)?, is_new, false),
-                        }
-                    }
+                    (Some((own, false)), None, _) if own.outcome.is_open() => self.left_open(&own, &facts)?,
                     (Some((settled, false)), None, _) => (settled, is_new, false),
                     (earlier, None, Rest::Open) => (self.untouched(facts.doubt, earlier, None), false, false),
                     (earlier, None, Rest::Unsent(stop)) => match self.standing(&facts)? {
@@ -259,7 +257,7 @@ impl Fold {
                 (settled, Some(facts), is_news, is_found)
             }
         };
-        Ok(Ended { id, row, settled, facts, is_news, is_found })
+        Ok(Ended { id, row, settled, facts, is_news, is_found, told })
     }
 
     /// How a row stands that this run left open, where others went on since its plan and did not.
@@ -279,6 +277,17 @@ impl Fold {
     fn doubt(&self, facts: &RowFacts) -> Result<u32, Fault> {
         let Some(ledger) = &self.others else { return Ok(facts.doubt) };
         Ok(ledger.bill(facts.bill)?.map_or(0, |bill| bill.doubt))
+    }
+
+    /// A row that this run left `own`, open; whether the ledger has to learn of it, and the journal.
+    fn left_open(&self, own: &Settled, facts: &RowFacts) -> Result<(Settled, bool, bool), Fault> {
+        if let Some(found) = self.standing(facts)?.filter(|_| self.is_folded) {
+            let Settled { attempts, first_sent_ms, .. } = *own;
+            return Ok((Settled { attempts, first_sent_ms, ..found }, false, true));
+        }
+        let settled = self.but_for_answers(own.clone(), facts)?;
+        let is_answered = settled != *own;
+        Ok((settled, !self.is_folded, is_answered))
     }
 
     /// A row that this run left open, less the doubt of earlier runs that a person has answered since.

@@ -136,6 +136,19 @@ fn a_closing_is_the_same_whatever_else_went_wrong() {
     night.expect(5, &["resume", "job.toml"]);
     assert_eq!(night.calls(), calls);
     night.is_sound();
+    // What a person answers meanwhile is told by the closing, and by the journal from then on.
+    let doubtful = rows[1].bill.as_str();
+    let night = Night::new(scripted(&[(doubtful, "unknown")]), "retry.attempts_max = 2");
+    night.write("in.csv", &as_csv(&rows));
+    killed(&night, &["run", "job.toml"], "outcomes.rename.after");
+    night.expect(0, &["ledger", "settle", doubtful, "--as", "not-applied", "--reason", "seen", "--state", "state"]);
+    night.expect(1, &["resume", "job.toml"]);
+    assert_eq!(night.counts(), [("applied".to_owned(), 11), ("unsent".to_owned(), 1)].into());
+    assert_eq!(night.manifest()["calls"]["attempts"], 13);
+    night.is_sound();
+    night.expect(0, &["reconcile", "out/night/latest"]);
+    night.expect(0, &["report", "out/night/latest", "--state", "state"]);
+    assert_eq!((&night.manifest()["calls"]["attempts"], night.counts()["unsent"]), (&13.into(), 1));
     // A person has closed a run as it stands: so it stays.
     let night = Night::new(Config::default(), "");
     night.write("in.csv", &as_csv(&rows));

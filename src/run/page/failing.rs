@@ -104,6 +104,7 @@ mod tests {
             facts: None,
             is_news: false,
             is_found: false,
+            told: 0,
         }
     }
 

@@ -85,7 +85,7 @@ fn failing(text: &str) -> Failing {
             content: Content::Reject(Box::new(Reject::new(Rule::Missing, "points", text, "a number"))),
         };
         let settled = Settled::local(Outcome::Refused, text, text, 0);
-        failing.take(&Ended { id: line, row, settled, facts: None, is_news: false, is_found: false }, text);
+        failing.take(&Ended { id: line, row, settled, facts: None, is_news: false, is_found: false, told: 0 }, text);
     }
     failing
 }
