@@ -1,4 +1,5 @@
 //! What may be written where: data, words, colours, progress.
+
 use std::io::{ErrorKind, IsTerminal, Write, stderr, stdout};
 
 use serde::Serialize;

@@ -75,7 +75,7 @@ impl AtomicFile {
         let begin = || {
             let folder = folder::of(path);
             let file = tempfile::Builder::new().prefix(PREFIX).suffix(".tmp").tempfile_in(folder)?;
-            let _ = file.as_file().lock(); // says that it is in use; where there are no locks, what is left over stays
+            let _ = file.as_file().try_lock(); // says that it is in use; where there are no locks, what is left over stays
             sweep(folder);
             Ok(file)
         };
@@ -151,5 +151,28 @@ mod tests {
     fn an_error_names_the_file_and_the_remedy() {
         let error = AtomicFile::create(Path::new("/nowhere/at/all/x.csv")).unwrap_err().to_string();
         assert!(error.contains("/nowhere/at/all/x.csv") && error.contains("make the folder"), "{error}");
+    }
+
+    #[test]
+    fn what_a_killed_process_was_writing_goes_and_what_is_being_written_stays() {
+        let dir = tempfile::tempdir().unwrap();
+        let old = std::time::SystemTime::now() - 2 * LEFT_OVER_AGE;
+        let left = |name: &str, modified: std::time::SystemTime| {
+            let file = File::create(dir.path().join(name)).unwrap();
+            file.set_modified(modified).unwrap();
+            file
+        };
+        drop(left(".passync-killed.tmp", old));
+        let under_way = left(".passync-under-way.tmp", old);
+        under_way.lock().unwrap();
+        drop(left(".passync-young.tmp", std::time::SystemTime::now()));
+        drop(left("another", old));
+        AtomicFile::create(&dir.path().join("new")).unwrap().commit().unwrap();
+        let mut names: Vec<_> = std::fs::read_dir(dir.path())
+            .unwrap()
+            .map(|entry| entry.unwrap().file_name().into_string().unwrap())
+            .collect();
+        names.sort();
+        assert_eq!(names, [".passync-under-way.tmp", ".passync-young.tmp", "another", "new"]);
     }
 }

@@ -28,7 +28,7 @@ pub fn runs_are_known(job: &Job, ledger: &Ledger) -> Result<(), Fault> {
         let known = match ledger.run_by_id(&name)? {
             // Only runs that were cut short are closed twice.
             Some(run) if run.exit.is_none_or(|exit| exit < Exit::Halted.code()) => continue,
-            Some(run) => ends_of(&run)?,
+            Some(run) => ends_of(&run),
             None => Vec::new(),
         };
         let is_its_own = |manifest: &Manifest| manifest.run == name || name.ends_with(NEWER);
@@ -44,9 +44,9 @@ pub fn runs_are_known(job: &Job, ledger: &Ledger) -> Result<(), Fault> {
 
 /// When a closed run was closed, and before that if it was reopened. Clocks may be set back: later ends are not told by
 /// their time, but by their being unknown.
-fn ends_of(run: &RunRow) -> Result<Vec<String>, Fault> {
+fn ends_of(run: &RunRow) -> Vec<String> {
     let last = Manifest::of(run).map(|manifest| manifest.closed_at);
-    Ok(last.into_iter().chain([RunDetail::of(run)?.closed_at]).collect())
+    last.into_iter().chain(RunDetail::parse(&run.detail).map(|detail| detail.closed_at)).collect()
 }
 
 /// A run that the ledger has as cut off was not closed since by files that it does not know: see [`runs_are_known`].

@@ -165,10 +165,9 @@ pub struct Begun {
     pub detail: RunDetail,
     /// What reading and planning took, in this process.
     pub took: Duration,
-    /// No other process has sent for this ledger since.
-    pub alone_since: Instant,
-    /// What an interrupted part left; `None` where nobody has looked yet.
-    pub left: Option<Recovery>,
+    /// What an interrupted part left, and since when no other process has sent for this ledger; `None` where nothing was
+    /// left by this plan.
+    pub left: Option<(Recovery, Instant)>,
 }
 
 /// Plans a survey against the ledger without booking it: what `check` shows.
@@ -286,7 +285,7 @@ pub fn book(
         messages = counts.messages,
         "planned"
     );
-    Ok(Begun { run, detail, took: took + began.elapsed(), alone_since: began, left: None })
+    Ok(Begun { run, detail, took: took + began.elapsed(), left: None })
 }
 
 fn make_plan(

@@ -55,7 +55,7 @@ impl Job {
         let _counting = self.progress.timings.count(Stage::Exchange);
         let settings = &self.settings;
         let folder = RunFolder::new(&settings.ledger, &begun.run.id);
-        let left = begun.left.take();
+        let (left, alone_since) = begun.left.take().unzip();
         let in_doubt = left.as_ref().and_then(Recovery::left_under_way);
         let recovery = left.map_or_else(|| Recovery::fold(ledger, begun.run.ordinal, folder.path()), Ok)?;
         let window = settings.limits.quota_window;
@@ -67,8 +67,10 @@ impl Job {
         let waits = others.values().map(|stamp| predecessor(stamp).wait_of_another(timeout));
         let wait = waits.chain(wait_of_own).max().unwrap_or_default();
         // What was cut off was under way when the ledger became ours, at the latest.
-        let doubt_wait =
-            if in_doubt > Some(0) { timeout.saturating_sub(begun.alone_since.elapsed()) } else { Duration::ZERO };
+        let doubt_wait = match alone_since {
+            Some(since) if in_doubt > Some(0) => timeout.saturating_sub(since.elapsed()),
+            _ => Duration::ZERO,
+        };
         let (others_until, all_until) = (boot_ns_in(wait), boot_ns_in(wait.max(doubt_wait)));
         stamp(ledger, &endpoint.quota_scope, true, others_until)?;
         // Who died calling for another client is waited for once: the next to do so finds until when.

@@ -259,7 +259,7 @@ impl Job {
             Some(files) if !is_whole => {
                 begin::book_again(&self.as_recorded(&detail)?, &run, &detail, files, &mut ledger)?
             }
-            _ => Begun { run, detail, took: Duration::ZERO, alone_since: lease.since(), left: None },
+            _ => Begun { run, detail, took: Duration::ZERO, left: None },
         };
         // Rows that another job's run went on with may be under way there.
         if let Err(fault) = begin::fold_others(self, &mut ledger) {
@@ -340,7 +340,7 @@ impl Job {
         if let Some((done, durations)) = detail.final_end() {
             begin::fold_others(&job, &mut ledger)?; // rows that were left open may be under way there
             let begun = if is_whole {
-                Begun { run, detail, took: Duration::ZERO, alone_since: lease.since(), left: None }
+                Begun { run, detail, took: Duration::ZERO, left: None }
             } else {
                 begin::book_again(&job, &run, &detail, &files, &mut ledger)?
             };
@@ -352,7 +352,7 @@ impl Job {
         let left = left.filter(|left| left.stopping().is_none_or(Stop::is_canarys));
         let begun = if left.is_some() {
             self.progress.planned.store(detail.planned, Ordering::Relaxed);
-            Begun { run, detail, took: Duration::ZERO, alone_since: lease.since(), left }
+            Begun { run, detail, took: Duration::ZERO, left: left.map(|left| (left, lease.since())) }
         } else {
             begin::book_again(&job, &run, &detail, &files, &mut ledger)?
         };
