@@ -186,7 +186,7 @@ impl Ledger {
         let query = || -> rusqlite::Result<Option<(String, CardState)>> {
             self.db
                 .prepare_cached("SELECT card_no, state FROM cards WHERE key = ?1")?
-                .query_row([card.0], |row| Ok((row.get(0)?, parse(row, 1)?)))
+                .query_row([card.0], |row| Ok((row.get(0)?, row.get(1)?)))
                 .optional()
         };
         query().map_err(|error| self.fault("look a card up", error))

@@ -2,7 +2,7 @@
 
 use rusqlite::params;
 
-use super::bills::{BillRow, COLUMNS, OPEN, UNPROVED, parse, read};
+use super::bills::{BillRow, COLUMNS, OPEN, UNPROVED, read};
 use super::cards::CardState;
 use super::writer::read_record;
 use super::{Ledger, LedgerError};
@@ -49,7 +49,7 @@ impl Ledger {
     pub fn cards_numbered(&self, card_no: &str) -> Result<Vec<(Digest, CardState)>, LedgerError> {
         let query = || -> rusqlite::Result<Vec<(Digest, CardState)>> {
             let mut statement = self.db.prepare("SELECT key, state FROM cards WHERE card_no = ?1")?;
-            let cards = statement.query_map([card_no], |row| Ok((Digest(row.get(0)?), parse(row, 1)?)))?;
+            let cards = statement.query_map([card_no], |row| Ok((Digest(row.get(0)?), row.get(1)?)))?;
             cards.collect()
         };
         query().map_err(|error| self.fault("look cards up", error))

@@ -98,7 +98,8 @@ pub struct Ledger {
 /// "pass" in ASCII: tells our files from other SQLite files.
 const APPLICATION_ID: i32 = 0x7061_7373;
 /// The schema's version; a newer one is refused, an older one brought up to it (`upgrade.rs`).
-const SCHEMA_VERSION: i32 = 2;
+const SCHEMA_VERSION: i32 = 3;
+const SCHEMA: &str = include_str!("schema.sql");
 
 impl Ledger {
     /// Opens the ledger for a run, making it (and its folder, for the owner alone) where there is none. One that is there
@@ -215,9 +216,8 @@ impl Ledger {
     /// cannot.
     fn set_up(&self) -> Result<(), LedgerError> {
         let statements = format!(
-            "PRAGMA journal_mode=WAL; BEGIN IMMEDIATE; {} \
-             PRAGMA application_id={APPLICATION_ID}; PRAGMA user_version={SCHEMA_VERSION}; COMMIT;",
-            include_str!("schema.sql")
+            "PRAGMA journal_mode=WAL; BEGIN IMMEDIATE; {SCHEMA} \
+             PRAGMA application_id={APPLICATION_ID}; PRAGMA user_version={SCHEMA_VERSION}; COMMIT;"
         );
         let set_up = || {
             self.db.execute_batch(&statements)?;

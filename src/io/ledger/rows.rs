@@ -4,7 +4,6 @@ use rusqlite::{CachedStatement, Connection, OptionalExtension, Statement, Transa
 use serde::{Deserialize, Serialize};
 use smol_str::SmolStr;
 
-use super::bills::parse;
 use super::cards::{CardState, Confirmed};
 use super::runs::mark_folded;
 use super::{Ledger, LedgerError, durable};
@@ -254,7 +253,7 @@ impl<'a> Cards<'a> {
     }
 
     pub(super) fn read(&mut self, card: Digest) -> rusqlite::Result<CardState> {
-        let known: Option<CardState> = self.read.query_row([card.0], |row| parse(row, 0)).optional()?;
+        let known = self.read.query_row([card.0], |row| row.get(0)).optional()?;
         Ok(known.unwrap_or_default())
     }
 
@@ -264,8 +263,7 @@ impl<'a> Cards<'a> {
     }
 
     pub(super) fn write(&mut self, card: Digest, card_no: &str, state: &CardState) -> rusqlite::Result<()> {
-        let json = serde_json::to_string(state).expect("a card's state is plain data");
-        self.write.execute(params![card.0, card_no, json]).map(drop)
+        self.write.execute(params![card.0, card_no, state]).map(drop)
     }
 }
 

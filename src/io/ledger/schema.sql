@@ -55,7 +55,7 @@ CREATE INDEX bills_unproved ON bills (card) WHERE past = 1 OR past = 2 OR past =
 CREATE TABLE cards (
     key BLOB PRIMARY KEY,
     card_no TEXT NOT NULL,
-    state TEXT NOT NULL               -- JSON: per member the newest confirmed place and value; closed
+    state BLOB NOT NULL               -- per member the newest confirmed place and value; closed (ledger/cards.rs)
 ) WITHOUT ROWID;
 
 CREATE TABLE intents (

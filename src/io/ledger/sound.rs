@@ -220,7 +220,8 @@ mod tests {
         for bit in (0..800).step_by(3) {
             let mut flipped = whole.clone();
             flipped[bit / 8] ^= 1 << (bit % 8);
-            if refusal(&path, &flipped, None).is_none() {
+            // The schema's number, less a bit, is an older one: what bringing it up finds is `upgrade`'s test.
+            if refusal(&path, &flipped, None).is_none() && !Ledger::is_old(&path) {
                 harmless += 1;
                 let ledger = Ledger::open(&path).unwrap();
                 assert_eq!(ledger.run(150).unwrap().unwrap().id, "a-150", "bit {bit}");

@@ -1,12 +1,16 @@
 //! Ledgers of older programs, brought up to the present schema.
 //!
-//! Schema 1 had bills in the order of their digests; since schema 2 they lie as their numbers do ([`BillId`]).
+//! Schema 1 had bills in the order of their digests; since schema 2 they lie as their numbers do ([`BillId`]). Schema 2 had
+//! the states of cards as JSON; since schema 3 they are a quarter of that ([`super::CardState`]).
 
 use std::path::Path;
 
+use rusqlite::Transaction;
 use rusqlite::functions::{Context, FunctionFlags};
 
-use super::{Ledger, LedgerError, SCHEMA_VERSION};
+use super::bills::parse;
+use super::rows::Cards;
+use super::{Ledger, LedgerError, SCHEMA, SCHEMA_VERSION};
 use crate::model::{BillId, Digest};
 
 impl Ledger {
@@ -32,26 +36,29 @@ impl Ledger {
         }
         clear()?;
         ledger.configure()?;
-        ledger.lay_bills_by_number().map_err(|error| ledger.fault("upgrade", error))?;
+        ledger.bring_up(schema).map_err(|error| ledger.fault("upgrade", error))?;
         tracing::info!(schema = SCHEMA_VERSION, "the ledger was brought up to this program's schema");
         Ok(())
     }
 
-    fn lay_bills_by_number(&mut self) -> rusqlite::Result<()> {
+    fn bring_up(&mut self, schema: i32) -> rusqlite::Result<()> {
         let flags = FunctionFlags::SQLITE_UTF8 | FunctionFlags::SQLITE_DETERMINISTIC;
         self.db.create_scalar_function("bill_id", 2, flags, bill_id)?;
         let transaction = self.db.transaction()?;
-        // Answers first: they are matched by the old keys. One about a bill that is no longer there keeps its digest.
-        transaction.execute_batch(
-            "UPDATE answers SET bill = bill_id((SELECT bill_no FROM bills WHERE key = answers.bill), bill); \
-             DROP INDEX bills_unproved; \
-             UPDATE bills SET key = bill_id(bill_no, key); \
-             CREATE INDEX bills_unproved ON bills (card) WHERE past = 1 OR past = 2 OR past = 4;",
-        )?;
+        if schema < 2 {
+            transaction.execute_batch(LAY_BILLS_BY_NUMBER)?;
+        }
+        shrink_cards(&transaction)?;
         transaction.pragma_update(None, "user_version", SCHEMA_VERSION)?;
         transaction.commit()
     }
 }
+
+/// Answers first: they are matched by the old keys. One about a bill that is no longer there keeps its digest.
+const LAY_BILLS_BY_NUMBER: &str = "UPDATE answers SET bill = bill_id((SELECT bill_no FROM bills WHERE key = answers.bill), bill); \
+     DROP INDEX bills_unproved; \
+     UPDATE bills SET key = bill_id(bill_no, key); \
+     CREATE INDEX bills_unproved ON bills (card) WHERE past = 1 OR past = 2 OR past = 4;";
 
 fn bill_id(context: &Context<'_>) -> rusqlite::Result<[u8; 24]> {
     let (bill_no, digest): (Option<String>, [u8; 16]) = (context.get(0)?, context.get(1)?);
@@ -61,16 +68,40 @@ fn bill_id(context: &Context<'_>) -> rusqlite::Result<[u8; 24]> {
     })
 }
 
+/// Into a table of their own: changed where they lie, they would stay as far from each other as they were.
+fn shrink_cards(transaction: &Transaction<'_>) -> rusqlite::Result<()> {
+    let cards = SCHEMA.split("\n\n").find(|part| part.starts_with("CREATE TABLE cards")).expect("a table of ours");
+    transaction.execute_batch(&format!("ALTER TABLE cards RENAME TO old_cards; {cards}"))?;
+    let mut old = transaction.prepare("SELECT key, card_no, state FROM old_cards ORDER BY key")?;
+    let (mut old, mut new) = (old.query([])?, Cards::new(transaction)?);
+    while let Some(card) = old.next()? {
+        let card_no: String = card.get(1)?;
+        new.write(Digest(card.get(0)?), &card_no, &parse(card, 2)?)?;
+    }
+    drop(old);
+    transaction.execute_batch("DROP TABLE old_cards")
+}
+
 #[cfg(test)]
 mod tests {
     use rusqlite::params;
 
+    use super::super::CardState;
     use super::*;
 
-    /// A ledger as schema 1 had it, with a bill that has a number and one that has none.
+    /// What schema 2 had of a card.
+    const CARD: &str = r#"{"members":{"level":{"place":{"occurred_ms":-5,"sequence":0,"run":1,"seat":{"source":0,"line":2}},
+        "value":"Gold"},"points":{"place":{"occurred_ms":7,"sequence":1,"run":2,"seat":{"source":3,"line":4}},"value":"1.50"}},
+        "closed":{"occurred_ms":8,"sequence":0,"run":2,"seat":{"source":0,"line":9}}}"#;
+
+    /// A ledger as schema 1 had it, with a card, a bill that has a number and one that has none.
     fn old(path: &Path, state: &str) {
         drop(Ledger::open(path).unwrap());
         let ledger = Ledger::connect(path).unwrap();
+        ledger
+            .db
+            .execute("INSERT INTO cards (key, card_no, state) VALUES (?1, 'C', ?2)", params![[1_u8; 16], CARD])
+            .unwrap();
         for (key, bill_no) in [([9_u8; 16], Some("26-7")), ([8; 16], None)] {
             let bill = "INSERT INTO bills (key, bill_no, card, card_no, content, occurred_ms, sequence, run, source, line, \
                         past, closing, doubt, last_run, last_row, settled_ms, code, outcome) \
@@ -82,7 +113,9 @@ mod tests {
         let run = "INSERT INTO runs (ordinal, id, job, kind, state, started_ms, inputs, first_seq, journal_from, \
                    intents_from, epoch, detail) VALUES (1, 'r', 'j', 'run', ?1, 0, '', 1, 1, 1, 0, '{}')";
         ledger.db.execute(run, [state]).unwrap();
-        let index = "DROP INDEX bills_unproved; CREATE INDEX bills_unproved ON bills (card) WHERE past IN (1, 2, 4)";
+        let index = "DROP INDEX bills_unproved; CREATE INDEX bills_unproved ON bills (card) WHERE past IN (1, 2, 4); \
+                     ALTER TABLE cards RENAME TO new; CREATE TABLE cards (key BLOB PRIMARY KEY, card_no TEXT NOT NULL, \
+                     state TEXT NOT NULL) WITHOUT ROWID; INSERT INTO cards SELECT * FROM new; DROP TABLE new;";
         ledger.db.execute_batch(index).unwrap();
         ledger.db.pragma_update(None, "user_version", 1).unwrap();
     }
@@ -109,6 +142,8 @@ mod tests {
             assert_eq!(ledger.bill(id).unwrap().unwrap().key, id);
             assert_eq!(ledger.answers(id).unwrap().len(), 1);
         }
+        let card = (String::from("C"), serde_json::from_str::<CardState>(CARD).unwrap());
+        assert_eq!(ledger.card(Digest([1; 16])).unwrap(), Some(card));
         let found = ledger.bills_numbered("26-7").unwrap();
         assert_eq!(found.iter().map(|bill| bill.key).collect::<Vec<_>>(), [numbered]);
         assert_eq!(ledger.integrity(9).unwrap(), [""; 0]);
@@ -125,6 +160,21 @@ mod tests {
         let refused = Ledger::upgrade(&path, || -> Result<(), LedgerError> { unreachable!("nothing is touched") });
         assert!(matches!(refused, Err(LedgerError::Unfinished(_))));
         assert!(Ledger::is_old(&path), "it is as it was");
+    }
+
+    #[test]
+    fn one_that_only_says_that_it_is_old_is_left_as_it_is() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("ledger.db");
+        old(&path, "closed");
+        Ledger::upgrade(&path, || Ok::<_, LedgerError>(())).unwrap();
+        for version in [1, 2] {
+            Ledger::connect(&path).unwrap().db.pragma_update(None, "user_version", version).unwrap();
+            let before = std::fs::read(&path).unwrap();
+            let refused = Ledger::upgrade(&path, || Ok::<_, LedgerError>(()));
+            assert!(refused.is_err(), "{version}");
+            assert_eq!(std::fs::read(&path).unwrap(), before);
+        }
     }
 
     #[test]

@@ -2,7 +2,7 @@
 
 use rusqlite::{Row, params};
 
-use super::bills::{self, BillRow, parse};
+use super::bills::{self, BillRow};
 use super::cards::CardState;
 use super::runs::{self, RunRow};
 use super::writer::read_record;
@@ -162,7 +162,7 @@ impl Ledger {
         take: impl FnMut(Stored<StoredCard>) -> Result<(), E>,
     ) -> Result<(), E> {
         let read =
-            |row: &Row<'_>| Ok(StoredCard { key: Digest(row.get(0)?), card_no: row.get(1)?, state: parse(row, 2)? });
+            |row: &Row<'_>| Ok(StoredCard { key: Digest(row.get(0)?), card_no: row.get(1)?, state: row.get(2)? });
         self.each_stored("SELECT key, card_no, state FROM cards ORDER BY key", "card", read, take)
     }
 

@@ -7,7 +7,7 @@ use std::path::PathBuf;
 use passync::sandbox::Config;
 use rusqlite::Connection;
 
-use super::{Delta, Night, as_csv, deltas, faulty, scripted, wait_for};
+use super::{Delta, Night, as_csv, deltas, faulty, open_ledger, scripted, wait_for};
 
 impl Night {
     /// A run over so many bills, of a card each: those of earlier runs are among them.
@@ -194,9 +194,12 @@ fn a_backup_replaces_nothing_but_a_backup_and_is_no_copy_of_damage() {
     assert!(text.contains("another ledger"), "{text}");
 
     let before = fs::read(&newer).unwrap();
-    let ledger = Connection::open(night.path("state/ledger.db")).unwrap();
+    let ledger = open_ledger(&night.path("state"));
     ledger
-        .execute("UPDATE cards SET state = '{\"members\":{},\"closed\":null}' WHERE card_no = '0029000003'", [])
+        .execute(
+            "UPDATE cards SET state = card_state('{\"members\":{},\"closed\":null}') WHERE card_no = '0029000003'",
+            [],
+        )
         .unwrap();
     drop(ledger);
     let text = night.expect(6, &backup("newer.db"));

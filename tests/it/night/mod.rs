@@ -19,6 +19,7 @@ mod replay;
 #[allow(dead_code, reason = "tests/faults plays on this stage too, with other props")]
 pub mod stage;
 mod stops;
+mod tamper;
 mod typed;
 mod upgrade;
 mod verify;
@@ -27,3 +28,4 @@ mod watched;
 pub use stops::wait_for;
 
 use stage::{Delta, Night, as_csv, deltas, faulty, scripted};
+use tamper::open_ledger;

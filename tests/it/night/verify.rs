@@ -5,11 +5,10 @@ use std::fs;
 use std::path::Path;
 
 use passync::sandbox::Config;
-use rusqlite::Connection;
 use serde_json::Value;
 
 use super::stops::wait_for;
-use super::{Night, as_csv, deltas, scripted};
+use super::{Night, as_csv, deltas, open_ledger, scripted};
 
 /// A ledger with everything: a closed run with applied, unknown, held and settled rows, and one that was cut off.
 fn night() -> Night {
@@ -132,20 +131,20 @@ fn what_was_tampered_with_is_found_where_it_is() {
         ),
         (
             "cards again",
-            "UPDATE cards SET state = json_set(state, '$.members.points.place.occurred_ms', 1)".to_owned(),
+            "UPDATE cards SET state = card_state(json_set(card_json(state), '$.members.points.place.occurred_ms', 1))".to_owned(),
             "where no bill of it is applied",
         ),
         (
             "cards",
-            "UPDATE cards SET state = json_set(state, '$.closed', json_extract(state, '$.members.points.place'))".to_owned(),
+            "UPDATE cards SET state = card_state(json_set(card_json(state), '$.closed', json_extract(card_json(state), '$.members.points.place')))".to_owned(),
             "its newest applied bill that closes it never",
         ),
         ("cards again", "DELETE FROM cards WHERE card_no = '0029000000'".to_owned(), "nothing is confirmed of it"),
-        ("cards again", "UPDATE cards SET state = '{' WHERE card_no = '0029000000'".to_owned(), "damaged"),
+        ("cards again", "UPDATE cards SET state = x'7b' WHERE card_no = '0029000000'".to_owned(), "damaged"),
         ("again", "UPDATE bills SET content = zeroblob(16) WHERE last_run = 1 AND last_row = 0".to_owned(), "these differ: content"),
         (
             "again",
-            "UPDATE cards SET state = json_set(state, '$.members.points.value', '7') WHERE card_no = '0029000000'".to_owned(),
+            "UPDATE cards SET state = card_state(json_set(card_json(state), '$.members.points.value', '7')) WHERE card_no = '0029000000'".to_owned(),
             "confirmed points, the card does not show it",
         ),
         ("again", "UPDATE runs SET summary = json_set(summary, '$.rows.unsummed', 1) WHERE ordinal = 1".to_owned(), "its manifest counts"),
@@ -157,7 +156,7 @@ fn what_was_tampered_with_is_found_where_it_is() {
     let mut missed = String::new();
     for (at, (checks, tamper, fault)) in tampered.iter().enumerate() {
         let found = found(&night, &format!("tampered-{at}"), |state| {
-            let db = Connection::open(state.join("ledger.db")).unwrap();
+            let db = open_ledger(state);
             db.execute_batch(tamper).unwrap_or_else(|error| panic!("{tamper}: {error}"));
             assert!(db.total_changes() > 0, "{tamper} does nothing");
         });
