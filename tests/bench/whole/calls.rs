@@ -1,7 +1,6 @@
 //! Rows from file to file, every call signed, sent and verified: against bare signing, and against asyncio scripts.
 
 use std::process::Command;
-use std::time::Duration;
 
 use passync::io::cpu;
 use passync::wire::crypto::Signer;
@@ -11,7 +10,7 @@ use rsa::pkcs8::DecodePrivateKey as _;
 use rsa::sha2::Sha256;
 use rsa::signature::Signer as _;
 
-use crate::night::{Night, Ran, Shape};
+use crate::night::{Form, Night, Ran, Shape};
 use crate::{Size, input, median, peers};
 
 const STAGES: [&str; 8] = ["survey", "plan", "sign", "verify", "exchange", "ledger", "finish", "other"];
@@ -24,6 +23,8 @@ pub fn compare(size: Size) {
     let signer = Signer::generate(2048).unwrap();
     let (mut csv, mut parquet, mut tls, mut bare) = (Vec::new(), Vec::new(), Vec::new(), Vec::new());
     let (mut rsa, mut scripts) = (Vec::new(), [Vec::new(), Vec::new()]);
+    let (mut by_aws_lc, mut by_rsa) = (Vec::new(), Vec::new());
+    input::mainland(&night.path("mainland.csv"), size.calls);
     let rsa_key = RsaPrivateKey::from_pkcs8_pem(&signer.private_pem()).unwrap();
     let rsa_key = SigningKey::<Sha256>::new(rsa_key);
     for _ in 0..size.runs {
@@ -32,6 +33,8 @@ pub fn compare(size: Size) {
         csv.push(night.run("in.csv", &Shape::FAST));
         parquet.push(night.run("in.parquet", &Shape::FAST));
         tls.push(night.run("in.csv", &Shape { tls: true, ..Shape::FAST }));
+        by_aws_lc.push(night.run("mainland.csv", &Shape { form: Form::RSA2, ..Shape::FAST }));
+        by_rsa.push(night.run("mainland.csv", &Shape { form: Form::RSA, ..Shape::FAST }));
         for (http, figures) in ["aiohttp", "httpx"].into_iter().zip(&mut scripts) {
             figures.extend(script(&night, http));
         }
@@ -54,8 +57,9 @@ pub fn compare(size: Size) {
     line("passync, CSV", own);
     line("passync, Parquet", own_parquet);
     line("passync, CSV, TLS", total(&tls));
-    line("passync, CSV, reckoned with rsa", own - bare + rsa);
     line("  beyond sign and verify, CSV", own - of(&csv, "sign") - of(&csv, "verify"));
+    line("passync, mainland, aws-lc-rs", total(&by_aws_lc));
+    line("passync, mainland, rsa crate", total(&by_rsa));
     for (http, figures) in ["asyncio, aiohttp", "asyncio, httpx"].into_iter().zip(scripts) {
         line(http, median(figures));
     }
@@ -108,7 +112,7 @@ fn openssl_us() -> f64 {
 
 /// The script's processor time a call, in microseconds.
 fn script(night: &Night, http: &str) -> Option<f64> {
-    let gateway = night.gateway(Duration::from_millis(5));
+    let gateway = night.gateway(&Shape::FAST);
     let path = |name: &str| night.path(name).display().to_string();
     let (input, out, key, platform) = (path("in.csv"), path("out.csv"), path("client.pem"), path("platform.pem"));
     let said = peers::tell(

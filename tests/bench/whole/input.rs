@@ -91,6 +91,18 @@ pub fn csv(path: &Path, rows: u64, night: u64) {
     file.flush().unwrap();
 }
 
+/// Writes `rows` rows of mainland cards.
+pub fn mainland(path: &Path, rows: u64) {
+    let mut file = BufWriter::with_capacity(1 << 20, File::create(path).unwrap());
+    writeln!(file, "bill_no,occurred_at,card_no,open_date,valid_date,points,level").unwrap();
+    for number in 0..rows {
+        let Line { bill_no, ms, pass_id, points, level, .. } = line(number, rows, 1);
+        let dates = "2020-01-01 00:00:00,2030-01-01 00:00:00";
+        writeln!(file, "{bill_no},{ms},{pass_id},{dates},{points},{}", LEVELS[level].0).unwrap();
+    }
+    file.flush().unwrap();
+}
+
 /// Writes `rows` rows that are all of one card, and of one bill too if `bill` says so.
 pub fn one_card(path: &Path, rows: u64, bill: bool) {
     let mut file = BufWriter::with_capacity(1 << 20, File::create(path).unwrap());

@@ -24,8 +24,27 @@ pub struct Shape {
     pub delay: Duration,
     /// Whether calls go through TLS, spoken by this very process.
     pub tls: bool,
+    /// What is spoken.
+    pub form: Form,
     /// Additional lines of the job file.
     pub more: &'static str,
+}
+
+/// A dialect, and the lines of `[gateway]` that are its own.
+#[derive(Clone, Copy, Debug)]
+pub struct Form {
+    dialect: &'static str,
+    gateway: &'static str,
+}
+
+impl Form {
+    /// `AlipayHK` membership cards.
+    pub const CARD: Form =
+        Form { dialect: "alipayhk-card", gateway: "merchant_id = '2160120036095023'\nclient_id = '2110200000000044'" };
+    /// Mainland cards, signed by aws-lc-rs.
+    pub const RSA2: Form = Form { dialect: "marketing-card", gateway: "app_id = '2014072300007148'" };
+    /// The same signed by the `rsa` crate, which has all SHA-1 signatures.
+    pub const RSA: Form = Form { dialect: "marketing-card", gateway: "app_id = '2014072300007148'\nsign_type = 'RSA'" };
 }
 
 impl Shape {
@@ -36,6 +55,7 @@ impl Shape {
         mode: "paced",
         delay: Duration::from_millis(5),
         tls: false,
+        form: Form::CARD,
         more: "",
     };
 }
@@ -59,8 +79,6 @@ pub struct Ran {
     pub tls_connections: u64,
 }
 
-const TABLE: &str = "merchant_id = '2160120036095023'\nclient_id = '2110200000000044'";
-
 impl Night {
     /// A new folder, on the disk of the build.
     pub fn new() -> Night {
@@ -80,24 +98,24 @@ impl Night {
         self.dir.path().join(name)
     }
 
-    /// A gateway for the job's dialect.
-    pub fn gateway(&self, delay: Duration) -> Gateway {
-        Gateway::start("alipayhk-card", TABLE, &self.platform, delay)
+    /// A gateway for such a job.
+    pub fn gateway(&self, shape: &Shape) -> Gateway {
+        let Form { dialect, gateway } = shape.form;
+        Gateway::start(dialect, gateway, &self.platform, shape.delay)
     }
 
     /// Writes the job file.
     pub fn job(&self, input: &str, url: &str, shape: &Shape) {
-        let Shape { concurrency, quota, mode, more, .. } = shape;
+        let Shape { concurrency, quota, mode, more, form, .. } = shape;
+        let own: String = form.gateway.lines().map(|line| format!("gateway.{line}\n")).collect();
         let text = format!(
-            "name = 'bench'\ndialect = 'alipayhk-card'\ninput.files = ['{input}']\ngateway.url = '{url}'\n\
+            "name = 'bench'\ndialect = '{}'\ninput.files = ['{input}']\ngateway.url = '{url}'\n\
              gateway.allow_insecure_loopback = true\ngateway.private_key = 'file:client.pem'\n\
              gateway.platform_keys = ['file:platform.pem']\nlimits.quota = '{quota}'\nlimits.quota_mode = '{mode}'\n\
-             limits.concurrency = {concurrency}\noutput.dir = 'out'\nledger.url = 'state/ledger.db'\n{more}\n\
-             [gateway]\n{TABLE}\n"
+             limits.concurrency = {concurrency}\noutput.dir = 'out'\nledger.url = 'state/ledger.db'\n{own}{more}\n",
+            form.dialect
         );
-        // Dotted keys and a table of one name do not go together.
-        let text = text.replace("[gateway]\n", "").replace("merchant_id", "gateway.merchant_id");
-        std::fs::write(self.path("job.toml"), text.replace("client_id", "gateway.client_id")).unwrap();
+        std::fs::write(self.path("job.toml"), text).unwrap();
     }
 
     /// The program.
@@ -125,7 +143,7 @@ impl Night {
 
     /// A whole run of `input` against a gateway of its own, with the ledger that is there.
     pub fn run_on(&self, input: &str, shape: &Shape) -> Ran {
-        let gateway = self.gateway(shape.delay);
+        let gateway = self.gateway(shape);
         let front = shape.tls.then(|| Front::of(gateway.url.trim_start_matches("http://").parse().unwrap()));
         std::fs::write(self.path("ca.pem"), front.as_ref().map_or("", |front| &front.certificate)).unwrap();
         let shape = front.as_ref().map_or(*shape, |_| Shape { more: "gateway.ca_file = 'ca.pem'", ..*shape });

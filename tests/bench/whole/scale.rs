@@ -21,7 +21,7 @@ pub fn measure(size: Size) {
     input::csv(&night.path("in.csv"), size.rows, 1);
     println!("\n{} rows, 512 in flight", size.rows);
     let line = |name: &str, text: String| println!("{name:<34}{text}");
-    let gateway = night.gateway(Duration::from_millis(5));
+    let gateway = night.gateway(&shape);
     night.job("in.csv", &gateway.url, &shape);
     let (usage, _) = night.tell(&["check", "job.toml"]);
     line("check", format!("{:.1} s, {:.1} s of processor, {:.0} MiB", usage.wall_s, usage.cpu_s, usage.peak_mib));
