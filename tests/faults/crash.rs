@@ -120,6 +120,29 @@ fn a_run_that_is_cut_off_while_it_is_closed_sends_nothing_more() {
 }
 
 #[test]
+fn a_canary_that_is_cut_off_at_any_commit_comes_to_no_other_card() {
+    let rows = deltas(12, 1);
+    for side in ["before", "after"] {
+        let survived = (1..).take_while(|nth| {
+            let night = Night::new(Config::default(), "");
+            night.write("in.csv", &as_csv(&rows));
+            let mut run = night.command(&["run", "job.toml", "--canary", "4"]);
+            let output = run.env(VARIABLE, format!("journal.commit.{side}:{nth}:kill")).output().unwrap();
+            if let Some(code) = output.status.code() {
+                assert_eq!(code, 5, "it came to its end");
+                return false;
+            }
+            night.expect(5, &["resume", "job.toml"]);
+            let touched = rows.iter().filter(|row| night.points(&row.card).is_some()).count();
+            assert_eq!(touched, 4, "killed {side} commit {nth}");
+            night.is_sound();
+            true
+        });
+        assert!(survived.count() >= 2, "intents and ends");
+    }
+}
+
+#[test]
 fn a_closing_is_the_same_whatever_else_went_wrong() {
     let killed = |night: &Night, args: &[&str], point: &str| {
         let output = night.command(args).env(VARIABLE, format!("{point}:1:kill")).output().unwrap();

@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use passync::core::dispatcher::{Action, Config, Dispatcher, Event, PlanRow, Settlement};
 use passync::core::halt::{ErrorLimit, Stop};
+use passync::core::limits;
 use passync::core::quota::Quota;
 use passync::core::retry::Policy;
 use passync::model::{Digest, Outcome, Tick, Verdict};
@@ -19,12 +20,15 @@ enum Gone {
     Silent,
     /// A balancer answers 503 in its place.
     Fronted,
+    /// A proxy answers 429 in its place, and names days to wait.
+    Deferred,
 }
 
 const ROWS: u64 = 4_000;
 const DIES: Tick = Tick(5_000_000_000);
 const OUTAGE: Duration = Duration::from_secs(600);
 const REQUEST_TIMEOUT: Duration = Duration::from_secs(15);
+const DAY: Duration = Duration::from_secs(86_400);
 
 /// What a run came to.
 struct Story {
@@ -138,6 +142,7 @@ fn answer(gone: Gone, outage: Duration, now: Tick) -> (Duration, Verdict) {
         Gone::Refused => (Duration::from_millis(1), Verdict::NotSent),
         Gone::Silent => (REQUEST_TIMEOUT, Verdict::InDoubt),
         Gone::Fronted => (Duration::from_millis(5), Verdict::InDoubt),
+        Gone::Deferred => (Duration::from_millis(5), Verdict::Throttled),
     }
 }
 
@@ -147,7 +152,7 @@ fn heard(id: u64, verdict: Verdict) -> Event {
         id,
         verdict,
         answered: verified,
-        retry_after: None,
+        retry_after: (verdict == Verdict::Throttled).then_some(3 * DAY),
         verified,
         configuration: None,
         random: u64::MAX / 2,
@@ -173,6 +178,14 @@ fn ten_minutes_cost_no_row() {
         let idle = back.since(DIES + OUTAGE);
         assert!(idle <= Duration::from_secs(30) + REQUEST_TIMEOUT, "{gone:?}: noticed after {idle:?}");
     }
+}
+
+#[test]
+fn nobody_is_waited_for_longer_than_an_outage() {
+    let story = Story::of(Gone::Deferred, Duration::from_secs(60), Tick::NEVER);
+    assert_eq!((story.stop.as_ref(), story.count(Outcome::Applied)), (None, ROWS as usize));
+    let longest = story.sends.windows(2).map(|pair| pair[1].0.since(pair[0].0)).max().unwrap();
+    assert!(longest > limits::RETRY_AFTER && longest < limits::RETRY_AFTER + Duration::from_secs(5), "{longest:?}");
 }
 
 #[test]
