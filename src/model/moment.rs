@@ -2,7 +2,7 @@
 
 use jiff::civil::DateTime;
 use jiff::fmt::strtime::BrokenDownTime;
-use jiff::fmt::temporal::Pieces;
+use jiff::fmt::temporal::{DateTimePrinter, Pieces};
 use jiff::tz::{AmbiguousOffset, Offset, TimeZone};
 use jiff::{SignedDuration, Timestamp, Zoned};
 
@@ -184,7 +184,12 @@ pub const EPOCH: DateTime = DateTime::constant(1970, 1, 1, 0, 0, 0, 0);
 
 /// Writes an instant as RFC 3339 in UTC with milliseconds, the form of our own files.
 pub fn rfc3339_ms(ms: i64) -> String {
-    format_in(ms, &TimeZone::UTC, "%Y-%m-%dT%H:%M:%S.%3fZ")
+    /// A third of the time that a pattern takes: an outcome has two such times.
+    const PRINTER: DateTimePrinter = DateTimePrinter::new().precision(Some(3));
+    match Timestamp::from_millisecond(ms) {
+        Ok(instant) if (0..YEAR_10000_MS).contains(&ms) => PRINTER.timestamp_to_string(&instant),
+        _ => format_in(ms, &TimeZone::UTC, "%Y-%m-%dT%H:%M:%S.%3fZ"),
+    }
 }
 
 /// Writes an instant in a zone by a `strftime` pattern, whose signs for zones are `%z` and `%:z` at most. What lies behind
@@ -292,6 +297,14 @@ mod tests {
         assert_eq!(format_in(never, &east, "%Y-%m-%d %H:%M:%S"), "9999-12-31 23:59:59");
         assert_eq!(in_zone("America/New_York").parse_end_of_day("9999-12-31").unwrap().ms, 253_402_318_799_000);
         assert_eq!(rfc3339_ms(i64::MAX), "9999-12-31T23:59:59.999Z");
+    }
+
+    #[test]
+    fn our_own_form_is_that_of_its_pattern() {
+        for ms in [0, 1, 999, 1_000, 951_782_399_999, 1_702_866_811_250, YEAR_10000_MS - 1, YEAR_10000_MS, -1, i64::MIN]
+        {
+            assert_eq!(rfc3339_ms(ms), format_in(ms, &TimeZone::UTC, "%Y-%m-%dT%H:%M:%S.%3fZ"));
+        }
     }
 
     #[test]
