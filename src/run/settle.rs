@@ -6,9 +6,11 @@ use std::time::Duration;
 
 use serde::Serialize;
 
+use super::detail::RunDetail;
 use super::lease::Lease;
 use super::look::{Runs, ShownPlace, bills_called, state_word};
 use super::numbers::count;
+use super::store::{self, Fate, RunFolder};
 use super::{Fault, wall_ms};
 use crate::io::ledger::{Answer, Answered, BillRow, Ledger};
 use crate::model::BillId;
@@ -48,6 +50,7 @@ pub fn settle(ledger: &Path, given: &[Given]) -> Result<Vec<Booked>, Fault> {
     let mut lease = Lease::take(ledger, "ledger settle", Duration::ZERO, || false)?;
     let mut ledger = lease.open()?;
     let answered = find(&ledger, given)?;
+    refuse_other_contents(&ledger, &answered)?;
     let booked = answered.iter().map(|one| Booked {
         bill_no: one.bill.bill_no.clone(),
         card: one.bill.card_no.clone(),
@@ -57,6 +60,33 @@ pub fn settle(ledger: &Path, given: &[Given]) -> Result<Vec<Booked>, Fault> {
     let booked = booked.collect();
     ledger.settle(&answered, wall_ms())?;
     Ok(booked)
+}
+
+/// An answer is about the content that the ledger shows. Where an interrupted run sends the bill with another one, what
+/// came of that is in the run's own records, and would be lost behind "applied".
+fn refuse_other_contents(ledger: &Ledger, answered: &[Answered]) -> Result<(), Fault> {
+    let applied = answered.iter().filter(|one| one.answer == Answer::Applied);
+    let bills: HashMap<BillId, &BillRow> = applied.map(|one| (one.bill.key, &one.bill)).collect();
+    let runs = ledger.interrupted_all()?;
+    for run in runs.iter().filter(|run| !bills.is_empty() && !run.is_folded() && !run.is_import()) {
+        let refused = |what: &str| {
+            Fault::usage(format!("run {} of job {} was cut off, and {what}; nothing was booked", run.id, run.job))
+                .help("finish that run first (`passync resume` with its job file, or `--abandon`), then answer")
+        };
+        let folder = RunFolder::new(ledger.path(), &run.id);
+        if !folder.is_whole(&RunDetail::of(run)?.seals)? {
+            return Err(refused("what it has read is damaged or gone"));
+        }
+        for fate in store::fates(&folder)? {
+            if let Fate::Send(facts) = fate?
+                && let Some(bill) = bills.get(&facts.bill).filter(|bill| bill.content != facts.content)
+            {
+                let name = bill.bill_no.as_deref().unwrap_or("without a number");
+                return Err(refused(&format!("has bill {name} with another content, which may be what was applied")));
+            }
+        }
+    }
+    Ok(())
 }
 
 /// What a key may mean.

@@ -38,6 +38,27 @@ fn an_answer_about_a_card_is_none_about_rows_that_were_never_sent() {
 }
 
 #[test]
+fn an_answer_waits_for_a_run_that_was_cut_off_with_another_content_of_the_bill() {
+    let night = held();
+    let tonight = as_csv(&deltas(60, 1)) + "b2,CARD-1,u1,2000,,,1767300000000\n";
+    night.write("tonight.csv", &tonight);
+    let run = ["run", "job.toml", "--input", "tonight.csv"];
+    let calls = night.calls();
+    let mut child = night.start(&[&run[..], &["--set", "limits.quota=50/1s"]].concat());
+    wait_for(|| night.calls() > calls + 10);
+    child.kill().unwrap();
+    child.wait().unwrap();
+    let settle = |exit: i32, word: &str| {
+        night.expect(exit, &["ledger", "settle", "b2", "--as", word, "--reason", "seen", "--state", "state"])
+    };
+    let said = settle(2, "applied");
+    assert!(said.contains("has bill b2 with another content") && said.contains("passync resume"), "{said}");
+    night.passync(&["resume", "job.toml"]);
+    assert!(settle(2, "applied").contains("b2"), "it is settled by its run");
+    night.is_sound();
+}
+
+#[test]
 fn open_rows_wait_until_the_night_behind_them_is_known_to_be_good() {
     let night = held();
     let tonight = ["run", "job.toml", "--input", "tonight.csv", "--set", "run.replay_open=true"];

@@ -377,7 +377,6 @@ fn candidate(id: u64, line: &Line, facts: &Facts, settings: &Settings) -> Candid
         shape: Digest::of("user", &[&row.user.to_string()]),
         closing: row.closing,
         absorbable: !row.closing && (!row.transaction || settings.coalesce_bills),
-        carries: !row.closing,
         bare: row.bill.is_none() && row.occurred.is_none() && line.origin.is_none(),
         adopted: None,
     }

@@ -15,7 +15,7 @@ use passync::sandbox::Breach;
 use super::auditor::Auditor;
 use super::coverage::Coverage;
 use super::dice::Dice;
-use super::ledger::{Ledger, Line, Run};
+use super::ledger::{Fate, Ledger, Line, Run};
 use super::network::{Clock, Network, Tide};
 use super::process::Stage;
 use super::trace::Trace;
@@ -153,17 +153,27 @@ impl Story {
         self.stage.auditor.answered(bill, applied);
     }
 
-    /// A person answers for any bill that is open or possible.
-    fn answer_any(&mut self) {
+    /// A person answers for any bill that is open or possible, `run` being cut off.
+    fn answer_any(&mut self, run: &Run) {
         let bills = self.stage.ledger.bills.iter();
         let unproved: Vec<BillId> =
             bills.filter(|(_, bill)| bill.past.is_open() || bill.past.is_possible()).map(|(key, _)| *key).collect();
         if !unproved.is_empty() {
             self.rest_well();
             let bill = *self.stage.dice.pick(&unproved);
-            self.answer(bill);
-            self.stage.auditor.coverage.hit("a person's answer about an interrupted run");
+            if !(self.stage.auditor.is_applied(bill) && self.has_other_content(bill, run)) {
+                self.answer(bill);
+                self.stage.auditor.coverage.hit("a person's answer about an interrupted run");
+            }
         }
+    }
+
+    /// Whether a run that was cut off sends a bill with another content: then "applied" is about nobody knows which.
+    fn has_other_content(&self, bill: BillId, run: &Run) -> bool {
+        let known = self.stage.ledger.bills[&bill].facts.content;
+        let runs = self.interrupted.values().chain([run]).filter(|run| !run.is_folded);
+        let mut fates = runs.flat_map(|run| &run.survey.fates);
+        fates.any(|fate| matches!(fate, Fate::Send(facts) if facts.bill == bill && facts.content != known))
     }
 
     // ---- the end

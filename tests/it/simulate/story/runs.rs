@@ -136,7 +136,7 @@ impl Story {
         self.stage.auditor.coverage.hit_if("a signal to a recovering process", run.settings.signal.is_some());
         match self.stage.dice.of(0..=19) {
             0..=3 if !self.is_aside => run = self.meanwhile(run),
-            4 => self.answer_any(),
+            4 => self.answer_any(&run),
             5 | 6 => {
                 self.interrupted.insert(run.job, run);
                 return None;
