@@ -131,7 +131,7 @@ fn meet(rows: Sorter<Row>, ledger: &Ledger, scratch: &Path, missing: &mut u64) -
         Ok(judged.push(compare::judge(row, card.map(|card| &card.state), &doubts))?)
     };
     ledger.each_card(|stored| -> Result<(), Fault> {
-        let card = stored.map_err(|damage| Fault::storage(format!("the ledger is damaged: {damage}")))?;
+        let card = stored.map_err(|damage| Fault::damaged(ledger.path(), &damage))?;
         while let Some(row) = rows.next_if(|next| next.as_ref().map_or(true, |next| next.card < card.key)) {
             say(row?, None)?;
         }

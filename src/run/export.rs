@@ -94,7 +94,7 @@ fn bills(ledger: &Ledger, path: &Path, as_parquet: bool, veil: &dyn Fn(&mut Stri
     let mut table = TableWriter::create(path, &BILLS, as_parquet)?;
     let (mut runs, mut rows) = (Runs::new(ledger), 0);
     ledger.each_stored_bill(|stored| -> Result<(), Fault> {
-        let mut bill = stored.map_err(damaged)?;
+        let mut bill = stored.map_err(|damage| Fault::damaged(ledger.path(), &damage))?;
         veil_bill(&mut bill, veil);
         let place = runs.place(bill.place)?;
         let last_run = runs.name(bill.last_run)?;
@@ -134,7 +134,7 @@ fn cards(ledger: &Ledger, path: &Path, as_parquet: bool, veil: &dyn Fn(&mut Stri
     let mut table = TableWriter::create(path, &CARDS, as_parquet)?;
     let (mut runs, mut rows) = (Runs::new(ledger), 0);
     ledger.each_card(|stored| -> Result<(), Fault> {
-        let StoredCard { key, mut card_no, state } = stored.map_err(damaged)?;
+        let StoredCard { key, mut card_no, state } = stored.map_err(|damage| Fault::damaged(ledger.path(), &damage))?;
         veil(&mut card_no);
         let key = key.to_string();
         let closed = state.closed.map_or(Cell::Absent, |place| Cell::Time(place.occurred_ms));
@@ -165,9 +165,4 @@ fn cards(ledger: &Ledger, path: &Path, as_parquet: bool, veil: &dyn Fn(&mut Stri
         Ok(())
     })?;
     Ok(Exported { file: table.finish()?, rows })
-}
-
-#[expect(clippy::needless_pass_by_value, reason = "errors are handed over, not lent")]
-fn damaged(damage: String) -> Fault {
-    Fault::storage(format!("the ledger is damaged: {damage}")).help("`passync ledger verify` tells all that is wrong")
 }

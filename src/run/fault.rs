@@ -1,6 +1,7 @@
 //! Why a run could not be done, and the exit that it means.
 
 use std::io;
+use std::path::Path;
 
 use crate::io::StorageError;
 use crate::io::atomic::OutputError;
@@ -40,6 +41,13 @@ impl Fault {
     /// A storage fault: the run goes on from disk.
     pub fn storage(text: impl ToString) -> Fault {
         Fault::new(Exit::Storage, text)
+    }
+
+    /// Something in a ledger cannot be read.
+    pub fn damaged(ledger: &Path, damage: &str) -> Fault {
+        Fault::storage(format!("the ledger {} is damaged: {damage}", ledger.display())).help(
+            "`passync ledger verify` tells all that is wrong; restore a backup of it, with the file `-wal` beside it",
+        )
     }
 
     /// The system starts no thread: a limit of processes or of memory.

@@ -51,6 +51,9 @@ pub fn prune(ledger: &Path, order: Order) -> Result<Pruned, Fault> {
     if !ledger.exists() {
         return Err(LedgerError::Absent(ledger.to_owned()).into());
     }
+    if !order.apply {
+        drop(Ledger::open_existing(ledger)?); // who only looks brings none up to date
+    }
     let mut lease = Lease::take(ledger, "ledger prune", Duration::ZERO, || false)?;
     let mut ledger = lease.open()?;
     if let Some(run) = ledger.interrupted_all()?.first() {

@@ -110,7 +110,7 @@ impl Ledger {
         }
         let ledger = Self::connect(path)?;
         if ledger.identify()? < SCHEMA_VERSION {
-            return Err(LedgerError::Old(path.to_owned()));
+            return Err(ledger.of_older());
         }
         ledger.configure()?;
         Ok(ledger)
@@ -140,7 +140,7 @@ impl Ledger {
     pub fn open_existing(path: &Path) -> Result<Ledger, LedgerError> {
         match Ledger::look(path)? {
             (ledger, SCHEMA_VERSION) => Ok(ledger),
-            _ => Err(LedgerError::Old(path.to_owned())),
+            (older, _) => Err(older.of_older()),
         }
     }
 
@@ -249,8 +249,8 @@ impl Ledger {
     }
 }
 
-const DAMAGED: &str = "the file is damaged and was left as it is (`passync ledger verify` says how): restore a backup of \
-                       it, with the file `-wal` beside it";
+const DAMAGED: &str = "the file is damaged and was left as it is (`passync ledger verify` of the program that made it says \
+                       how): restore a backup of it, with the file `-wal` beside it";
 
 /// What a column has that nothing of ours can have written.
 fn damaged(column: usize, what: impl std::fmt::Display) -> rusqlite::Error {
@@ -271,7 +271,9 @@ fn remedy(error: &rusqlite::Error) -> &'static str {
         Some(ErrorCode::DatabaseCorrupt | ErrorCode::NotADatabase) => DAMAGED,
         None if matches!(
             error,
-            rusqlite::Error::FromSqlConversionFailure(..) | rusqlite::Error::InvalidColumnType(..)
+            rusqlite::Error::FromSqlConversionFailure(..)
+                | rusqlite::Error::InvalidColumnType(..)
+                | rusqlite::Error::Utf8Error(..)
         ) =>
         {
             DAMAGED

@@ -1,16 +1,16 @@
 //! Ledgers of older programs, brought up to the present schema.
 //!
 //! Schema 1 had bills in the order of their digests; since schema 2 they lie as their numbers do ([`BillId`]). Schema 2 had
-//! the states of cards as JSON; since schema 3 they are a quarter of that ([`super::CardState`]).
+//! the states of cards as JSON; since schema 3 they are a sixth of that ([`super::CardState`]).
 
 use std::path::Path;
 
-use rusqlite::Transaction;
 use rusqlite::functions::{Context, FunctionFlags};
+use rusqlite::{OptionalExtension, Transaction};
 
 use super::bills::parse;
 use super::rows::Cards;
-use super::{Ledger, LedgerError, SCHEMA, SCHEMA_VERSION};
+use super::{Ledger, LedgerError, SCHEMA, SCHEMA_VERSION, damaged};
 use crate::model::{BillId, Digest};
 
 impl Ledger {
@@ -21,37 +21,53 @@ impl Ledger {
 
     /// Brings an older one up to the present schema, all or nothing. The lease is held, and it was proved
     /// ([`Ledger::prove`]). One with a run that was cut off is refused: what such a run left on disk is its own program's.
-    /// `clear` is called before anything is changed, to remove what closed runs left.
+    /// `clear` is called when nothing but the last step is left, to remove what closed runs left.
     pub fn upgrade<E: From<LedgerError>>(path: &Path, clear: impl FnOnce() -> Result<(), E>) -> Result<(), E> {
         let (mut ledger, schema) = Ledger::look(path)?;
         if schema == SCHEMA_VERSION {
             return Ok(());
         }
-        let cut_off: u64 = ledger
-            .db
-            .query_row("SELECT count(*) FROM runs WHERE state <> 'closed'", [], |row| row.get(0))
-            .map_err(|error| ledger.fault("read the runs", error))?;
-        if cut_off > 0 {
-            return Err(LedgerError::Unfinished(path.to_owned()).into());
+        match ledger.of_older() {
+            LedgerError::Old(_) => {}
+            refused => return Err(refused.into()),
         }
-        clear()?;
         ledger.configure()?;
-        ledger.bring_up(schema).map_err(|error| ledger.fault("upgrade", error))?;
+        let fault = |error| LedgerError::Storage { act: "upgrade", path: path.to_owned(), error };
+        let flags = FunctionFlags::SQLITE_UTF8 | FunctionFlags::SQLITE_DETERMINISTIC;
+        ledger.db.create_scalar_function("bill_id", 2, flags, bill_id).map_err(fault)?;
+        let transaction = ledger.db.transaction().map_err(fault)?;
+        bring_up(&transaction, schema).map_err(fault)?;
+        clear()?;
+        transaction.commit().map_err(fault)?;
         tracing::info!(schema = SCHEMA_VERSION, "the ledger was brought up to this program's schema");
         Ok(())
     }
 
-    fn bring_up(&mut self, schema: i32) -> rusqlite::Result<()> {
-        let flags = FunctionFlags::SQLITE_UTF8 | FunctionFlags::SQLITE_DETERMINISTIC;
-        self.db.create_scalar_function("bill_id", 2, flags, bill_id)?;
-        let transaction = self.db.transaction()?;
-        if schema < 2 {
-            transaction.execute_batch(LAY_BILLS_BY_NUMBER)?;
+    /// Why one of an older schema is refused by who does not bring it up.
+    pub(super) fn of_older(&self) -> LedgerError {
+        let is_cut_off =
+            self.db.query_row("SELECT EXISTS (SELECT 1 FROM runs WHERE state <> 'closed')", [], |row| row.get(0));
+        match is_cut_off {
+            Ok(true) => LedgerError::Unfinished(self.path.clone()),
+            Ok(false) => LedgerError::Old(self.path.clone()),
+            Err(error) => self.fault("read the runs", error),
         }
-        shrink_cards(&transaction)?;
-        transaction.pragma_update(None, "user_version", SCHEMA_VERSION)?;
-        transaction.commit()
     }
+}
+
+fn bring_up(transaction: &Transaction<'_>, schema: i32) -> rusqlite::Result<()> {
+    // A header that names a schema which it is not would be believed: no bill would be known any more.
+    let key: Option<usize> =
+        transaction.query_row("SELECT length(key) FROM bills LIMIT 1", [], |row| row.get(0)).optional()?;
+    let expected = if schema < 2 { 16 } else { 24 };
+    if let Some(length) = key.filter(|length| *length != expected) {
+        return Err(damaged(0, format!("bills of schema {schema} with keys of {length} bytes, expected {expected}")));
+    }
+    if schema < 2 {
+        transaction.execute_batch(LAY_BILLS_BY_NUMBER)?;
+    }
+    shrink_cards(transaction)?;
+    transaction.pragma_update(None, "user_version", SCHEMA_VERSION)
 }
 
 /// Answers first: they are matched by the old keys. One about a bill that is no longer there keeps its digest.

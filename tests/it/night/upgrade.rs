@@ -48,7 +48,10 @@ fn knows_every_bill(make_older: fn(&Path)) {
     make_older(&night.path("state"));
     make_older(&night.path("safe"));
 
-    for looking in [&["check", "job.toml"][..], &["ledger", "verify", "--state", "state"], &["open", "job.toml"]] {
+    let prune = ["ledger", "prune", "--older-than", "90d", "--state", "state"];
+    for looking in
+        [&["check", "job.toml"][..], &["ledger", "verify", "--state", "state"], &["open", "job.toml"], &prune]
+    {
         let (code, output) = night.passync(looking);
         assert_eq!(code, 6, "{looking:?}: {}", said(&output));
         assert!(said(&output).contains("the job's next run brings it up to date"), "{}", said(&output));
@@ -99,8 +102,10 @@ fn one_that_cannot_be_brought_up_stays_as_it_was() {
     as_schema_2(&night.path("state"));
     open_ledger(&night.path("state")).execute_batch("UPDATE cards SET state = '{' WHERE card_no LIKE '%2'").unwrap();
     let before = std::fs::read(night.path("state/ledger.db")).unwrap();
+    let surveys = || std::fs::read_dir(night.path("state/runs")).unwrap().count();
+    let kept = surveys();
     let (code, output) = night.passync(&["run", "job.toml", "--again"]);
-    assert_eq!(code, 6);
+    assert_eq!((code, surveys()), (6, kept));
     assert!(
         said(&output).contains("the file is damaged") && said(&output).contains("restore a backup"),
         "{}",
@@ -120,8 +125,12 @@ fn an_older_programs_interrupted_run_is_left_to_it() {
     db.execute_batch("UPDATE runs SET state = 'interrupted'").unwrap();
     drop(db);
     let before = std::fs::read(night.path("state").join("ledger.db")).unwrap();
-    let (code, output) = night.passync(&["run", "job.toml", "--again"]);
-    assert_eq!(code, 6);
+    for refused in [&["run", "job.toml", "--again"][..], &["ledger", "verify", "--state", "state"]] {
+        let (code, output) = night.passync(refused);
+        assert_eq!(code, 6);
+        assert!(said(&output).contains("finish it with that program"), "{}", said(&output));
+    }
+    let (_, output) = night.passync(&["doctor", "job.toml", "--offline"]);
     assert!(said(&output).contains("finish it with that program"), "{}", said(&output));
     assert_eq!(night.calls(), calls);
     assert_eq!(std::fs::read(night.path("state").join("ledger.db")).unwrap(), before, "it was not touched");
