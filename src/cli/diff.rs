@@ -75,6 +75,13 @@ impl Diff {
             },
         };
         let found = match &self.out {
+            Some(out)
+                if out.extension().is_some_and(|end| ["parquet", "gz", "zst"].iter().any(|other| end == *other)) =>
+            {
+                let what =
+                    format!("--out {}: deltas are plain CSV, and a run goes by the name: call them .csv", path(out));
+                return Err(CliError::new(Exit::Usage, what));
+            }
             Some(out) if is_same(out, &self.snapshot) => {
                 let what = format!("--out {} is the snapshot itself: give the deltas another name", path(out));
                 return Err(CliError::new(Exit::Usage, what));

@@ -279,10 +279,9 @@ fn read_answers(file: &Path) -> Result<Vec<Given>, CliError> {
     let name = file.display();
     let refused =
         |what: String| CliError::new(Exit::Input, what).help("a file of answers has the columns bill_no, as, reason");
-    let mut reader = csv::ReaderBuilder::new()
-        .trim(csv::Trim::All)
-        .from_path(file)
-        .map_err(|error| refused(format!("{name}: cannot be read: {error}")))?;
+    let text = std::fs::read_to_string(file).map_err(|error| refused(format!("{name}: cannot be read: {error}")))?;
+    let text = text.replace("\r\n", "\n"); // the parser counts the lines of the other form one too low
+    let mut reader = csv::ReaderBuilder::new().trim(csv::Trim::All).from_reader(text.as_bytes());
     let headers = reader.headers().map_err(|error| refused(format!("{name}: {error}")))?.clone();
     if headers.is_empty() {
         return Err(refused(format!("{name}: it is empty; nothing was booked")));

@@ -129,11 +129,18 @@ fn was_written_since(started_at: &str, path: &Path, now: &FileFact) -> bool {
     Manifest::read(folder).is_ok_and(|manifest| is_later(&manifest) && manifest.files.get(name) == Some(now))
 }
 
-/// The cells of our own files, and of failure files: nothing but an empty one is absent.
-fn own_rules(settings: &Settings, encoding: &str) -> Result<crate::io::source::ReadRules, Fault> {
+/// The cells of failure files, which have the input's form: nothing but an empty one is absent.
+fn failure_rules(settings: &Settings) -> Result<crate::io::source::ReadRules, Fault> {
+    let input = job::settings::Input { null_values: vec![String::new()], ..settings.input.clone() };
+    crate::io::source::ReadRules::new(&input).map_err(Fault::usage)
+}
+
+/// Those of outcomes, whose form is ours.
+fn outcome_rules(settings: &Settings) -> Result<crate::io::source::ReadRules, Fault> {
     let input = job::settings::Input {
         null_values: vec![String::new()],
-        encoding: encoding.to_owned(),
+        encoding: "utf-8".to_owned(),
+        delimiter: Some(b','),
         ..settings.input.clone()
     };
     crate::io::source::ReadRules::new(&input).map_err(Fault::usage)

@@ -46,6 +46,11 @@ pub struct Difference {
 }
 
 impl Subject {
+    /// What its bytes are texts of.
+    pub fn charset(&self) -> Charset {
+        self.charset
+    }
+
     /// A call to, or a reply from, `updatePass`.
     pub fn of_pass(method: &str, path: &str, client_id: &str, time: &str, body: &[u8]) -> Subject {
         let input = |body: &[u8]| head::signing_input_of(method, path, client_id, time, body);

@@ -87,9 +87,9 @@ pub fn weigh(reply: &Reply, proof: &Proof, claim: &Result<Claim, NoClaim>) -> Re
         Proof::Unsigned => unsigned(reply, claim),
     };
     Reading {
-        code: shortened(&reading.code, CODE_CHARS_MAX),
-        status: shortened(&reading.status, CODE_CHARS_MAX),
-        message: shortened(&reading.message, MESSAGE_CHARS_MAX),
+        code: kept(&reading.code, CODE_CHARS_MAX),
+        status: kept(&reading.status, CODE_CHARS_MAX),
+        message: kept(&reading.message, MESSAGE_CHARS_MAX),
         verified: proof.verified(),
         configuration: claim.as_ref().is_ok_and(|claim| claim.verdict == Verdict::Misconfigured),
         trace_id: trace_id(reply),
@@ -153,7 +153,47 @@ fn trace_id(reply: &Reply) -> String {
     shortened(found.unwrap_or_default().trim(), TRACE_CHARS_MAX)
 }
 
+/// Only a signature has words so long: one of 1,024 bits has 172 characters.
+const WORD_CHARS_MAX: usize = 170;
+
+/// What is kept of a text of the gateway: no signature, which it may give back to us, and no control characters, which a
+/// terminal would obey.
+fn kept(text: &str, chars_max: usize) -> String {
+    if text.len() <= WORD_CHARS_MAX && !text.contains(char::is_control) {
+        return shortened(text, chars_max);
+    }
+    let is_of_word = |c: char| c.is_ascii_alphanumeric() || "+/=%_-".contains(c);
+    let mut kept = String::with_capacity(text.len());
+    let mut rest = text;
+    while let Some(first) = rest.chars().next() {
+        let word = rest.find(|c| !is_of_word(c)).unwrap_or(rest.len());
+        if word > WORD_CHARS_MAX {
+            kept += &format!("[a word of {word} characters, left out]");
+        } else {
+            kept += &rest[..word];
+        }
+        let behind = if word == 0 { first.len_utf8() } else { word };
+        kept.extend(rest[word..behind].chars().map(|c| if c.is_control() { ' ' } else { c }));
+        rest = &rest[behind..];
+    }
+    shortened(&kept, chars_max)
+}
+
 /// At most `chars_max` characters of a text.
 pub fn shortened(text: &str, chars_max: usize) -> String {
     text.chars().take(chars_max).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn no_signature_and_no_control_character_is_kept() {
+        let said = format!("the signature {} is wrong\u{1b}]0;t\u{7}", "aB+/".repeat(86));
+        assert_eq!(kept(&said, 200), "the signature [a word of 344 characters, left out] is wrong ]0;t ");
+        assert_eq!(kept("銀卡\n不存在", 9), "銀卡 不存在");
+        let long = "no such card, ".repeat(20);
+        assert_eq!((kept(&long, 1_000), kept("Success.", 4)), (long.clone(), "Succ".to_owned()));
+    }
 }

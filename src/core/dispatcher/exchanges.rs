@@ -113,10 +113,7 @@ impl Dispatcher {
 
     fn retry(&mut self, id: u64, heard: &Heard, spends_budget: bool, now: Tick) {
         let row = self.rows.get_mut(&id).expect("a row in flight");
-        let mut wait = self.config.policy.wait(row.attempts, heard.random);
-        if heard.verdict == Verdict::Throttled {
-            wait = wait.max(heard.retry_after.unwrap_or_default());
-        }
+        let wait = self.config.policy.wait(row.attempts, heard.random).max(heard.retry_after.unwrap_or_default());
         self.budget -= u64::from(spends_budget);
         row.phase = Phase::Waiting;
         self.out.push_back(Action::Attempted { id });

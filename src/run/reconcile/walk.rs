@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 
 use super::lines::{End, Expected, Failures, Origin, Outcomes};
 use super::order::Sends;
-use super::{own_rules, several_merchants};
+use super::{failure_rules, outcome_rules, several_merchants};
 use crate::io::job::Settings;
 use crate::io::sort::Sorter;
 use crate::io::source::{Input, Layout, ReadRules, Reader, Row};
@@ -86,7 +86,7 @@ impl<'a> Walk<'a> {
         let mut failed = Check::new("failures", "every row that failed has its line in a failure file, in its place");
         let names: Vec<&str> =
             order.manifest.files.keys().map(String::as_str).filter(|name| name.starts_with("failures")).collect();
-        let rules = own_rules(order.settings, &order.settings.input.encoding)?;
+        let rules = failure_rules(order.settings)?;
         let failures = match Failures::open(order.dir, &names, &rules) {
             Ok(failures) if !names.is_empty() => Some(failures),
             Ok(_) => {
@@ -101,7 +101,7 @@ impl<'a> Walk<'a> {
         };
         Ok(Walk {
             order,
-            outcomes_rules: own_rules(order.settings, "utf-8")?,
+            outcomes_rules: outcome_rules(order.settings)?,
             failures,
             tally: Tally::default(),
             attempts: 0,

@@ -296,7 +296,13 @@ impl Dialect for MarketingCard {
             let (encrypt_type, aes) = self.seal.as_ref()?;
             encrypt_type.open(aes, sealed.as_bytes())
         });
-        reading::weigh(reply, &proof, &claim)
+        let mut reading = reading::weigh(reply, &proof, &claim);
+        if let Some(token) = &self.app_auth_token {
+            for said in [&mut reading.code, &mut reading.message] {
+                *said = said.replace(token.as_str(), "[app_auth_token]");
+            }
+        }
+        reading
     }
 
     fn certified(&self) -> Option<Verifier> {

@@ -387,6 +387,18 @@ fn a_wrong_signature_is_answered_with_the_string_that_was_verified() {
 }
 
 #[test]
+fn a_token_that_is_given_back_is_not_kept() {
+    let platform = Signer::generate(2048).unwrap();
+    let dialect = dialect("app_auth_token = 'env:TOKEN'");
+    let token = dialect.app_auth_token.as_ref().unwrap().to_string();
+    let asked = dialect.request(b"{}", NOW_MS, &platform);
+    let mut said = answer("20001/aop.invalid-app-auth-token");
+    said.message = format!("app_auth_token {token} is invalid");
+    let reading = dialect.reply(&dialect.write_reply(&asked, &said, NOW_MS, Some(&platform)), &[platform.public()]);
+    assert_eq!(reading.message, "app_auth_token [app_auth_token] is invalid");
+}
+
+#[test]
 fn unsigned_and_forged_replies_are_hints_at_most() {
     let (platform, forger) = (Signer::generate(2048).unwrap(), Signer::generate(2048).unwrap());
     let keys = [platform.public()];

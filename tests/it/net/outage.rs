@@ -22,6 +22,8 @@ enum Gone {
     Fronted,
     /// A proxy answers 429 in its place, and names days to wait.
     Deferred,
+    /// A balancer answers 503 in its place, and names minutes.
+    Busy,
 }
 
 const ROWS: u64 = 4_000;
@@ -29,6 +31,7 @@ const DIES: Tick = Tick(5_000_000_000);
 const OUTAGE: Duration = Duration::from_secs(600);
 const REQUEST_TIMEOUT: Duration = Duration::from_secs(15);
 const DAY: Duration = Duration::from_secs(86_400);
+const BUSY: Duration = Duration::from_secs(180);
 
 /// What a run came to.
 struct Story {
@@ -37,6 +40,9 @@ struct Story {
     /// When each request left, and whether the gateway was gone.
     sends: Vec<(Tick, bool)>,
     done_at: Tick,
+    /// When each row was answered last, and how long each retry waited from there.
+    heard: BTreeMap<u64, Tick>,
+    waits: Vec<Duration>,
 }
 
 impl Story {
@@ -62,7 +68,14 @@ impl Story {
         };
         let quota = Quota::new(50, Duration::from_secs(1), true, Tick::ZERO);
         let mut dispatcher = Dispatcher::new(config, quota);
-        let mut story = Story { settled: BTreeMap::new(), stop: None, sends: Vec::new(), done_at: Tick::ZERO };
+        let mut story = Story {
+            settled: BTreeMap::new(),
+            stop: None,
+            sends: Vec::new(),
+            done_at: Tick::ZERO,
+            heard: BTreeMap::new(),
+            waits: Vec::new(),
+        };
         let (mut now, mut read) = (Tick::ZERO, 0);
         let mut replies: BTreeMap<(Tick, u64), Verdict> = BTreeMap::new();
         loop {
@@ -82,6 +95,7 @@ impl Story {
                 }
                 Action::Send { id } => {
                     let (after, verdict) = answer(gone, outage, now);
+                    story.waits.extend(story.heard.get(&id).map(|heard| now.since(*heard)));
                     story.sends.push((now, verdict != Verdict::Applied));
                     replies.insert((now + after, id), verdict);
                     continue;
@@ -102,7 +116,8 @@ impl Story {
             while let Some(((_, id), verdict)) =
                 replies.first_entry().filter(|next| next.key().0 <= now).map(OccupiedEntry::remove_entry)
             {
-                dispatcher.handle(heard(id, verdict), now);
+                dispatcher.handle(heard(gone, id, verdict), now);
+                story.heard.insert(id, now);
             }
         }
         (story.stop, story.done_at) = (dispatcher.stopped().cloned(), now);
@@ -143,16 +158,21 @@ fn answer(gone: Gone, outage: Duration, now: Tick) -> (Duration, Verdict) {
         Gone::Silent => (REQUEST_TIMEOUT, Verdict::InDoubt),
         Gone::Fronted => (Duration::from_millis(5), Verdict::InDoubt),
         Gone::Deferred => (Duration::from_millis(5), Verdict::Throttled),
+        Gone::Busy => (Duration::from_millis(5), Verdict::InDoubt),
     }
 }
 
-fn heard(id: u64, verdict: Verdict) -> Event {
+fn heard(gone: Gone, id: u64, verdict: Verdict) -> Event {
     let verified = verdict == Verdict::Applied;
     Event::Reply {
         id,
         verdict,
         answered: verified,
-        retry_after: (verdict == Verdict::Throttled).then_some(3 * DAY),
+        retry_after: match gone {
+            Gone::Deferred if !verified => Some(3 * DAY),
+            Gone::Busy if !verified => Some(BUSY),
+            _ => None,
+        },
         verified,
         configuration: None,
         random: u64::MAX / 2,
@@ -186,6 +206,13 @@ fn nobody_is_waited_for_longer_than_an_outage() {
     assert_eq!((story.stop.as_ref(), story.count(Outcome::Applied)), (None, ROWS as usize));
     let longest = story.sends.windows(2).map(|pair| pair[1].0.since(pair[0].0)).max().unwrap();
     assert!(longest > limits::RETRY_AFTER && longest < limits::RETRY_AFTER + Duration::from_secs(5), "{longest:?}");
+}
+
+#[test]
+fn a_gateway_that_is_busy_is_given_the_time_it_names() {
+    let story = Story::of(Gone::Busy, Duration::from_secs(60), Tick::NEVER);
+    assert_eq!((story.stop.as_ref(), story.count(Outcome::Applied)), (None, ROWS as usize));
+    assert!(!story.waits.is_empty() && story.waits.iter().all(|wait| *wait >= BUSY), "{:?}", story.waits);
 }
 
 #[test]

@@ -108,6 +108,8 @@ fn a_snapshot_may_say_itself_when_it_was_taken_and_columns_of_deltas_are_not_mis
     night.expect(0, &["run", "job.toml"]);
     let text = night.expect(2, &["diff", "job.toml", "balances.csv", "--out", "./balances.csv"]);
     assert!(text.contains("is the snapshot itself"), "{text}");
+    let text = night.expect(2, &["diff", "job.toml", "balances.csv", "--out", "deltas.parquet"]);
+    assert!(text.contains("deltas are plain CSV"), "{text}");
     let text = night.expect(1, &["diff", "job.toml", "balances.csv", "--out", "deltas.csv"]);
     assert!(text.contains("compared: points"), "{text}");
     let written = fs::read_to_string(night.path("deltas.csv")).unwrap();

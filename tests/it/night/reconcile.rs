@@ -24,6 +24,18 @@ fn night() -> Night {
     night
 }
 
+#[test]
+fn a_run_over_files_with_another_delimiter_is_proved() {
+    for (delimiter, name) in [(";", ";"), ("\t", "\\t"), ("|", "|")] {
+        let rows = deltas(6, 2);
+        let settings = format!("retry.attempts_max = 1\ninput.delimiter = \"{name}\"");
+        let night = Night::new(scripted(&[(&rows[3].bill, "unknown")]), &settings);
+        night.write("in.csv", &as_csv(&rows).replace(',', delimiter));
+        night.expect(1, &["run", "job.toml"]);
+        assert_eq!(night.json(0, &["reconcile", "out/night/latest"])["proved"], true, "{name}");
+    }
+}
+
 /// The run's files, in a folder of their own.
 struct Copy<'a> {
     dir: &'a Path,

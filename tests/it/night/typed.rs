@@ -94,4 +94,6 @@ fn odd_words_are_refused_at_once() {
     night.write("answers.csv", "bill_no,as,reason\n");
     assert!(settle(&["--file", "answers.csv"], 3).contains("it has no answers"));
     settle(&["--file", "answers.csv", "--as", "applied", "--reason", "seen"], 2);
+    night.write("answers.csv", "bill_no,as,reason\r\nb1,applied,seen\r\nb2,perhaps,seen\r\n"); // as Excel writes it
+    assert!(settle(&["--file", "answers.csv"], 3).contains("answers.csv:3: column `as`"));
 }
