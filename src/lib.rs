@@ -4,7 +4,7 @@
 //!
 //! ```text
 //! cli      arguments -> job file -> settings -> a command -> exit code. The only floor that prints.
-//! run      the driver: survey, dispatch, recover, project. The only floor with tasks, sleeps, select!.
+//! run      the driver: survey, dispatch, recover, project. Its tasks and waits are the run's.
 //! sandbox  a gateway that verifies, judges and misbehaves on request (pure core, thin hyper mount).
 //! io       the edges: job file, sources, gateway (HTTP), ledger, outputs, keys, lock.
 //! core     pure decisions: dispatcher, lanes, quota, retry, history, halt. No IO, no clock, no randomness.

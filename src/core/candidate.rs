@@ -4,7 +4,6 @@ use crate::model::{BillId, Digest, Place};
 
 /// A valid row whose bill does not end it, as far as its card is concerned.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, serde::Serialize, serde::Deserialize)]
-#[expect(clippy::struct_excessive_bools, reason = "each is a fact of its own")]
 pub struct Candidate {
     /// Its card.
     pub card: Digest,
@@ -22,10 +21,8 @@ pub struct Candidate {
     pub shape: Digest,
     /// Whether the card ends with it (CLOSED, USED).
     pub closing: bool,
-    /// Whether a newer row may absorb it, and it may absorb older ones.
+    /// Whether a newer row may absorb it.
     pub absorbable: bool,
-    /// Whether it may absorb others.
-    pub carries: bool,
     /// Whether it has neither a bill nor a time: only its neighbour can be the same.
     pub bare: bool,
     /// Members that its stored revision leaves out, and attempts in doubt of earlier runs.

@@ -280,7 +280,6 @@ mod tests {
             shape: Digest::default(),
             closing: false,
             absorbable: true,
-            carries: true,
             bare: false,
             adopted: None,
         }
@@ -371,7 +370,7 @@ mod tests {
         let (a, b, c) = (row(1, 1, POINTS), row(2, 2, POINTS | LEVEL), row(3, 3, POINTS | LEVEL));
         check(&[a.clone(), b.clone(), c.clone()], &past, true, &["send absorbed", "send absorbed", "send covers 2"]);
         check(&[b.clone(), a.clone()].map(|row| row), &past, true, &["send", "send"]);
-        let closing = Candidate { closing: true, carries: false, absorbable: false, ..row(4, 4, 4) };
+        let closing = Candidate { closing: true, absorbable: false, ..row(4, 4, 4) };
         check(&[a.clone(), closing, row(5, 5, 7)], &past, true, &["send", "send", "send"]);
         let other_user = Candidate { shape: Digest([9; 16]), ..c };
         check(&[a, other_user], &past, true, &["send", "send"]);

@@ -23,7 +23,7 @@ fn may_absorb(carrier: &(&Candidate, u64), older: &(&Candidate, u64)) -> bool {
     let (older, older_drop) = older;
     let carried = newer.members & !newer_drop;
     let absorbed = older.members & !older_drop;
-    newer.carries && older.absorbable && newer.shape == older.shape && absorbed & !carried == 0
+    !newer.closing && older.absorbable && newer.shape == older.shape && absorbed & !carried == 0
 }
 
 /// Which rows are absorbed when groups are formed from the newest back.

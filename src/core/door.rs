@@ -46,7 +46,7 @@ pub struct Gate {
 pub struct Recovered {
     /// How it ended, if it did.
     pub settled: Option<Outcome>,
-    /// HTTP requests known to have been made.
+    /// HTTP requests, the one that the crash may have cut off included.
     pub attempts: u32,
     /// Those in doubt, also of a row that ended; the one that the crash cut off is one of them.
     pub doubt: u32,
@@ -91,7 +91,8 @@ pub enum Event {
 /// What to do next.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Action {
-    /// Read so many rows of the plan; answer with [`Event::Rows`] or [`Event::EndOfPlan`].
+    /// Read so many rows of the plan; answer with [`Event::Rows`], and behind the last of them with
+    /// [`Event::EndOfPlan`] or [`Event::EndOfCanary`].
     Read(usize),
     /// Make the body of this revision durable; answer with [`Event::Durable`].
     Intend {

@@ -21,6 +21,11 @@ pub enum Past {
     Coalesced,
 }
 
+/// An open end of a row that may have been applied before: doubt outlives whatever kept it from being asked again.
+pub fn with_doubt(outcome: Outcome, doubted: bool) -> Outcome {
+    if doubted && outcome.is_open() { Outcome::Unknown } else { outcome }
+}
+
 impl Past {
     /// Every state, in the order of their numbers in the ledger.
     pub const ALL: [Past; 7] = [

@@ -1,11 +1,11 @@
-//! One card's queue: the rows of the plan that are in memory, in the order of their places, one active at a time.
+//! One card's queue: the rows of the plan that are in memory, in its order, one active at a time.
 
 use std::collections::VecDeque;
 
 /// The lane of one card.
 #[derive(Debug, Default)]
 pub struct Lane {
-    /// Positions in the plan, oldest place first; the active row stands among them until it is settled.
+    /// Ids of rows, in the order of the plan; the active row stands among them until it is settled.
     pub queue: VecDeque<u64>,
     /// The row between intent and settlement.
     pub active: Option<u64>,

@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use super::history::with_doubt;
 use crate::model::{Outcome, Verdict};
 
 /// How attempts are spaced and counted.
@@ -64,7 +65,7 @@ pub enum Decision {
 /// The table. Once in doubt, always in doubt: what is provable of the last attempt cannot undo an earlier silence.
 pub fn decide(verdict: Verdict, state: State, policy: &Policy) -> Decision {
     let spent = state.stopping || state.attempts >= policy.attempts_max;
-    let unproven = if state.doubted { Outcome::Unknown } else { Outcome::Unsent };
+    let unproven = with_doubt(Outcome::Unsent, state.doubted);
     match verdict {
         Verdict::Applied => Decision::Settle(Outcome::Applied),
         Verdict::Refused => Decision::Settle(Outcome::Refused),

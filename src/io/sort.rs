@@ -190,8 +190,9 @@ mod tests {
     #[test]
     fn sorts_what_does_not_fit_in_memory() {
         let folder = tempfile::tempdir().unwrap();
-        // 100 runs: more than one level of merging.
-        let mut sorter = Sorter::with_run(folder.path(), |_| 0, 50);
+        // More runs than are merged at once, twice over: more than one level of merging.
+        let run_records = 5_000 / (2 * Sorter::<(u64, String)>::FAN_IN + 10);
+        let mut sorter = Sorter::with_run(folder.path(), |_| 0, run_records);
         let mut state = 1_u64;
         let mut expected = Vec::new();
         for _ in 0..5_000 {

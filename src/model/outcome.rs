@@ -109,7 +109,7 @@ pub struct Settled {
     pub first_sent_ms: Option<i64>,
     /// When the row was settled; milliseconds since 1970.
     pub settled_ms: i64,
-    /// The last attempt's time from the first byte out to the reply in; microseconds.
+    /// The last attempt's time from handing the request to the transport to the reply in; microseconds.
     pub latency_us: Option<u64>,
     /// The vendor's trace id of the last attempt.
     pub trace_id: String,

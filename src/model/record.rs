@@ -45,7 +45,7 @@ pub struct Attempt {
     pub row: u64,
     /// When it began; milliseconds since 1970.
     pub sent_ms: i64,
-    /// From the first byte out to the reply in; microseconds.
+    /// From handing the request to the transport, a new connection included, to the reply or the fault; microseconds.
     pub latency_us: u64,
     /// What came of it.
     pub reading: Reading,

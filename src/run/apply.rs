@@ -5,7 +5,8 @@
 //!            -> Send   -> pool signs -> HTTP -> pool reads -> Reply
 //!            -> Settle -> ledger (group commit) -> Committed
 //! ```
-//! One IO thread runs this loop and all connections; it never signs, and never waits for a disk.
+//! One IO thread runs this loop and all connections; it never signs, and never waits for a commit
+//! (what it reads of plan, rows and ledger is little, and mostly in the system's memory).
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -91,7 +92,7 @@ pub struct Done {
 /// What comes back to the loop.
 enum Note {
     Product(Product),
-    Failed(u64, Box<Reading>),
+    Failed(u64, Duration, Box<Reading>),
     Exchanged(u64, Duration, Reply),
     Acks(Result<Vec<Ack>, LedgerError>),
 }
@@ -99,7 +100,6 @@ enum Note {
 /// A row in memory.
 struct Held {
     body: Arc<[u8]>,
-    sent_at: Instant,
     sent_ms: i64,
     first_sent_ms: Option<i64>,
     latency: Duration,
@@ -306,7 +306,6 @@ impl Driver<'_> {
         let body = stored.unwrap_or_else(|| self.tools.dialect.body(&delta, self.drop_of(&delta, drop)));
         let held = Held {
             body: body.into(),
-            sent_at: Instant::now(),
             sent_ms: 0,
             first_sent_ms,
             latency: Duration::ZERO,
@@ -347,7 +346,6 @@ impl Driver<'_> {
             self.progress.retries.fetch_add(1, Ordering::Relaxed);
         }
         held.sent_ms = now_ms;
-        held.sent_at = Instant::now();
         held.first_sent_ms.get_or_insert(now_ms);
         self.trail.begin(id, now_ms);
         self.pool.sign(id, Arc::clone(&held.body), wall_ms());
@@ -421,9 +419,8 @@ impl Driver<'_> {
                 self.pool.read(id, reply);
             }
             Note::Product(Product::Reading(id, reading)) => self.heard(id, *reading, true),
-            Note::Failed(id, reading) => {
-                let held = self.held.get_mut(&id).expect("a row in flight");
-                held.latency = held.sent_at.elapsed();
+            Note::Failed(id, latency, reading) => {
+                self.held.get_mut(&id).expect("a row in flight").latency = latency;
                 self.heard(id, *reading, false);
             }
         }
@@ -436,7 +433,7 @@ impl Driver<'_> {
             let out = Instant::now();
             let note = match gateway.exchange(request).await {
                 Ok(reply) => Note::Exchanged(id, out.elapsed(), reply),
-                Err(reading) => Note::Failed(id, Box::new(reading)),
+                Err(reading) => Note::Failed(id, out.elapsed(), Box::new(reading)),
             };
             let _ = notes.send(note); // the loop has ended: a storage fault, nobody waits for it
         });

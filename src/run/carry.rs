@@ -190,8 +190,13 @@ impl Job {
             sink.tell(trail::run(&manifest, begun.run.started_ms, self.clock.now_ms()));
         }
         self.progress.note(Standing::of(ledger, &self.settings.name));
-        self.forget_old_surveys(ledger)?;
-        files.map_or(Ok(()), |files| inputs::forget_standard_input(files, ledger))?;
+        // The run is closed, and what cannot be removed now is no fault of it.
+        let forgotten = self.forget_old_surveys(ledger);
+        let forgotten =
+            forgotten.and_then(|()| files.map_or(Ok(()), |files| inputs::forget_standard_input(files, ledger)));
+        if let Err(fault) = forgotten {
+            tracing::warn!("what is not needed any more stays: {fault}");
+        }
         self.forget_old_files(ledger);
         Ok(manifest)
     }

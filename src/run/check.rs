@@ -147,6 +147,7 @@ impl Job {
         } else {
             Ledger::open(&empty.path().join("ledger.db"))?
         };
+        ledger.hold_still()?; // a run may be on
         let flags = request.flags();
         let reopened = self.guard_same_inputs(surveyed, request.again, &ledger);
         let again = reopened.as_ref().ok().and_then(Option::as_ref);

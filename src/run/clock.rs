@@ -1,6 +1,7 @@
 //! The clocks of a run. The wall clock may jump while a run is on: people and time services set it, either way. So it
-//! is read for two things alone: once, when the process begins, to know what time it is; and for every request, whose
-//! signed time must be what the wall clock says then. All that a run decides or writes down goes by [`RunClock`].
+//! is read once when the process begins, to know what time it is; for every request, whose signed time must be what the
+//! wall clock says then; and to be compared with what is dated by it (the gateway's `Date`, files that were just written).
+//! All that a run decides or writes down about its rows goes by [`RunClock`].
 
 use jiff::Timestamp;
 

@@ -1,6 +1,6 @@
-//! Closing a run: outcomes, failures, bills and cards, manifest, `latest`, in this order; then the ledger calls it
-//! closed. A run that was cut off before that is closed again from the beginning. The files of a closed run can be
-//! written again.
+//! Closing a run: bills and cards, ends that only this moment tells, outcomes, failures, page, manifest, `latest`, durable
+//! in this order; then the ledger calls it closed. A run that was cut off before that is closed again from the beginning,
+//! and what is folded is not folded twice. The files of a closed run can be written again.
 
 use std::collections::BTreeMap;
 use std::io::{Read, Seek};

@@ -316,7 +316,7 @@ impl Fold {
     /// A row that the present plan did not come to, with the `doubt` of earlier runs. `earlier`: how an earlier part of
     /// the run ended it.
     fn untouched(&self, doubt: u32, earlier: Option<(Settled, bool)>, stopped: Option<&Stopped>) -> Settled {
-        let outcome = if doubt > 0 { Outcome::Unknown } else { Outcome::Unsent };
+        let outcome = history::with_doubt(Outcome::Unsent, doubt > 0);
         let settled = earlier.map(|(settled, _)| settled).filter(|settled| settled.outcome == outcome);
         let settled = settled.unwrap_or_else(|| {
             let (code, message) = words::untouched(stopped);

@@ -93,6 +93,7 @@ impl Job {
         } else {
             Ledger::open(&empty.path().join("ledger.db"))?
         };
+        ledger.hold_still()?; // a run may be on
         nothing_is_interrupted(&ledger)?;
         let plan = begin::rehearse(self, surveyed, flags, None, &ledger)?;
         let found = surveyed.found();

@@ -1,4 +1,5 @@
-//! The manifest: what a run was, did and left. Written last; its presence means that the run is closed.
+//! The manifest: what a run was, did and left. Written last; a run that is reopened keeps the one before until it has the
+//! next.
 
 use std::collections::BTreeMap;
 use std::io::ErrorKind;
@@ -21,7 +22,7 @@ pub struct Manifest {
     pub job: String,
     /// The run's name.
     pub run: String,
-    /// `run` or `replay`.
+    /// `run`, `replay` or `import`.
     pub kind: String,
     /// RFC 3339.
     pub started_at: String,

@@ -1,9 +1,9 @@
-//! The driver: survey, dispatch, recover, project. The only floor with tasks, sleeps and `select!`.
+//! The driver: survey, dispatch, recover, project. Its tasks and waits are the run's.
 //!
 //! ```text
 //! begin    inputs -> survey -> lease -> plan -> the run is booked       (nothing was sent)
 //! apply    plan -> dispatcher -> ledger, pool, gateway                  (all sends)
-//! close    plan x journal -> outcomes, failures, ledger, manifest       (all files)
+//! close    plan x journal -> ledger, outcomes, failures, manifest       (all files)
 //! carry    apply and close of one run, with what its settings say
 //! observed who is told how it goes: a text file, a collector; notify: how it ended    (they decide nothing)
 //! job      which of these a command needs, and what it goes on with

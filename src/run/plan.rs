@@ -78,7 +78,7 @@ pub struct Counts {
     pub planned: u64,
     /// Rows that end without a call, by outcome.
     pub ended: BTreeMap<Outcome, u64>,
-    /// Those of them that a newer row of their card may carry: no call each.
+    /// Of the planned rows: those that a newer row of their card may carry, no call each.
     pub absorbed: u64,
     /// Cards of the rows that may be sent.
     pub cards: u64,
@@ -216,7 +216,6 @@ impl Planner<'_> {
             shape,
             closing,
             absorbable: !closing && (!gist.is_transaction || self.order.coalesce_bills),
-            carries: !closing,
             bare: !gist.has_bill && gist.occurred_ms.is_none() && !replayed,
             adopted: None,
         }
@@ -366,8 +365,7 @@ impl Planner<'_> {
             let facts = RowFacts { bill: row.bill, card: row.card, content: row.content, place: row.place, doubt };
             match verdict {
                 Planned::End { outcome, code, by } => {
-                    // What may have been applied stays unknown for as long as it cannot be asked again.
-                    let outcome = if outcome == Outcome::Held && doubt > 0 { Outcome::Unknown } else { outcome };
+                    let outcome = history::with_doubt(outcome, doubt > 0);
                     let facts = (outcome != Outcome::Duplicate).then_some(facts);
                     self.end(row.id, outcome, code, reason(code).to_owned(), by, facts)?;
                 }

@@ -12,8 +12,8 @@ use crate::io::StorageError;
 use crate::io::ledger::{Ledger, Part};
 use crate::model::{Outcome, Record};
 
-/// What is known of the rows of an interrupted run. Memory holds only those between intent and end, which are as
-/// many as a run has slots, times the crashes it went through.
+/// What is known of the rows of an interrupted run. Memory holds only those between intent and end, which are as many as
+/// a run has slots, however often it was cut off.
 pub struct Recovery {
     ends: Ends,
     open: HashMap<u64, OpenRow>,
@@ -44,8 +44,9 @@ impl Recovery {
         learnt.meet_intents(ledger, run)
     }
 
-    /// The stop whose ends of rows the run was writing when it was cut off: the journal says that they were not come to.
-    /// Behind a signal, a deadline or a halt whoever finishes the run comes to them, as if it had been closed and reopened.
+    /// The stop that was in force when the run was cut off, as the codes of the rows that it ended show. A canary's stands
+    /// for whoever finishes the run; behind a signal, a deadline or a halt the run is planned again, as if it had been closed
+    /// and reopened.
     pub fn stopping(&self) -> Option<&Stop> {
         self.stopping.as_ref()
     }

@@ -1,6 +1,6 @@
 //! What a survey leaves on disk: the rows as they were read, what was decided of each, and the plan.
 //!
-//! The three files lie in the state directory, readable by their owner alone: they hold full ids.
+//! The four files lie in the state directory, readable by their owner alone: they hold full ids.
 
 use std::collections::BTreeMap;
 use std::fs::File;

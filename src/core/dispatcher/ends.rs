@@ -2,6 +2,7 @@
 
 use super::{Action, Cause, Dispatcher, GateEnd, Phase, Settlement};
 use crate::core::halt::Stop;
+use crate::core::history::with_doubt;
 use crate::core::lane::Lane;
 use crate::model::{Digest, Outcome};
 
@@ -12,8 +13,7 @@ impl Dispatcher {
         debug_assert_ne!(row.phase, Phase::Settling, "a row is settled once");
         row.phase = Phase::Settling;
         self.settling += 1;
-        // What may have been applied in an earlier run cannot become "never applied" by waiting.
-        let outcome = if outcome.is_open() && row.doubt > 0 { Outcome::Unknown } else { outcome };
+        let outcome = with_doubt(outcome, row.doubt > 0);
         let giver = if let Cause::OvertakenBy(by) = cause { by } else { None };
         let settlement = Settlement { id, outcome, cause, attempts: row.attempts, in_doubt: row.doubt, drop: row.drop };
         let was_sent = row.attempts > 0;
@@ -129,8 +129,8 @@ impl Dispatcher {
         }
     }
 
-    /// Nothing more is sent. Rows with an intent end here and now; those in flight are awaited; the others
-    /// have nothing in the ledger, and the fold over it calls them `unsent`.
+    /// Nothing more is sent. Rows with an intent end here and now; those in flight are awaited; the others have no end in
+    /// the journal, and the fold over it gives them one: `unsent`, or `unknown` where an attempt may have been applied.
     pub(super) fn stop(&mut self, stop: &Stop) {
         if self.stop.is_some() {
             return;

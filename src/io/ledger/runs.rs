@@ -8,7 +8,7 @@ use super::{Ledger, LedgerError, damaged, durable};
 /// Whether a run is finished.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum RunState {
-    /// No manifest yet: crash, storage fault, second signal.
+    /// Not closed, or reopened and not closed since: crash, storage fault, second signal.
     Interrupted,
     /// Manifest written.
     Closed,
@@ -54,7 +54,7 @@ pub struct RunRow {
     pub exit: Option<u8>,
     /// One digest over its inputs' digests.
     pub inputs: String,
-    /// The folds that its plan knew of; see [`RunRow::is_folded`].
+    /// The folds, answers and prunings that its plan knew of; see [`RunRow::is_folded`].
     pub epoch: i64,
     /// JSON.
     pub detail: String,
@@ -138,7 +138,7 @@ impl Ledger {
             .map_err(|error| self.fault("read the runs", error))
     }
 
-    /// How many folds changed bills and cards so far.
+    /// How often bills and cards were changed so far: folds, answers, prunings.
     pub fn epoch(&self) -> Result<i64, LedgerError> {
         self.db
             .query_row("SELECT CAST(value AS INTEGER) FROM meta WHERE key = 'epoch'", [], |row| row.get(0))

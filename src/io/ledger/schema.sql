@@ -18,7 +18,7 @@ CREATE TABLE runs (
     first_seq INTEGER NOT NULL,       -- its records in `journal` begin here
     journal_from INTEGER NOT NULL,    -- what its present plan knows of begins here,
     intents_from INTEGER NOT NULL,    -- and here: earlier parts were folded before it was made
-    epoch INTEGER NOT NULL,           -- folds that the plan knew of: a later fold makes it stale; -1: folded itself
+    epoch INTEGER NOT NULL,           -- folds, answers, prunings that the plan knew of: a later one makes it stale; -1: folded itself
     detail TEXT NOT NULL,             -- JSON: inputs, settings in force, flags
     summary TEXT                      -- JSON: the manifest
 );

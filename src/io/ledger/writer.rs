@@ -1,7 +1,7 @@
 //! The one writer of the hot path: records in, commits of many out, in strict order.
 
 use std::path::Path;
-use std::sync::mpsc::{Receiver, Sender, TryRecvError, channel};
+use std::sync::mpsc::{Receiver, Sender, channel};
 use std::thread::JoinHandle;
 use std::time::Duration;
 
@@ -90,14 +90,7 @@ fn write(
         while let Some(record) = next {
             acks.extend(durable("journal", "append", || append(db, run, &record))?);
             taken += 1;
-            next = match records.try_recv() {
-                Ok(record) if taken < COMMIT_MAX => Some(record),
-                Ok(record) => {
-                    acks.extend(append(db, run, &record)?);
-                    None
-                }
-                Err(TryRecvError::Empty | TryRecvError::Disconnected) => None,
-            };
+            next = if taken < COMMIT_MAX { records.try_recv().ok() } else { None };
         }
         durable("journal", "commit", || db.execute_batch("COMMIT"))?;
         done(Ok(acks));

@@ -13,6 +13,7 @@ pub use timeline::{Slot, Timeline};
 
 use crate::model::reject::{as_shown, shown};
 use crate::model::{Attempt, Outcome, Record, Settled, Verdict};
+use crate::wire;
 
 /// Different answers that are counted apart. A gateway has a few dozen codes; one that makes up more is not given more
 /// memory, and what is counted together is said.
@@ -67,10 +68,17 @@ impl Meant {
             Outcome::Refused => Meant::Refused,
             Outcome::Unknown | Outcome::Held => Meant::InDoubt,
             Outcome::Unsent if settled.http_status == 0 => Meant::NotSent,
+            Outcome::Unsent if is_configuration(&settled.code) => Meant::Misconfigured,
             Outcome::Unsent => Meant::Throttled,
             _ => Meant::Applied,
         }
     }
+}
+
+/// Whether a code refuses our identity. The call that halts a run for it leaves no record but the end of its row.
+fn is_configuration(code: &str) -> bool {
+    let mut lines = wire::DIALECTS.iter().flat_map(|dialect| dialect.codes);
+    lines.any(|line| line.code == code && line.verdict == Verdict::Misconfigured)
 }
 
 /// One call, as a record tells of it.
@@ -240,6 +248,22 @@ mod tests {
         assert_eq!(figures.answers[&Meant::InDoubt]["TIMEOUT"], 3);
         assert_eq!(figures.slowest.iter().next().unwrap().row, 4);
         assert!(figures.pending.is_empty());
+    }
+
+    #[test]
+    fn a_call_that_halts_a_run_is_no_throttled_one() {
+        let halted = Settled {
+            http_status: 200,
+            attempts: 1,
+            first_sent_ms: Some(1_000),
+            latency_us: Some(5_000),
+            ..Settled::local(Outcome::Unsent, "INVALID_SIGNATURE", "", 1_005)
+        };
+        let throttled = Settled { code: "REQUEST_TRAFFIC_EXCEED_LIMIT".to_owned(), ..halted.clone() };
+        let figures = of(&[Record::Settled(0, Box::new(halted)), Record::Settled(1, Box::new(throttled))]);
+        let answered = |meant| figures.answers.get(&meant).map(|codes| codes.keys().cloned().collect::<Vec<_>>());
+        assert_eq!(answered(Meant::Misconfigured), Some(vec!["INVALID_SIGNATURE".to_owned()]));
+        assert_eq!(answered(Meant::Throttled), Some(vec!["REQUEST_TRAFFIC_EXCEED_LIMIT".to_owned()]));
     }
 
     #[test]
