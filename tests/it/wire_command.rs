@@ -136,6 +136,20 @@ fn replies_of_update_pass_are_verified_and_read() {
     assert_eq!(seen, expected.len());
 }
 
+#[test]
+fn an_empty_body_with_a_status_is_a_reply() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = |name: &str| folder.path().join(name).to_str().unwrap().to_owned();
+    fs::write(path("key.pem"), Signer::generate(2048).unwrap().public_pem()).unwrap();
+    fs::write(path("body"), "").unwrap();
+    let (key, body) = (path("key.pem"), path("body"));
+    let words = ["wire", "verify", "--key", &key, "--dialect", "alipayhk-card", "--body", &body, "--client-id", "1"];
+    let words = [&words[..], &["--time", "2026-01-01T00:00:00Z", "--path", "/a"]].concat();
+    for (status, verdict) in [("429", json!("throttled")), ("503", json!("in_doubt")), ("200", Value::Null)] {
+        assert_eq!(report(&[&words[..], &["--status", status]].concat()).0["verdict"], verdict, "{status}");
+    }
+}
+
 /// A query or form as pairs, decoded to bytes.
 fn pairs(text: &str) -> BTreeMap<String, Vec<u8>> {
     passync::wire::form::decode(text.trim_end().as_bytes()).unwrap().into_iter().collect()

@@ -21,6 +21,9 @@ use crate::wire::pass;
 use crate::wire::pass::head;
 use crate::wire::reading::{Claim, NoClaim, Proof};
 
+/// The status that a reply has unless another is said.
+const OK: u16 = 200;
+
 /// Verify a signature, and read what a reply says
 #[derive(Debug, Args)]
 #[command(after_help = "\
@@ -54,7 +57,7 @@ pub(super) struct Message {
     #[arg(long, value_name = "VALUE", help_heading = "alipayhk-card and intl-pass")]
     signature_header: Option<String>,
     /// The HTTP status of the reply
-    #[arg(long, value_name = "N", default_value_t = 200)]
+    #[arg(long, value_name = "N", default_value_t = OK)]
     status: u16,
     /// The charset of the reply: utf-8, gbk or gb2312 [default: utf-8]
     #[arg(long, value_name = "CHARSET", value_parser = charset, help_heading = "marketing-card")]
@@ -133,7 +136,9 @@ impl Message {
             Some(Ok(header)) if key.verify(&subject.input, &header.bytes) => Proof::Verified,
             Some(Ok(_)) => Proof::bad("the signature does not verify with this key over these bytes"),
         };
-        let claim = (!is_request(&body)).then(|| pass::reply::claim(&body));
+        // With a status of its own it is a reply, whatever it looks like.
+        let is_reply = self.status != OK || !is_request(&body);
+        let claim = is_reply.then(|| pass::reply::claim(&body));
         let signature = signature.and_then(Result::ok).map(|header| header.bytes);
         Ok(Finding { subject: Some(subject), signature, proof, claim, status: self.status })
     }
