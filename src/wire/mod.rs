@@ -1,5 +1,5 @@
 //! Pure codecs, bytes <-> values: one folder per dialect. No IO, no clock, and no word of the core: what a reply tells is a
-//! [`Reading`], with a [`Verdict`](crate::model::Verdict).
+//! [`Reading`], with a [`Verdict`].
 //!
 //! A dialect is one folder (`columns`, `body`, `codes` ...) and one line in [`DIALECTS`]; those of `updatePass` share
 //! their endpoint, replies and code table in [`pass`], and all of them the rules of [`reading`] a reply. Each has both
