@@ -24,7 +24,7 @@ const SHAPES_MAX: usize = 250;
 /// The shape of ids beyond [`SHAPES_MAX`]: nothing is said of them.
 const OTHER: u8 = u8::MAX;
 
-/// No counter reaches so many digits: numbers this long have one length, unless noughts were lost.
+/// Hardly a counter reaches so many digits: numbers this long have one length, unless noughts were lost.
 const NO_COUNTER_DIGITS: u16 = 8;
 
 /// Leading noughts that random digits lose: five are lost by one id in a hundred thousand.
