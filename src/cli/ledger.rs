@@ -279,9 +279,12 @@ fn read_answers(file: &Path) -> Result<Vec<Given>, CliError> {
     let name = file.display();
     let refused =
         |what: String| CliError::new(Exit::Input, what).help("a file of answers has the columns bill_no, as, reason");
-    let text = std::fs::read_to_string(file).map_err(|error| refused(format!("{name}: cannot be read: {error}")))?;
-    let text = text.replace("\r\n", "\n"); // the parser counts the lines of the other form one too low
-    let mut reader = csv::ReaderBuilder::new().trim(csv::Trim::All).from_reader(text.as_bytes());
+    let bytes = std::fs::read(file).map_err(|error| refused(format!("{name}: cannot be read: {error}")))?;
+    // The parser counts lines that end in both signs one too low.
+    let behind = bytes.iter().skip(1).chain([&0]);
+    let pairs = bytes.iter().zip(behind).filter(|pair| *pair != (&b'\r', &b'\n'));
+    let text: Vec<u8> = pairs.map(|(byte, _)| *byte).collect();
+    let mut reader = csv::ReaderBuilder::new().trim(csv::Trim::All).from_reader(text.as_slice());
     let headers = reader.headers().map_err(|error| refused(format!("{name}: {error}")))?.clone();
     if headers.is_empty() {
         return Err(refused(format!("{name}: it is empty; nothing was booked")));

@@ -191,10 +191,8 @@ impl Job {
         }
         self.progress.note(Standing::of(ledger, &self.settings.name));
         // The run is closed, and what cannot be removed now is no fault of it.
-        let forgotten = self.forget_old_surveys(ledger);
-        let forgotten =
-            forgotten.and_then(|()| files.map_or(Ok(()), |files| inputs::forget_standard_input(files, ledger)));
-        if let Err(fault) = forgotten {
+        let spools = files.map_or(Ok(()), |files| inputs::forget_standard_input(files, ledger));
+        for fault in [self.forget_old_surveys(ledger), spools].into_iter().filter_map(Result::err) {
             tracing::warn!("what is not needed any more stays: {fault}");
         }
         self.forget_old_files(ledger);

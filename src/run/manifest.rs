@@ -1,5 +1,5 @@
-//! The manifest: what a run was, did and left. Written last; a run that is reopened keeps the one before until it has the
-//! next.
+//! The manifest: what a run was, did and left. Written last; a run that is reopened keeps the one before until it is being
+//! closed again.
 
 use std::collections::BTreeMap;
 use std::io::ErrorKind;

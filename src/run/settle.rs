@@ -69,20 +69,23 @@ fn refuse_other_contents(ledger: &Ledger, answered: &[Answered]) -> Result<(), F
     let bills: HashMap<BillId, &BillRow> = applied.map(|one| (one.bill.key, &one.bill)).collect();
     let runs = ledger.interrupted_all()?;
     for run in runs.iter().filter(|run| !bills.is_empty() && !run.is_folded() && !run.is_import()) {
-        let refused = |what: &str| {
-            Fault::usage(format!("run {} of job {} was cut off, and {what}; nothing was booked", run.id, run.job))
-                .help("finish that run first (`passync resume` with its job file, or `--abandon`), then answer")
+        let refused = |of: fn(String) -> Fault, what: &str| {
+            of(format!("run {} of job {} was cut off, and {what}; nothing was booked", run.id, run.job)).help(
+                "finish that run first (`passync resume` with its job file; `--input PATH` where its input is now; or \
+                 `--abandon`), then answer",
+            )
         };
         let folder = RunFolder::new(ledger.path(), &run.id);
         if !folder.is_whole(&RunDetail::of(run)?.seals)? {
-            return Err(refused("what it has read is damaged or gone"));
+            return Err(refused(Fault::storage, "what it has read is damaged or gone"));
         }
         for fate in store::fates(&folder)? {
             if let Fate::Send(facts) = fate?
                 && let Some(bill) = bills.get(&facts.bill).filter(|bill| bill.content != facts.content)
             {
                 let name = bill.bill_no.as_deref().unwrap_or("without a number");
-                return Err(refused(&format!("has bill {name} with another content, which may be what was applied")));
+                let what = format!("has bill {name} with another content, which may be what was applied");
+                return Err(refused(Fault::usage, &what));
             }
         }
     }

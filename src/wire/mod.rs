@@ -132,6 +132,15 @@ pub enum Signing {
     Params,
 }
 
+/// What a code means in a verified reply, whichever dialect's it is: those of the mainland have no status beside them.
+pub fn meaning(code: &str, status: &str) -> Verdict {
+    match code.split_once('/') {
+        Some((code, sub_code)) => marketing_card::codes::verdict(code, sub_code),
+        None if status.is_empty() => marketing_card::codes::verdict(code, ""),
+        None => pass::codes::verdict(code, status),
+    }
+}
+
 /// One line of a dialect's table of codes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Code {

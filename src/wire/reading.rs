@@ -150,7 +150,7 @@ fn disbelieved(proof: &Proof, claim: &Result<Claim, NoClaim>) -> String {
 fn trace_id(reply: &Reply) -> String {
     const NAMES: [&str; 6] = ["tracer-id", "tracerid", "trace-id", "traceid", "tracer_id", "trace_id"];
     let found = NAMES.iter().find_map(|name| header(&reply.headers, name));
-    shortened(found.unwrap_or_default().trim(), TRACE_CHARS_MAX)
+    kept(found.unwrap_or_default().trim(), TRACE_CHARS_MAX)
 }
 
 /// Only a signature has words so long: one of 1,024 bits has 172 characters.
@@ -158,7 +158,7 @@ const WORD_CHARS_MAX: usize = 170;
 
 /// What is kept of a text of the gateway: no signature, which it may give back to us, and no control characters, which a
 /// terminal would obey.
-fn kept(text: &str, chars_max: usize) -> String {
+pub(super) fn kept(text: &str, chars_max: usize) -> String {
     if text.len() <= WORD_CHARS_MAX && !text.contains(char::is_control) {
         return shortened(text, chars_max);
     }

@@ -94,7 +94,7 @@ impl Explain {
             .as_ref()
             .filter(|finding| finding.verified() == Some(false))
             .and_then(|finding| subject.mistake(public.as_ref()?, finding.signature.as_deref()?));
-        let given = against.map(|bytes| given(bytes, subject.charset()));
+        let given = against.map(|bytes| given(bytes, self.message.charset_or(subject.charset())));
         let comparison = match given.map(|given| subject.difference(&given)) {
             None => Comparison::None,
             Some(None) => Comparison::Same,

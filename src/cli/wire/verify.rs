@@ -95,7 +95,11 @@ pub(super) struct Finding {
 
 impl Message {
     pub(super) fn charset(&self) -> Charset {
-        self.charset.unwrap_or(Charset::Utf8)
+        self.charset_or(Charset::Utf8)
+    }
+
+    pub(super) fn charset_or(&self, other: Charset) -> Charset {
+        self.charset.unwrap_or(other)
     }
 
     fn sign_type(&self) -> SignType {

@@ -113,7 +113,11 @@ impl Dispatcher {
 
     fn retry(&mut self, id: u64, heard: &Heard, spends_budget: bool, now: Tick) {
         let row = self.rows.get_mut(&id).expect("a row in flight");
-        let wait = self.config.policy.wait(row.attempts, heard.random).max(heard.retry_after.unwrap_or_default());
+        let policy = &self.config.policy;
+        let asked = heard.retry_after.unwrap_or_default();
+        // Who is throttled is heard; behind doubt a row keeps its slot, and probes have to go out: no longer than others wait.
+        let asked = if heard.verdict == Verdict::Throttled { asked } else { asked.min(policy.backoff_max) };
+        let wait = policy.wait(row.attempts, heard.random).max(asked);
         self.budget -= u64::from(spends_budget);
         row.phase = Phase::Waiting;
         self.out.push_back(Action::Attempted { id });

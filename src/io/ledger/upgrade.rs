@@ -9,7 +9,7 @@ use rusqlite::functions::{Context, FunctionFlags};
 use rusqlite::{OptionalExtension, Transaction};
 
 use super::bills::parse;
-use super::rows::Cards;
+use super::rows::{Cards, bind};
 use super::{Ledger, LedgerError, SCHEMA, SCHEMA_VERSION, damaged};
 use crate::model::{BillId, Digest};
 
@@ -67,6 +67,7 @@ fn bring_up(transaction: &Transaction<'_>, schema: i32) -> rusqlite::Result<()> 
         transaction.execute_batch(LAY_BILLS_BY_NUMBER)?;
     }
     shrink_cards(transaction)?;
+    bind(transaction)?;
     transaction.pragma_update(None, "user_version", SCHEMA_VERSION)
 }
 

@@ -292,17 +292,18 @@ impl Dialect for MarketingCard {
         let charset = reply::charset(reply, self.charset);
         let read = parse::read(&reply.body, charset);
         let proof = reply::prove(&read, self.sign_type, charset, keys);
-        let claim = reply::claim(&read, charset, |sealed| {
+        let mut claim = reply::claim(&read, charset, |sealed| {
             let (encrypt_type, aes) = self.seal.as_ref()?;
             encrypt_type.open(aes, sealed.as_bytes())
         });
-        let mut reading = reading::weigh(reply, &proof, &claim);
         if let Some(token) = &self.app_auth_token {
-            for said in [&mut reading.code, &mut reading.message] {
-                *said = said.replace(token.as_str(), "[app_auth_token]");
-            }
+            let said = match &mut claim {
+                Ok(claim) => vec![&mut claim.code, &mut claim.message],
+                Err(fault) => vec![&mut fault.text],
+            };
+            said.into_iter().for_each(|text| *text = text.replace(token.as_str(), "[app_auth_token]"));
         }
-        reading
+        reading::weigh(reply, &proof, &claim)
     }
 
     fn certified(&self) -> Option<Verifier> {
