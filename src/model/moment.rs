@@ -184,7 +184,7 @@ pub const EPOCH: DateTime = DateTime::constant(1970, 1, 1, 0, 0, 0, 0);
 
 /// Writes an instant as RFC 3339 in UTC with milliseconds, the form of our own files.
 pub fn rfc3339_ms(ms: i64) -> String {
-    /// A third of the time that a pattern takes: an outcome has two such times.
+    // Not by its pattern: an outcome has two such times, which were an eighth of writing a run's files.
     const PRINTER: DateTimePrinter = DateTimePrinter::new().precision(Some(3));
     match Timestamp::from_millisecond(ms) {
         Ok(instant) if (0..YEAR_10000_MS).contains(&ms) => PRINTER.timestamp_to_string(&instant),

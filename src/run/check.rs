@@ -133,6 +133,19 @@ impl Job {
         self.judge(&surveyed, judged, not_yet.into_iter().chain(uncontrolled).collect(), request)
     }
 
+    /// The ledger for a rehearsal, as it stands now: a run may be on. Where there is none, every bill and every card is
+    /// new; the folder is that one's, and goes behind it.
+    pub(super) fn ledger_of_this_moment(&self) -> Result<(tempfile::TempDir, Ledger), Fault> {
+        let empty = tempfile::tempdir().map_err(|error| Fault::storage(format!("no temporary folder: {error}")))?;
+        let ledger = if self.settings.ledger.exists() {
+            Ledger::open_existing(&self.settings.ledger)?
+        } else {
+            Ledger::open(&empty.path().join("ledger.db"))?
+        };
+        ledger.hold_still()?;
+        Ok((empty, ledger))
+    }
+
     fn judge(
         &self,
         surveyed: &Surveyed,
@@ -140,14 +153,7 @@ impl Job {
         not_yet: Vec<Fault>,
         request: &Request,
     ) -> Result<Checked, Fault> {
-        // Without a ledger every bill and every card is new.
-        let empty = tempfile::tempdir().map_err(|error| Fault::storage(format!("no temporary folder: {error}")))?;
-        let ledger = if self.settings.ledger.exists() {
-            Ledger::open_existing(&self.settings.ledger)?
-        } else {
-            Ledger::open(&empty.path().join("ledger.db"))?
-        };
-        ledger.hold_still()?; // a run may be on
+        let (_empty, ledger) = self.ledger_of_this_moment()?;
         let flags = request.flags();
         let reopened = self.guard_same_inputs(surveyed, request.again, &ledger);
         let again = reopened.as_ref().ok().and_then(Option::as_ref);

@@ -6,7 +6,7 @@ use std::path::Path;
 use crate::io::StorageError;
 use crate::io::atomic::OutputError;
 use crate::io::failures::FailureError;
-use crate::io::ledger::{AgreeError, FoldError, LedgerError};
+use crate::io::ledger::{AgreeError, DAMAGED, FoldError, LedgerError};
 use crate::io::lock::LockFault;
 use crate::io::source::InputError;
 use crate::model::Exit;
@@ -45,9 +45,7 @@ impl Fault {
 
     /// Something in a ledger cannot be read.
     pub fn damaged(ledger: &Path, damage: &str) -> Fault {
-        Fault::storage(format!("the ledger {} is damaged: {damage}", ledger.display())).help(
-            "`passync ledger verify` tells all that is wrong; restore a backup of it, with the file `-wal` beside it",
-        )
+        Fault::storage(format!("ledger {}: {damage}", ledger.display())).help(DAMAGED)
     }
 
     /// The system starts no thread: a limit of processes or of memory.

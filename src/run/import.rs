@@ -86,14 +86,7 @@ impl Job {
     }
 
     fn rehearse_import(&self, surveyed: &Surveyed, flags: &Flags) -> Result<Imported, Fault> {
-        // Without a ledger every bill and every card is new.
-        let empty = tempfile::tempdir().map_err(|error| Fault::storage(format!("no temporary folder: {error}")))?;
-        let ledger = if self.settings.ledger.exists() {
-            Ledger::open_existing(&self.settings.ledger)?
-        } else {
-            Ledger::open(&empty.path().join("ledger.db"))?
-        };
-        ledger.hold_still()?; // a run may be on
+        let (_empty, ledger) = self.ledger_of_this_moment()?;
         nothing_is_interrupted(&ledger)?;
         let plan = begin::rehearse(self, surveyed, flags, None, &ledger)?;
         let found = surveyed.found();

@@ -67,8 +67,10 @@ pub fn settle(ledger: &Path, given: &[Given]) -> Result<Vec<Booked>, Fault> {
 fn refuse_other_contents(ledger: &Ledger, answered: &[Answered]) -> Result<(), Fault> {
     let applied = answered.iter().filter(|one| one.answer == Answer::Applied);
     let bills: HashMap<BillId, &BillRow> = applied.map(|one| (one.bill.key, &one.bill)).collect();
-    let runs = ledger.interrupted_all()?;
-    for run in runs.iter().filter(|run| !bills.is_empty() && !run.is_folded() && !run.is_import()) {
+    if bills.is_empty() {
+        return Ok(());
+    }
+    for run in ledger.interrupted_all()?.iter().filter(|run| !run.is_folded() && !run.is_import()) {
         let refused = |of: fn(String) -> Fault, what: &str| {
             of(format!("run {} of job {} was cut off, and {what}; nothing was booked", run.id, run.job)).help(
                 "finish that run first (`passync resume` with its job file; `--input PATH` where its input is now; or \

@@ -164,17 +164,14 @@ pub(super) fn kept(text: &str, chars_max: usize) -> String {
     }
     let is_of_word = |c: char| c.is_ascii_alphanumeric() || "+/=%_-".contains(c);
     let mut kept = String::with_capacity(text.len());
-    let mut rest = text;
-    while let Some(first) = rest.chars().next() {
-        let word = rest.find(|c| !is_of_word(c)).unwrap_or(rest.len());
-        if word > WORD_CHARS_MAX {
-            kept += &format!("[a word of {word} characters, left out]");
+    for piece in text.split_inclusive(|c| !is_of_word(c)) {
+        let word = piece.trim_end_matches(|c| !is_of_word(c));
+        if word.len() > WORD_CHARS_MAX {
+            kept += &format!("[a word of {} characters, left out]", word.len());
         } else {
-            kept += &rest[..word];
+            kept += word;
         }
-        let behind = if word == 0 { first.len_utf8() } else { word };
-        kept.extend(rest[word..behind].chars().map(|c| if c.is_control() { ' ' } else { c }));
-        rest = &rest[behind..];
+        kept.extend(piece[word.len()..].chars().map(|c| if c.is_control() { ' ' } else { c }));
     }
     shortened(&kept, chars_max)
 }

@@ -249,7 +249,8 @@ impl Ledger {
     }
 }
 
-const DAMAGED: &str = "the file is damaged and was left as it is (`passync ledger verify` of the program that made it says \
+/// What to do about a ledger that cannot be read as it should be.
+pub const DAMAGED: &str = "the file is damaged and was left as it is (`passync ledger verify` of the program that made it says \
                        how): restore a backup of it, with the file `-wal` beside it";
 
 /// What a column has that nothing of ours can have written.

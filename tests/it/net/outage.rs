@@ -209,7 +209,7 @@ fn nobody_is_waited_for_longer_than_an_outage() {
 }
 
 #[test]
-fn a_gateway_that_is_busy_is_given_the_time_it_names() {
+fn a_gateway_that_is_busy_is_given_the_time_it_names_up_to_the_longest_wait() {
     let story = Story::of(Gone::Busy, Duration::from_secs(60), Tick::NEVER);
     assert_eq!((story.stop.as_ref(), story.count(Outcome::Applied)), (None, ROWS as usize));
     let longest = Duration::from_secs(30); // the policy's: what it names is more than any row waits

@@ -2,8 +2,9 @@
 
 use std::path::Path;
 
-use super::{Night, as_csv, deltas, open_ledger, scripted};
 use passync::sandbox::Config;
+
+use super::{Night, as_csv, deltas, open_ledger, scripted};
 
 /// Makes it what schema 2 was: the states of cards as JSON.
 fn as_schema_2(state: &Path) {
