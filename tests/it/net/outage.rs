@@ -181,7 +181,7 @@ fn heard(gone: Gone, id: u64, verdict: Verdict) -> Event {
 
 #[test]
 fn ten_minutes_cost_no_row() {
-    for gone in [Gone::Refused, Gone::Silent, Gone::Fronted] {
+    for gone in [Gone::Refused, Gone::Silent, Gone::Fronted, Gone::Busy] {
         let story = Story::of(gone, OUTAGE, Tick::NEVER);
         assert_eq!((story.stop.as_ref(), story.count(Outcome::Applied)), (None, ROWS as usize), "{gone:?}");
         let attempts = story.settled.values().map(|settlement| settlement.attempts);
@@ -222,7 +222,7 @@ fn a_gateway_that_is_busy_is_given_the_time_it_names_up_to_the_longest_wait() {
 #[test]
 fn finish_by_holds_while_the_gateway_is_gone() {
     let deadline = DIES + Duration::from_secs(300);
-    for gone in [Gone::Refused, Gone::Silent, Gone::Fronted] {
+    for gone in [Gone::Refused, Gone::Silent, Gone::Fronted, Gone::Busy] {
         let story = Story::of(gone, OUTAGE, deadline);
         assert_eq!(story.stop, Some(Stop::Deadline), "{gone:?}");
         assert!(story.sends.iter().all(|(at, _)| *at < deadline), "{gone:?}");
@@ -237,7 +237,7 @@ fn finish_by_holds_while_the_gateway_is_gone() {
 
 #[test]
 fn a_gateway_that_never_comes_back_is_given_up() {
-    for gone in [Gone::Refused, Gone::Silent, Gone::Fronted] {
+    for gone in [Gone::Refused, Gone::Silent, Gone::Fronted, Gone::Busy] {
         let story = Story::of(gone, Duration::from_secs(1 << 30), Tick::NEVER);
         assert_eq!(story.stop, Some(Stop::Unreachable), "{gone:?}");
         let waited = story.done_at.since(DIES);
