@@ -62,6 +62,17 @@ impl Past {
         matches!(self, Past::Doubtful | Past::RefusedAfterDoubt)
     }
 
+    /// Whether a run that ends the bill as `newer` may put that in the place of this. A run that is closed late (abandoned,
+    /// say) must not undo what another has proved since: an applied bill stays applied, and "never sent" is no news of a
+    /// bill that was.
+    pub fn gives_way_to(self, newer: Past) -> bool {
+        match newer {
+            Past::Applied => true,
+            Past::NeverSent => matches!(self, Past::NeverSent | Past::Refused),
+            _ => self != Past::Applied,
+        }
+    }
+
     /// Whether it may still matter what the row said: it is open, or possible.
     pub fn is_unproved(self) -> bool {
         self.is_open() || self.is_possible()
@@ -138,6 +149,19 @@ mod tests {
             assert_eq!(imported(past, false), conflict, "{past:?}, different content");
             let is_final = matches!(past, Past::Applied | Past::Superseded | Past::Coalesced);
             assert_eq!(imported(past, true) == conflict, !is_final, "{past:?}, same content");
+        }
+    }
+
+    #[test]
+    fn what_is_proved_stays_and_what_was_sent_is_not_unsent() {
+        for past in Past::ALL {
+            let stays_before: Vec<Past> = Past::ALL.into_iter().filter(|newer| !past.gives_way_to(*newer)).collect();
+            let expected = match past {
+                Past::Applied => Past::ALL[1..].to_vec(),
+                Past::NeverSent | Past::Refused => Vec::new(),
+                _ => vec![Past::NeverSent],
+            };
+            assert_eq!(stays_before, expected, "{past:?}");
         }
     }
 

@@ -143,9 +143,8 @@ impl<'a> Bills<'a> {
          AND seq >= (SELECT intents_from FROM runs WHERE ordinal = ?1) GROUP BY row";
     const BODY: &'static str = "SELECT body FROM intents WHERE seq = (SELECT seq FROM temp.newest WHERE row = ?1)";
 
-    /// A run that is closed late (abandoned, say) must not undo what another has proved since: an applied bill stays
-    /// applied, and "never sent" is no news of a bill that was. Where this run made no body durable, the stored one
-    /// stays, and so does the list of what it leaves out.
+    /// Which bills give way is said by a bit for each [`Past`]. Where this run made no body durable, the stored one stays,
+    /// and so does the list of what it leaves out.
     const MERGE: &'static str = "INSERT INTO bills (key, bill_no, card, card_no, content, occurred_ms, sequence, run, source, line, past, \
          closing, doubt, last_run, last_row, settled_ms, code, dropped, members, body, outcome) \
          VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16, ?17, ?18, ?19, ?20, ?21) \
@@ -154,7 +153,7 @@ impl<'a> Bills<'a> {
          last_row = ?15, settled_ms = ?16, code = ?17, members = ?19, \
          dropped = CASE WHEN ?20 IS NULL AND ?11 IN (1, 4) THEN dropped ELSE ?18 END, \
          body = CASE WHEN ?11 IN (1, 4) THEN coalesce(?20, body) END, outcome = ?21 \
-         WHERE NOT (bills.past = 0 AND ?11 <> 0) AND NOT (?11 = 2 AND bills.past NOT IN (2, 3))";
+         WHERE ?22 >> bills.past & 1";
 
     fn new(db: &'a Connection, run: u32) -> rusqlite::Result<Self> {
         Ok(Bills { db, run, merge: db.prepare_cached(Self::MERGE)?, body: None })
@@ -204,9 +203,15 @@ impl<'a> Bills<'a> {
             json(&bill.members),
             body,
             bill.outcome.as_str(),
+            giving_way_to(bill.past),
         ];
         self.merge.execute(values).map(drop)
     }
+}
+
+/// A bit for each state that gives way to this one.
+fn giving_way_to(newer: Past) -> u32 {
+    Past::ALL.into_iter().filter(|past| past.gives_way_to(newer)).fold(0, |bits, past| bits | 1 << past as u8)
 }
 
 mod erased {
