@@ -23,14 +23,7 @@ impl Ledger {
         File::open(path).and_then(|file| file.sync_all()).map_err(io("sync"))
     }
 
-    /// What tells this ledger from every other; a copy has the same.
-    pub fn identity(&self) -> Result<String, LedgerError> {
-        self.db
-            .query_row("SELECT value FROM meta WHERE key = 'id'", [], |row| row.get(0))
-            .map_err(|error| self.fault("read", error))
-    }
-
-    /// The same of a ledger that may be an older program's.
+    /// [`Ledger::identity`] of one that may be an older program's.
     pub fn identity_at(path: &Path) -> Result<String, LedgerError> {
         Ledger::look(path)?.0.identity()
     }

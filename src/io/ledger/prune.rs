@@ -2,7 +2,7 @@
 
 use rusqlite::{Connection, OptionalExtension, params};
 
-use super::rows::raise_epoch;
+use super::meta::raise_epoch;
 use super::{Ledger, LedgerError, durable};
 
 /// In `meta`: bills from before it were forgotten; milliseconds since 1970.

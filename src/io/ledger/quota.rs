@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use rusqlite::{Connection, Row, params};
 
-use super::rows::bind;
+use super::meta::bind;
 use super::{Ledger, LedgerError, durable};
 
 /// When the last process of a (gateway, client) stopped sending.

@@ -1,10 +1,11 @@
 //! Folding a run into bills and cards: in bulk, in key order, in one transaction.
 
-use rusqlite::{CachedStatement, Connection, OptionalExtension, Statement, Transaction, params};
+use rusqlite::{CachedStatement, Connection, OptionalExtension, Statement, params};
 use serde::{Deserialize, Serialize};
 use smol_str::SmolStr;
 
 use super::cards::{CardState, Confirmed};
+use super::meta::raise_epoch;
 use super::runs::mark_folded;
 use super::{Ledger, LedgerError, durable};
 use crate::core::history::Past;
@@ -103,27 +104,6 @@ pub enum FoldError {
     /// Of a file.
     #[error(transparent)]
     Storage(#[from] StorageError),
-}
-
-/// Plans made before this moment are stale now.
-pub(super) fn raise_epoch(transaction: &Transaction<'_>) -> rusqlite::Result<()> {
-    count_up(transaction, "epoch")
-}
-
-/// Puts the page of `meta`, which has the ledger's identity, into the log: the first of a process to write does it, so
-/// that a log can be told from another ledger's.
-pub(super) fn bind(transaction: &Transaction<'_>) -> rusqlite::Result<()> {
-    count_up(transaction, "binds")
-}
-
-fn count_up(transaction: &Transaction<'_>, counter: &str) -> rusqlite::Result<()> {
-    transaction
-        .execute(
-            "INSERT INTO meta (key, value) VALUES (?1, '1') \
-             ON CONFLICT (key) DO UPDATE SET value = CAST(value AS INTEGER) + 1",
-            [counter],
-        )
-        .map(drop)
 }
 
 /// Bills on their way into the ledger. Statements are prepared once: to look one up by its text costs as much as a tenth

@@ -1,8 +1,8 @@
 //! Runs in the ledger.
 
-use rusqlite::{OptionalExtension, Row, params};
+use rusqlite::{Row, params};
 
-use super::rows::bind;
+use super::meta::bind;
 use super::{Ledger, LedgerError, damaged, durable};
 
 /// Whether a run is finished.
@@ -82,29 +82,6 @@ pub(super) fn mark_folded(transaction: &rusqlite::Transaction<'_>, ordinal: u32)
     transaction.execute("UPDATE runs SET epoch = ?2 WHERE ordinal = ?1", values).map(drop)
 }
 
-/// Why a ledger and a job do not go together.
-#[derive(Debug, thiserror::Error)]
-pub enum AgreeError {
-    /// The ledger's bills are keyed or compared otherwise.
-    #[error(
-        "the ledger was made with {fact} = `{known}` for {scope}, the job has `{value}`: its bills would not be known again; \
-         go back to the old value, or name another ledger"
-    )]
-    Differs {
-        /// What.
-        fact: String,
-        /// For which client.
-        scope: String,
-        /// In the ledger.
-        known: String,
-        /// In the job.
-        value: String,
-    },
-    /// A fault of the ledger.
-    #[error(transparent)]
-    Ledger(#[from] LedgerError),
-}
-
 pub(super) const COLUMNS: &str =
     "ordinal, id, job, kind, state, started_ms, closed_ms, exit, inputs, epoch, detail, summary";
 
@@ -136,15 +113,6 @@ impl Ledger {
         self.db
             .query_row("SELECT coalesce(max(ordinal), 0) + 1 FROM runs", [], |row| row.get(0))
             .map_err(|error| self.fault("read the runs", error))
-    }
-
-    /// How often bills and cards were changed so far: folds, answers, prunings.
-    pub fn epoch(&self) -> Result<i64, LedgerError> {
-        self.db
-            .query_row("SELECT CAST(value AS INTEGER) FROM meta WHERE key = 'epoch'", [], |row| row.get(0))
-            .optional()
-            .map(Option::unwrap_or_default)
-            .map_err(|error| self.fault("read the epoch", error))
     }
 
     /// Books a run whose plan is durable; from here on it is an interrupted run until it is closed.
@@ -275,31 +243,6 @@ impl Ledger {
     pub fn closed_nights(&self, job: &str, most: u32) -> Result<Vec<RunRow>, LedgerError> {
         let condition = "job = ?1 AND kind = 'run' AND state = 'closed' ORDER BY ordinal DESC LIMIT ?2";
         self.runs(condition, params![job, most])
-    }
-
-    /// Makes sure that a fact that identities rest on is what it was, and keeps it when it is new. The error says
-    /// both.
-    pub fn agree(&mut self, fact: &str, scope: &str, value: &str) -> Result<(), AgreeError> {
-        let key = format!("{fact} {scope}");
-        let known: Option<String> = self
-            .db
-            .query_row("SELECT value FROM meta WHERE key = ?1", [&key], |row| row.get(0))
-            .optional()
-            .map_err(|error| self.fault("read what it was made with", error))?;
-        match known {
-            Some(known) if known == value => Ok(()),
-            Some(known) => Err(AgreeError::Differs {
-                fact: fact.to_owned(),
-                scope: scope.to_owned(),
-                known,
-                value: value.to_owned(),
-            }),
-            None => self
-                .db
-                .execute("INSERT INTO meta (key, value) VALUES (?1, ?2)", [&key, value])
-                .map(drop)
-                .map_err(|error| self.fault("keep what it is made with", error).into()),
-        }
     }
 
     fn one_run(&self, condition: &str, values: &[&dyn rusqlite::ToSql]) -> Result<Option<RunRow>, LedgerError> {

@@ -4,7 +4,8 @@ use rusqlite::{Connection, Transaction, params};
 
 use super::bills::BillRow;
 use super::cards::{CardState, Confirmed};
-use super::rows::{Cards, raise_epoch};
+use super::meta::raise_epoch;
+use super::rows::Cards;
 use super::{Ledger, LedgerError, durable};
 
 /// A person's answer about a bill.

@@ -9,7 +9,8 @@ use rusqlite::functions::{Context, FunctionFlags};
 use rusqlite::{OptionalExtension, Transaction};
 
 use super::bills::parse;
-use super::rows::{Cards, bind};
+use super::meta::bind;
+use super::rows::Cards;
 use super::{Ledger, LedgerError, SCHEMA, SCHEMA_VERSION, damaged};
 use crate::model::{BillId, Digest};
 

@@ -9,6 +9,7 @@ mod rows;
 mod shape;
 mod text;
 mod thrift;
+mod value;
 
 use std::fs::File;
 use std::os::unix::fs::MetadataExt;
@@ -55,7 +56,7 @@ impl ParquetReader {
         let root = batches.metadata.parquet_schema().root_schema().get_fields();
         let header: Vec<String> = root.iter().map(|column| column.name().to_owned()).collect();
         let read_as = batches.metadata.schema().fields();
-        let kinds = root.iter().zip(read_as).map(|(column, field)| text::kind_of(column, field.data_type())).collect();
+        let kinds = root.iter().zip(read_as).map(|(column, field)| value::kind_of(column, field.data_type())).collect();
         let mut reader = ParquetReader {
             input: input.clone(),
             batches,
@@ -115,7 +116,7 @@ impl ParquetReader {
         let mut fault = Ok(());
         for (column, place) in self.places.iter().enumerate() {
             let pushed = self.cells.push(&self.null_values, |text| match place {
-                Some(place) => text::append(self.batch[*place].as_ref(), self.at, text),
+                Some(place) => value::append(self.batch[*place].as_ref(), self.at, text),
                 None => Ok(()),
             });
             if let (Err((rule, found, expected)), Ok(())) = (pushed, &fault) {

@@ -1,4 +1,4 @@
-//! The value of a column -> the text that the same value has in a CSV file.
+//! A plain value -> the text that the same value has in a CSV file.
 
 use std::fmt::Write;
 use std::sync::Arc;
@@ -11,37 +11,9 @@ use arrow::datatypes::{
 };
 use jiff::SignedDuration;
 use jiff::civil::Date;
-use parquet::basic::Type as PhysicalType;
-use parquet::schema::types::Type;
 
-use super::super::Kind;
-use super::super::limits::RECORD_MAX;
-use super::json;
 use crate::model::Rule;
 use crate::model::moment::EPOCH;
-
-/// What a top-level column holds: `column` as the file describes it, `read_as` as the decoder gives it.
-pub(super) fn kind_of(column: &Type, read_as: &DataType) -> Kind {
-    if column.is_primitive() && column.get_physical_type() == PhysicalType::INT96 {
-        return Kind::Unreadable(
-            "INT96, which is UTC from Spark and local time from Impala; write a TIMESTAMP".to_owned(),
-        );
-    }
-    match read_as {
-        DataType::Utf8View | DataType::BinaryView | DataType::Null => Kind::Text,
-        DataType::Boolean
-        | DataType::Date32
-        | DataType::Timestamp(TimeUnit::Millisecond | TimeUnit::Microsecond | TimeUnit::Nanosecond, _) => Kind::Exact,
-        other if other.is_integer() => Kind::Exact,
-        DataType::Decimal128(..) | DataType::Decimal256(..) => Kind::Decimal,
-        other if other.is_floating() => Kind::Float,
-        nested if nested.is_nested() && json::is_readable(nested) => Kind::Nested,
-        other if other.is_nested() => {
-            Kind::Unreadable("a nested column with parts that have no JSON; write it as text".to_owned())
-        }
-        other => Kind::Unreadable(format!("{other}; write it as text")),
-    }
-}
 
 /// A value that has no exact text: the rule that it breaks, what was found, what was expected.
 pub(super) type ValueFault = (Rule, String, &'static str);
@@ -55,7 +27,7 @@ pub(super) fn unchecked(column: &ArrayRef) -> ArrayRef {
     }
 }
 
-/// Appends the value of a column that is [`unchecked`] at `row`; nothing for a null.
+/// Appends the value of a plain column that is [`unchecked`] at `row`; nothing for a null.
 pub(super) fn append(column: &dyn Array, row: usize, text: &mut String) -> Result<(), ValueFault> {
     if column.is_null(row) {
         return Ok(());
@@ -96,7 +68,6 @@ pub(super) fn append(column: &dyn Array, row: usize, text: &mut String) -> Resul
             };
             append_instant(nanoseconds, zone.is_some(), text)?;
         }
-        nested if nested.is_nested() => json::append(column, row, RECORD_MAX, text)?,
         _ => return Err(unreadable(column)),
     }
     Ok(())
