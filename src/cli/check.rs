@@ -8,7 +8,7 @@ use super::job::{InputArgs, JobArgs};
 use super::progress::Watch;
 use super::{CliError, Screen};
 use crate::model::Exit;
-use crate::run::next::Called;
+use crate::run::called::Called;
 use crate::run::{Request, WriteControl};
 
 /// Read, validate, deduplicate and plan; send nothing, change no ledger

@@ -13,8 +13,8 @@ use crate::io::StorageError;
 use crate::io::atomic::AtomicFile;
 use crate::io::ledger::Ledger;
 use crate::model::Exit;
+use crate::run::called::Called;
 use crate::run::diff::{self, Difference, Of, Order};
-use crate::run::next::Called;
 use crate::run::{Fault, dialect};
 
 /// Compare a full balance snapshot with what the ledger says each card shows, and write the deltas between them

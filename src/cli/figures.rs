@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-pub use crate::run::next::quoted;
+pub use crate::run::called::quoted;
 pub use crate::run::numbers::{count, grouped, rate, size, span};
 
 /// A path as a person at this prompt would write it: relative to the working directory where it lies below.

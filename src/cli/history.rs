@@ -11,6 +11,7 @@ use super::job::JobArgs;
 use super::{CliError, Screen};
 use crate::model::Exit;
 use crate::run::history::{self, PastRun};
+use crate::run::write_history_page;
 
 /// Show the past runs of a job, newest first
 #[derive(Debug, Args)]
@@ -38,7 +39,7 @@ impl History {
         let settings = self.job.load(&[], None)?;
         let runs = history::past_runs(&self.job.ledger(&settings)?, &settings.name, self.limit)?;
         if let Some(file) = &self.html {
-            history::write_page(file, &settings.name, &runs, &settings.input.timezone)?;
+            write_history_page(file, &settings.name, &runs, &settings.input.timezone)?;
             screen.say(&format!("the page is {}", figures::path(file)));
         }
         if self.json {

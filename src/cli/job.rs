@@ -13,7 +13,7 @@ use crate::io::job::settings::GatewayUrl;
 use crate::io::job::{self, JobFault, Overrides, Settings};
 use crate::io::ledger::Ledger;
 use crate::model::LocalTime;
-use crate::run::next::Called;
+use crate::run::called::Called;
 use crate::run::{Fault, Job, Request, Signals, tell_unopened};
 
 /// The job and its overrides.

@@ -11,8 +11,8 @@ use super::figures::{count, grouped, path, span};
 use super::job::{JobArgs, duration};
 use super::{CliError, Screen};
 use crate::model::Exit;
+use crate::run::called::{Called, command_line};
 use crate::run::look::{self, Behind, LeftBy, OpenRow};
-use crate::run::next::{Called, command_line};
 use crate::run::{Fault, wall_ms};
 
 /// Show every open row of all runs, and the command that closes it

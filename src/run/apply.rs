@@ -13,17 +13,19 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
-use serde::{Deserialize, Serialize};
 use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
 
 use super::clock::{RunClock, wall_ms};
+use super::done::Done;
+use super::members::Members;
 use super::meter::Meter;
 use super::plan_rows::PlanRows;
 use super::pool::{Pool, Product, Tools};
 use super::progress::Progress;
+use super::random::random;
 use super::recover::Recovery;
-use super::store::{Content, Rows, RunFolder};
-use super::survey::Members;
+use super::store::{Rows, RunFolder};
+use super::stored::Content;
 use super::timings::Stage;
 use super::trail::Trail;
 use super::{Fault, Signals};
@@ -36,7 +38,7 @@ use crate::core::skew::Skew;
 use crate::io::gateway::Gateway;
 use crate::io::ledger::{Ack, Ledger, LedgerError, Writer};
 use crate::io::{boot, cpu};
-use crate::model::{Attempt, BillId, Codes, Delta, Intent, Reading, Record, Settled, Tick, Verdict};
+use crate::model::{Attempt, BillId, Delta, Intent, Reading, Record, Settled, Tick, Verdict};
 use crate::wire::personal::Personal;
 use crate::wire::{Reply, retry_after};
 
@@ -74,19 +76,6 @@ pub struct Order<'a> {
     pub progress: &'a Progress,
     /// Signals.
     pub signals: &'a Signals,
-}
-
-/// What a run did, beside the ledger.
-#[derive(Clone, Debug, Default, Serialize, Deserialize)]
-pub struct Done {
-    /// Why it stopped before the plan was done.
-    pub stop: Option<Stop>,
-    /// The most requests begun in one quota window, as measured here.
-    pub quota_peak: u64,
-    /// Codes that are not in the dialect's table.
-    pub unlisted: Codes,
-    /// The gateway's clock less ours where they are too far apart, at its worst; milliseconds.
-    pub clock_off_ms: Option<i64>,
 }
 
 /// What comes back to the loop.
@@ -487,10 +476,4 @@ impl Driver<'_> {
             self.progress.latencies.add(latency);
         }
     }
-}
-
-/// Uniform enough for jitter: the standard library's per-process random hash keys, stepped.
-pub(super) fn random() -> u64 {
-    use std::hash::{BuildHasher, RandomState};
-    RandomState::new().hash_one(())
 }

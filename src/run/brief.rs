@@ -3,7 +3,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::store::{Content, Origin, StoredRow};
+use super::stored::{Content, Origin, StoredRow};
 use crate::model::{Amount, BillId, Delta, Digest, Digester, Seat, Status};
 
 /// A row in brief.

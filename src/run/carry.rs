@@ -7,13 +7,14 @@ use std::time::{Duration, Instant};
 use super::begin::Begun;
 use super::context::Job;
 use super::detail::RunDetail;
+use super::done::{Done, Durations};
 use super::endpoint::Endpoint;
-use super::manifest::{Calls, Durations, Manifest};
+use super::manifest::{Calls, Manifest};
+use super::members::Members;
 use super::page::Ground;
 use super::progress::{Phase, Standing};
 use super::recover::Recovery;
 use super::store::RunFolder;
-use super::survey::Members;
 use super::timings::Stage;
 use super::{Fault, apply, close, inputs, io_thread, keep, trail, words};
 use crate::core::dispatcher::Config;
@@ -51,7 +52,7 @@ impl Job {
         self.close(&begun, files, done, durations, ledger)
     }
 
-    fn apply(&self, begun: &mut Begun, endpoint: &Endpoint, ledger: &mut Ledger) -> Result<apply::Done, Fault> {
+    fn apply(&self, begun: &mut Begun, endpoint: &Endpoint, ledger: &mut Ledger) -> Result<Done, Fault> {
         let _counting = self.progress.timings.count(Stage::Exchange);
         let settings = &self.settings;
         let folder = RunFolder::new(&settings.ledger, &begun.run.id);
@@ -149,7 +150,7 @@ impl Job {
         &self,
         begun: &Begun,
         files: Option<&[Input]>,
-        done: apply::Done,
+        done: Done,
         durations: Durations,
         ledger: &mut Ledger,
     ) -> Result<Manifest, Fault> {

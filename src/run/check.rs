@@ -6,7 +6,7 @@ use std::time::Duration;
 use serde::Serialize;
 
 use super::arrive::Arrived;
-use super::begin::{self, Reading, Surveyed};
+use super::begin;
 use super::context::Job;
 use super::control::{self, Judged};
 use super::detail::{Flags, InputFact, RunDetail};
@@ -14,8 +14,10 @@ use super::findings::{Clash, Finder, Finding, Findings};
 use super::job::Request;
 use super::manifest::Sum;
 use super::plan::Plan;
-use super::store::{Briefs, Fate, fates};
+use super::store::{Briefs, fates};
+use super::stored::Fate;
 use super::survey::Columns;
+use super::surveyed::{Reading, Surveyed};
 use super::{Fault, age, guard};
 use crate::io::control::Compared;
 use crate::io::ledger::{Ledger, RunRow};
@@ -122,14 +124,14 @@ impl Job {
             controls: &controls,
             agreed: false,
         };
-        let surveyed = begin::read(self, &reading)?;
+        let surveyed = Surveyed::read(self, &reading)?;
         if write.is_some() {
-            control::write(&controls, &inputs, &surveyed.found().files)?;
+            control::write(&controls, &inputs, &surveyed.found.files)?;
         }
         if !uncontrolled.is_empty() {
             reading.controls = &[];
         }
-        let judged = control::judge(self, &reading, &surveyed.found().files);
+        let judged = control::judge(self, reading.controls, &inputs, &surveyed.found.files);
         self.judge(&surveyed, judged, not_yet.into_iter().chain(uncontrolled).collect(), request)
     }
 
@@ -168,7 +170,7 @@ impl Job {
             }
             Err(fault) => faults.push(fault),
         }
-        faults.extend(guard::inputs(self, surveyed.found(), false));
+        faults.extend(guard::inputs(self, &surveyed.found, false));
         faults.extend(guard::rejects(self, surveyed, &plan.counts).err());
         if again.is_none() {
             match guard::volume(self, surveyed, &ledger) {
@@ -199,7 +201,7 @@ impl Job {
         again: Option<&RunRow>,
         ledger: &Ledger,
     ) -> Result<Checked, Fault> {
-        let found = surveyed.found();
+        let found = &surveyed.found;
         let calls = plan.counts.planned - plan.counts.absorbed;
         let mut checked = Checked {
             job: self.settings.name.clone(),

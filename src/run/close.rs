@@ -10,9 +10,10 @@ use sha2::{Digest as _, Sha256};
 
 use super::Fault;
 use super::detail::{InputFact, RunDetail};
+use super::done::Durations;
 use super::figures::Figures;
 use super::fold::{self, Ended, Fold, Rest};
-use super::manifest::{Calls, Durations, FileFact, Manifest, Sum, Tally};
+use super::manifest::{Calls, FileFact, Manifest, Sum, Tally};
 use super::page::{self, Failing, Ground, SlowCall};
 use super::store::{Rows, RunFolder};
 use super::words::Stopped;

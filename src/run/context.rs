@@ -4,9 +4,9 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
+use super::called::{Called, quoted};
 use super::clock::RunClock;
 use super::lease::Lease;
-use super::next::{Called, quoted};
 use super::progress::Progress;
 use super::{Fault, Signals};
 use crate::io::job::settings::Settings;

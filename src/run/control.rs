@@ -6,7 +6,6 @@ use std::path::{Path, PathBuf};
 use jiff::civil::Date;
 
 use super::Fault;
-use super::begin::Reading;
 use super::context::Job;
 use super::survey::FileFound;
 use crate::io::atomic::{AtomicFile, OutputError};
@@ -81,13 +80,13 @@ pub struct Judged {
 }
 
 /// Reads the control files and compares, and the trailers.
-pub fn judge(job: &Job, reading: &Reading<'_>, files: &[FileFound]) -> Result<Judged, Fault> {
-    let (base, inputs) = (&job.settings.base, reading.inputs);
+pub fn judge(job: &Job, controls: &[Covering], inputs: &[Input], files: &[FileFound]) -> Result<Judged, Fault> {
+    let base = &job.settings.base;
     let mut judged = Judged::default();
     if let Some(rules) = &job.settings.input.trailer {
         judged.compared = trailers(rules, inputs, files)?;
     }
-    for covering in reading.controls {
+    for covering in controls {
         let name = covering.path.strip_prefix(base).unwrap_or(&covering.path).display().to_string();
         let unusable = |why: &dyn std::fmt::Display| {
             Fault::input(format!("control file {name}: {why}"))

@@ -5,9 +5,8 @@ use std::collections::BTreeMap;
 use serde::{Deserialize, Serialize};
 
 use super::Fault;
-use super::apply::Done;
-use super::manifest::Durations;
-use super::next::Called;
+use super::called::Called;
+use super::done::{Done, Durations};
 use super::store::Seals;
 use crate::core::halt::Stop;
 use crate::io::ledger::RunRow;

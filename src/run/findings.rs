@@ -7,8 +7,9 @@ use serde::Serialize;
 use smol_str::SmolStr;
 
 use super::Fault;
-use super::begin::Surveyed;
-use super::store::{Briefs, Content, Fate, Rows, StoredRow, rows_and_fates};
+use super::store::{Briefs, Rows, rows_and_fates};
+use super::stored::{Content, Fate, StoredRow};
+use super::surveyed::Surveyed;
 use crate::io::ledger::{BillRow, Ledger};
 use crate::model::{Delta, Outcome, Rule};
 use crate::wire::personal::is_code;
@@ -127,7 +128,7 @@ impl<'a> Finder<'a> {
             Content::Reject(reject) => (reject.column.clone(), reject.found.clone(), reject.expected.clone()),
             Content::Delta(_) => Default::default(), // rejected in the light of other rows: the message says it
         };
-        let columns = &self.surveyed.found().files[usize::from(row.seat.source)].columns;
+        let columns = &self.surveyed.found.files[usize::from(row.seat.source)].columns;
         Finding {
             place: self.place(row),
             code: code.to_owned(),

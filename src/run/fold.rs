@@ -7,9 +7,10 @@ use serde::{Deserialize, Serialize};
 use smol_str::SmolStr;
 
 use super::Fault;
+use super::members::Members;
 use super::recover::{Learnt, OpenRow};
-use super::store::{Content, Fate, RowFacts, RunFolder, StoredRow, rows_and_fates};
-use super::survey::Members;
+use super::store::{RunFolder, rows_and_fates};
+use super::stored::{Content, Fate, RowFacts, StoredRow};
 use super::words::{self, Stopped};
 use crate::core::history::{self, Again, Past};
 use crate::io::ledger::{BillChange, CardChange, Ledger, Part, RunState};

@@ -11,7 +11,7 @@
 //! that do not fit. Rows of a replay were judged with the file that they come from: for them only the first two hold.
 
 use super::brief::Shapes;
-use super::store::StoredRow;
+use super::stored::StoredRow;
 use crate::core::damage::column::Ids;
 use crate::core::damage::cut::LastColumn;
 use crate::core::damage::number::Numbers;

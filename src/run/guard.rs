@@ -3,11 +3,11 @@
 use std::fmt::Write as _;
 
 use super::Fault;
-use super::begin::Surveyed;
 use super::context::Job;
 use super::detail::RunDetail;
 use super::plan::{Counts, Plan};
 use super::survey::Found;
+use super::surveyed::Surveyed;
 use crate::io::control::Compared;
 use crate::io::job::settings::Share;
 use crate::io::ledger::{Ledger, RunRow};
@@ -90,7 +90,7 @@ pub fn volume(job: &Job, surveyed: &Surveyed, ledger: &Ledger) -> Result<Option<
         let runs = nights.len();
         return Ok(Some(format!("[guard] volume: {runs} closed runs to compare with, judged from {NIGHTS_LEAST} on")));
     }
-    let found = surveyed.found();
+    let found = &surveyed.found;
     let rows = median(nights.iter().map(|night| night.0).collect());
     let sum = median(nights.iter().map(|night| night.1).collect());
     let is_off = |found: f64, usual: f64| (found - usual).abs() > usual.abs() * percent / 100.0;
@@ -148,8 +148,8 @@ pub fn are_same_bills(
 
 /// Refuses a replay of rows in doubt as other bills: [`are_same_bills`] of all runs from which it has rows.
 pub fn origins(job: &Job, surveyed: &Surveyed, ledger: &Ledger) -> Result<(), Fault> {
-    let named = surveyed.found().files.iter().all(|file| file.columns.in_file("merchant_id").is_some());
-    for id in surveyed.found().origins() {
+    let named = surveyed.found.files.iter().all(|file| file.columns.in_file("merchant_id").is_some());
+    for id in surveyed.found.origins() {
         if let Some(run) = ledger.run_by_id(id)?
             && let Some(detail) = RunDetail::parse(&run.detail)
         {
@@ -163,12 +163,12 @@ pub fn origins(job: &Job, surveyed: &Surveyed, ledger: &Ledger) -> Result<(), Fa
 pub fn rejects(job: &Job, surveyed: &Surveyed, counts: &Counts) -> Result<(), Fault> {
     let of = |outcome| counts.ended.get(&outcome).copied().unwrap_or(0);
     let (rejected, conflicts) = (of(Outcome::Rejected), of(Outcome::Conflict));
-    let limit = job.settings.input.rejects_max.of(surveyed.found().rows, 1);
+    let limit = job.settings.input.rejects_max.of(surveyed.found.rows, 1);
     if rejected + conflicts <= limit {
         return Ok(());
     }
     let written = match job.settings.input.rejects_max {
-        Share::Percent(percent) => format!("{percent}% of {}", surveyed.found().rows),
+        Share::Percent(percent) => format!("{percent}% of {}", surveyed.found.rows),
         Share::Count(count) => count.to_string(),
     };
     Err(Fault::input(format!(

@@ -1,17 +1,13 @@
 //! Past runs of a job, as the ledger knows them. Nothing changes.
 
 use std::collections::HashMap;
-use std::path::Path;
 
-use jiff::tz::TimeZone;
 use serde::Serialize;
 
 use super::Fault;
 use super::context::holder_of;
 use super::detail::RunDetail;
 use super::manifest::Manifest;
-use super::page;
-use crate::io::folder;
 use crate::io::ledger::{Ledger, RunRow, RunState};
 use crate::io::lock::Lock;
 use crate::model::moment::rfc3339_ms;
@@ -82,11 +78,4 @@ fn past_run(run: &RunRow, open_now: u64, is_on: bool) -> Result<PastRun, Fault> 
         took_ms: closed_ms.map(|closed_ms| (closed_ms - run.started_ms).max(0).unsigned_abs()),
         dir: manifest.map_or(detail.dir, |manifest| manifest.dir),
     })
-}
-
-/// Writes them as a page.
-pub fn write_page(file: &Path, job: &str, runs: &[PastRun], zone: &TimeZone) -> Result<(), Fault> {
-    let beside = folder::of(file);
-    let place = std::fs::canonicalize(beside).unwrap_or_else(|_| beside.to_owned());
-    Ok(page::write(file, &page::history(job, runs, zone, &place))?)
 }

@@ -6,14 +6,17 @@ use std::path::PathBuf;
 
 use serde::Serialize;
 
-use super::begin::{self, Begun, Reading, Surveyed};
+use super::begin::{self, Begun};
 use super::context::Job;
 use super::detail::{Flags, RunDetail};
+use super::done::{Done, Durations};
 use super::findings::{Clash, Finder, Finding};
-use super::manifest::{Durations, Sum};
+use super::manifest::Sum;
 use super::plan::Counts;
-use super::store::{Briefs, Fate, fates};
-use super::{Fault, apply, diff, guard};
+use super::store::{Briefs, fates};
+use super::stored::Fate;
+use super::surveyed::{Reading, Surveyed};
+use super::{Fault, diff, guard};
 use crate::io::job::settings::{FormatChoice, Settings};
 use crate::io::ledger::Ledger;
 use crate::io::source::{Input, ReadRules, Reader};
@@ -68,8 +71,8 @@ impl Job {
         let mut lease = apply.then(|| self.lease(std::time::Duration::ZERO)).transpose()?;
         let started_ms = self.clock.now_ms();
         let reading = Reading { inputs, include: None, occurred_at_ms, started_ms, controls: &[], agreed: true };
-        let surveyed = begin::read(self, &reading)?;
-        guard::inputs(self, surveyed.found(), true).into_iter().next().map_or(Ok(()), Err)?;
+        let surveyed = Surveyed::read(self, &reading)?;
+        guard::inputs(self, &surveyed.found, true).into_iter().next().map_or(Ok(()), Err)?;
         has_times(&surveyed, occurred_at_ms)?;
         let flags = Flags { import: true, occurred_at_ms, ..Flags::default() };
         let Some(lease) = &mut lease else { return self.rehearse_import(&surveyed, &flags) };
@@ -89,7 +92,7 @@ impl Job {
         let (_empty, ledger) = self.ledger_of_this_moment()?;
         nothing_is_interrupted(&ledger)?;
         let plan = begin::rehearse(self, surveyed, flags, None, &ledger)?;
-        let found = surveyed.found();
+        let found = &surveyed.found;
         let mut imported = Imported {
             run: None,
             dir: None,
@@ -114,7 +117,7 @@ impl Job {
 
     fn book_import(&self, begun: &Begun, inputs: &[Input], ledger: &mut Ledger) -> Result<Imported, Fault> {
         let durations = Durations { survey: begun.took.as_millis() as u64, ..Durations::default() };
-        let manifest = self.close(begun, Some(inputs), apply::Done::default(), durations, ledger)?;
+        let manifest = self.close(begun, Some(inputs), Done::default(), durations, ledger)?;
         Ok(Imported {
             run: Some(manifest.run),
             dir: Some(manifest.dir),
@@ -133,7 +136,7 @@ fn refusal(counts: &Counts) -> Option<String> {
 
 /// Rows without a time would stand where the import does: whatever happened before it could not be sent any more.
 fn has_times(surveyed: &Surveyed, occurred_at_ms: Option<i64>) -> Result<(), Fault> {
-    if occurred_at_ms.is_some() || !surveyed.found().timed.values().any(|timed| timed.is_bare()) {
+    if occurred_at_ms.is_some() || !surveyed.found.timed.values().any(|timed| timed.is_bare()) {
         return Ok(());
     }
     Err(Fault::input("the rows have no `occurred_at`: where they stand in the history of their cards cannot be told")

@@ -6,7 +6,7 @@ use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use super::arrive::{Arrived, Patience};
-use super::begin::{self, Begun, Reading, Surveyed};
+use super::begin::{self, Begun};
 pub use super::context::Job;
 use super::detail::{Canary, Flags, RunDetail};
 use super::endpoint::Endpoint;
@@ -15,6 +15,7 @@ use super::lease::Lease;
 use super::manifest::Manifest;
 use super::recover::Recovery;
 use super::store::RunFolder;
+use super::surveyed::{Reading, Surveyed};
 use super::versus::Versus;
 use super::{Fault, age, close, guard};
 use crate::core::halt::Stop;

@@ -8,6 +8,7 @@ use std::path::Path;
 use serde::{Deserialize, Serialize};
 
 use super::detail::{Flags, InputFact};
+use super::done::Durations;
 use super::fold::Ended;
 use super::words::Stopped;
 use crate::io::ledger::RunRow;
@@ -224,15 +225,4 @@ impl Calls {
         let carried = ended.facts.as_ref().map_or(0, |facts| facts.doubt);
         self.in_doubt += u64::from(ended.settled.in_doubt.saturating_sub(carried));
     }
-}
-
-/// How long the phases took, in this process; milliseconds.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Durations {
-    /// Reading and planning.
-    pub survey: u64,
-    /// Sending.
-    pub apply: u64,
-    /// Writing files.
-    pub finish: u64,
 }

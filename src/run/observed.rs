@@ -166,7 +166,7 @@ impl Stand {
         let progress = &self.progress;
         let seconds = |ms: i64| ms as f64 / 1e3;
         let at = |counter: &AtomicU64| counter.load(Ordering::Relaxed) as f64;
-        let mut counters = Counters::of(progress);
+        let mut counters = counted(progress);
         counters.add(&earlier.counters);
         let standing = match exit {
             None => progress.standing(),
@@ -198,5 +198,22 @@ impl Stand {
             open_rows: standing.open_rows.map(|rows| rows as f64),
             ledger_bytes: Ledger::size(&self.ledger).map(|bytes| bytes as f64),
         }
+    }
+}
+
+/// What this process counted so far.
+fn counted(progress: &Progress) -> Counters {
+    let at = |counter: &AtomicU64| counter.load(Ordering::Relaxed) as f64;
+    let mut rows = [0.0; Outcome::ALL.len()];
+    for (outcome, closed) in progress.closed() {
+        rows[outcome as usize] = closed as f64;
+    }
+    Counters {
+        attempts: at(&progress.calls),
+        retries: at(&progress.retries),
+        throttles: at(&progress.throttled),
+        in_doubt: at(&progress.in_doubt),
+        rows,
+        latencies: progress.latencies.read(),
     }
 }

@@ -13,7 +13,7 @@
 use serde_json::Value;
 
 use super::detail::InputFact;
-use super::store::{Fate, PlanRecord, RowFacts};
+use super::stored::{Fate, PlanRecord, RowFacts};
 use crate::model::{Digest, Digester, Place};
 
 /// The digest in the making.

@@ -3,7 +3,8 @@
 use std::path::PathBuf;
 
 use super::Fault;
-use super::store::{PlanRecord, RunFolder};
+use super::store::RunFolder;
+use super::stored::PlanRecord;
 use crate::core::canary::{PlanEnd, Turns};
 use crate::io::frames::FrameReader;
 

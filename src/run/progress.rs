@@ -4,8 +4,8 @@ use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU8, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 
+use super::latency::Latencies;
 use super::manifest::Manifest;
-use super::metrics::Latencies;
 use super::otlp::Sink;
 use super::timings::Timings;
 use crate::io::ledger::{Ledger, RunRow};

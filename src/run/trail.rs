@@ -10,6 +10,7 @@ use tracing::{Level, debug, debug_span, enabled, trace};
 use super::manifest::Manifest;
 use super::otlp::{Attribute, Ids, Sink, Span};
 use super::progress::Progress;
+use super::random::random;
 use crate::model::reject::veiled;
 use crate::model::{Delta, Reading, Verdict};
 
@@ -97,7 +98,7 @@ fn attempt(ids: Ids, row: u64, step: &Step, reading: &Reading, latency: Duration
     Span {
         name: "attempt",
         trace: ids.trace,
-        id: super::apply::random(),
+        id: random(),
         parent: Some(ids.run),
         start_ns,
         end_ns: start_ns.saturating_add(latency.as_nanos() as i64),

@@ -1,6 +1,6 @@
 //! The house rules that a machine can check.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::path::{Path, PathBuf};
 
@@ -69,6 +69,75 @@ fn the_floors_test_can_fail() {
     assert!(
         !may_name("wire", "core") && !may_name("core", "wire") && !may_name("io", "run") && !may_name("model", "wire")
     );
+}
+
+/// The modules of its floor that a file names, by `crate::floor::module` or from inside. `depth`: 1 for a file of the floor, 2 for one in
+/// a folder of it.
+fn modules_named(floor: &str, depth: usize, text: &str) -> BTreeSet<String> {
+    let leads = [format!("crate::{floor}::"), "super::".repeat(depth)];
+    let mut named = BTreeSet::new();
+    for lead in &leads {
+        let found = text.match_indices(lead).filter(|(at, _)| !text[..*at].ends_with("super::"));
+        for rest in found.map(|(at, lead)| &text[at + lead.len()..]) {
+            let listed = rest.strip_prefix('{').and_then(|rest| rest.split_once('}'));
+            let names = listed.map_or(rest, |(names, _)| names).split(',').take(if listed.is_some() { 99 } else { 1 });
+            let first =
+                |name: &str| name.trim().split(|c: char| !c.is_alphanumeric() && c != '_').next().map(str::to_owned);
+            named.extend(names.filter_map(first).filter(|name| name != "super"));
+        }
+    }
+    named
+}
+
+/// Takes away whatever leads nowhere, and whatever nothing leads to; what stays goes round in circles, or lies between two.
+fn circles(mut names: BTreeMap<String, BTreeSet<String>>) -> Vec<String> {
+    loop {
+        let before = names.len();
+        let left: BTreeSet<String> = names.keys().cloned().collect();
+        names.retain(|own, named| named.iter().any(|name| name != own && left.contains(name)));
+        let led_to: BTreeSet<String> =
+            names.iter().flat_map(|(own, named)| named.iter().filter(move |name| *name != own)).cloned().collect();
+        names.retain(|own, _| led_to.contains(own));
+        if names.len() == before {
+            return names.into_keys().collect();
+        }
+    }
+}
+
+#[test]
+fn no_modules_of_a_floor_go_round_in_a_circle() {
+    for floor in FLOORS.concat() {
+        let mut names: BTreeMap<String, BTreeSet<String>> = BTreeMap::new();
+        for (path, text) in sources(&format!("src/{floor}")) {
+            let parts: Vec<&str> = path.iter().skip(2).map(|part| part.to_str().unwrap()).collect();
+            let module = parts[0].trim_end_matches(".rs");
+            if module == "mod" || is_tests(&path) {
+                continue;
+            }
+            let before_tests = text.split("#[cfg(test)]\nmod tests {").next().unwrap();
+            // The file of a folder stands at the door: what it calls `super` is the floor.
+            let depth = if parts.last() == Some(&"mod.rs") { parts.len() - 1 } else { parts.len() };
+            names.entry(module.to_owned()).or_default().extend(modules_named(floor, depth, before_tests));
+        }
+        let round = circles(names);
+        assert!(round.is_empty(), "src/{floor}: {round:?} name each other in a circle");
+    }
+}
+
+#[test]
+fn the_circles_test_can_fail() {
+    let text = "use super::{Fault, a::B, c};\nuse super::super::d::E;\nuse crate::run::f::G;\nlet h = super::h::i();";
+    let named = |depth| modules_named("run", depth, text).into_iter().collect::<Vec<_>>().join(" ");
+    assert_eq!((named(1).as_str(), named(2).as_str()), ("Fault a c f h", "d f"));
+    let ring = |pairs: &[(&str, &str)]| {
+        let mut names: BTreeMap<String, BTreeSet<String>> = BTreeMap::new();
+        for (own, other) in pairs {
+            names.entry((*own).to_owned()).or_default().insert((*other).to_owned());
+        }
+        circles(names)
+    };
+    assert_eq!(ring(&[("a", "b"), ("b", "c"), ("a", "a")]), Vec::<String>::new());
+    assert_eq!(ring(&[("a", "b"), ("b", "c"), ("c", "b"), ("d", "a")]), ["b", "c"]);
 }
 
 /// Files that are compiled for tests alone.

@@ -12,10 +12,12 @@ use std::path::Path;
 
 use encoding_rs::{BIG5, Encoding, GBK, UTF_16LE, WINDOWS_1252};
 
-use super::super::begin::{self, Reading};
+use super::super::begin;
 use super::super::context::Job;
 use super::super::detail::Flags;
-use super::super::store::{Content, Fate, rows_and_fates};
+use super::super::store::rows_and_fates;
+use super::super::stored::{Content, Fate};
+use super::super::surveyed::Reading;
 use super::super::{Signals, inputs};
 use crate::io::job::{self, Overrides};
 use crate::io::ledger::Ledger;

@@ -3,15 +3,10 @@
 //! Names and units follow the conventions of Prometheus. Counters go on from one night to the next, as those of a
 //! process that never ends would.
 
-mod latency;
 mod text;
 pub mod textfile;
 
-use std::sync::atomic::{AtomicU64, Ordering};
-
-pub use latency::{BOUNDS_US, Latencies, Spread};
-
-use super::progress::Progress;
+use super::latency::Spread;
 use crate::model::Outcome;
 
 /// What only grows, but for a lost file.
@@ -32,23 +27,6 @@ pub struct Counters {
 }
 
 impl Counters {
-    /// What this process counted so far.
-    pub fn of(progress: &Progress) -> Counters {
-        let at = |counter: &AtomicU64| counter.load(Ordering::Relaxed) as f64;
-        let mut rows = [0.0; Outcome::ALL.len()];
-        for (outcome, closed) in progress.closed() {
-            rows[outcome as usize] = closed as f64;
-        }
-        Counters {
-            attempts: at(&progress.calls),
-            retries: at(&progress.retries),
-            throttles: at(&progress.throttled),
-            in_doubt: at(&progress.in_doubt),
-            rows,
-            latencies: progress.latencies.read(),
-        }
-    }
-
     /// Goes on from these.
     pub fn add(&mut self, earlier: &Counters) {
         self.attempts += earlier.attempts;

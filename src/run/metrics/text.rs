@@ -3,8 +3,9 @@
 use std::collections::HashMap;
 use std::fmt::Write as _;
 
-use super::{BOUNDS_US, Counters, Family, Kind, LastRun, Moment, Spread, Value, families};
+use super::{Counters, Family, Kind, LastRun, Moment, Value, families};
 use crate::model::Outcome;
+use crate::run::latency::{BOUNDS_US, Spread};
 
 /// Every metric at one moment.
 pub fn render(now: &Moment) -> String {
@@ -143,8 +144,8 @@ mod tests {
     use std::collections::HashSet;
     use std::time::Duration;
 
-    use super::super::Latencies;
     use super::*;
+    use crate::run::latency::Latencies;
 
     fn moment() -> Moment {
         let latencies = Latencies::default();

@@ -3,7 +3,8 @@
 
 use serde_json::{Value as Json, json};
 
-use super::super::metrics::{BOUNDS_US, Family, Kind, Value};
+use super::super::latency::BOUNDS_US;
+use super::super::metrics::{Family, Kind, Value};
 
 /// Whose metrics and spans they are.
 #[derive(Clone, Debug, Default)]

@@ -84,7 +84,7 @@ pub fn card(number: &str) -> String {
 mod tests {
     use super::*;
     use crate::model::{Reject, Rule, Seat, Settled};
-    use crate::run::store::{Content, StoredRow};
+    use crate::run::stored::{Content, StoredRow};
 
     fn ended(line: u64, outcome: Outcome, text: &str) -> Ended {
         let reject = Reject::new(Rule::Missing, "points", "", "a number");

@@ -7,7 +7,9 @@ use askama::Template;
 use jiff::tz::TimeZone;
 
 use super::{clock, html};
+use crate::io::folder;
 use crate::model::reject::shown;
+use crate::run::Fault;
 use crate::run::history::PastRun;
 use crate::run::numbers::{count, grouped, span};
 
@@ -35,8 +37,15 @@ struct Line {
     link: Option<String>,
 }
 
+/// Writes past runs as a page.
+pub fn write_history_page(file: &Path, job: &str, runs: &[PastRun], zone: &TimeZone) -> Result<(), Fault> {
+    let beside = folder::of(file);
+    let place = std::fs::canonicalize(beside).unwrap_or_else(|_| beside.to_owned());
+    Ok(super::write(file, &history(job, runs, zone, &place))?)
+}
+
 /// The page. `folder`: where it will lie; runs below it are links to their own pages.
-pub fn history(job: &str, runs: &[PastRun], zone: &TimeZone, folder: &Path) -> String {
+fn history(job: &str, runs: &[PastRun], zone: &TimeZone, folder: &Path) -> String {
     let open: u64 = runs.iter().map(|run| run.open_now).sum();
     html(&Page {
         job: shown(job, 300),

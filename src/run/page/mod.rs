@@ -15,13 +15,13 @@ use askama::Template;
 use jiff::tz::TimeZone;
 
 pub use failing::{Failing, bill, card, place};
-pub use history::history;
+pub use history::write_history_page;
 pub use report::{SlowCall, Told, report};
 
 use crate::io::atomic::{AtomicFile, OutputError};
 use crate::io::job::Settings;
 use crate::run::RunDetail;
-use crate::run::next::Called;
+use crate::run::called::Called;
 use crate::wire::{self, Code};
 
 /// What the job's settings and its call say about its page.

@@ -6,7 +6,7 @@ use crate::io::ledger::Ledger;
 use crate::model::Seat;
 use crate::run::Fault;
 use crate::run::detail::RunDetail;
-use crate::run::store::Origin;
+use crate::run::stored::Origin;
 
 /// Which seats other runs gave to the rows of a failure file.
 #[derive(Default)]

@@ -15,7 +15,8 @@ use crate::io::frames::FrameReader;
 use crate::io::ledger::BillChange;
 use crate::model::{Delta, Field, Seat, Status, Tick, Verdict};
 use crate::run::brief::Seen;
-use crate::run::store::{Content, RowsWriter, StoredRow};
+use crate::run::store::RowsWriter;
+use crate::run::stored::{Content, StoredRow};
 
 /// A line of an input; what is small clashes often.
 #[derive(Clone, Debug)]

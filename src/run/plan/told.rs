@@ -4,7 +4,8 @@ use crate::io::StorageError;
 use crate::model::Reject;
 use crate::run::brief::Brief;
 use crate::run::gate::Suspects;
-use crate::run::store::{Briefs, Content, RunFolder};
+use crate::run::store::{Briefs, RunFolder};
+use crate::run::stored::Content;
 
 /// The rows in brief, and what is wrong with those that are not sent for what they are.
 pub struct Told<'a> {

@@ -4,7 +4,7 @@ use std::sync::mpsc::{Receiver, Sender, SyncSender, channel, sync_channel};
 
 use crate::run::Fault;
 use crate::run::brief::Seen;
-use crate::run::store::StoredRow;
+use crate::run::stored::StoredRow;
 
 /// A row that was read and judged.
 pub struct Taken {

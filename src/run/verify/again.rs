@@ -11,7 +11,8 @@ use crate::run::Fault;
 use crate::run::fold::{Ended, Fold, Rest};
 use crate::run::manifest::Tally;
 use crate::run::proof::Check;
-use crate::run::store::{Content, RunFolder, name_of};
+use crate::run::store::{RunFolder, name_of};
+use crate::run::stored::Content;
 
 /// The runs whose surveys are whole, and what is wrong with the others.
 pub fn surveys(ledger: &Ledger, runs: &Runs) -> Result<(BTreeSet<u32>, Check), Fault> {

@@ -12,7 +12,8 @@ use crate::io::sort::Sorter;
 use crate::model::{Digest, Record};
 use crate::run::Fault;
 use crate::run::proof::{Broken, Check};
-use crate::run::store::{Fate, RunFolder};
+use crate::run::store::RunFolder;
+use crate::run::stored::Fate;
 
 /// What is known of a row since its run's plan.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]

@@ -1,9 +1,9 @@
 use super::*;
 use crate::model::{Amount, Attempt, Outcome, Reading, Record, Reject, Rule, Seat, Settled, Total, Verdict as Meant};
+use crate::run::called::Called;
 use crate::run::fold::Ended;
 use crate::run::manifest::FileFact;
-use crate::run::next::Called;
-use crate::run::store::{Content, StoredRow};
+use crate::run::stored::{Content, StoredRow};
 use crate::wire;
 
 fn sum(rows: u64, points: &str) -> Sum {
