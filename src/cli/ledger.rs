@@ -130,10 +130,11 @@ impl Ledger {
 }
 
 fn show(key: &str, ledger: &LedgerArgs, json: bool, screen: Screen) -> Result<Exit, CliError> {
-    let mut shown = look::show(&ledger.open()?, key)?;
+    let ledger = ledger.open()?;
+    let mut shown = look::show(&ledger, key)?;
     if shown.bills.is_empty() && shown.cards.is_empty() {
-        let what = format!("{key:?} is neither a bill nor a card of the ledger");
-        return Err(CliError::usage(what).help("give the number of a bill, or a card's whole id, as the input has it"));
+        return Err(CliError::usage(look::unknown(&ledger, key)?)
+            .help("give the number of a bill, or a card's whole id, as the input has it"));
     }
     let of_cards = shown.cards.iter_mut().flat_map(|card| &mut card.bills);
     shown.bills.iter_mut().chain(of_cards).for_each(|bill| veil_bill(bill, screen));

@@ -10,7 +10,7 @@ use super::Fault;
 use super::detail::RunDetail;
 use super::inputs::can_replay;
 use crate::core::history::Past;
-use crate::io::ledger::{BillRow, CardState, Ledger, Unproved};
+use crate::io::ledger::{Answer, BillRow, CardState, Ledger, Unproved};
 use crate::model::moment::rfc3339_ms;
 use crate::model::{BillId, Outcome, Place, Record};
 
@@ -266,6 +266,22 @@ pub fn show(ledger: &Ledger, number: &str) -> Result<Shown, Fault> {
         cards.push(runs.card(number, state, bills)?);
     }
     Ok(Shown { bills, cards })
+}
+
+/// What is said of a name that is no bill and no card: a bill that was settled as not applied is forgotten until it is sent
+/// again, but for the answer.
+pub fn unknown(ledger: &Ledger, name: &str) -> Result<String, Fault> {
+    let answers = BillId::parse(name).map_or_else(|| ledger.answers_near(name), |id| ledger.answers(id))?;
+    let not_applied = answers.last().filter(|answer| answer.answer == Answer::NotApplied.as_str());
+    let answered = not_applied.map_or_else(String::new, |answer| {
+        format!(
+            "; at {} a person settled a bill whose number begins like it as not applied ({}): that one is known again once it \
+             is sent",
+            rfc3339_ms(answer.at_ms),
+            answer.reason
+        )
+    });
+    Ok(format!("{name} is neither a bill nor a card of the ledger{answered}"))
 }
 
 /// The ledger as a whole.

@@ -8,7 +8,7 @@ use serde::Serialize;
 
 use super::detail::RunDetail;
 use super::lease::Lease;
-use super::look::{Runs, ShownPlace, bills_called, state_word};
+use super::look::{self, Runs, ShownPlace, bills_called, state_word};
 use super::numbers::count;
 use super::store::{self, RunFolder};
 use super::stored::Fate;
@@ -198,7 +198,7 @@ fn nothing_to_settle(ledger: &Ledger, number: &str, never_sent: u64) -> Result<S
             run.id, run.job
         )
     });
-    Ok(format!("{number} is neither a bill nor a card of the ledger{unbooked}"))
+    Ok(look::unknown(ledger, number)? + &unbooked)
 }
 
 fn fault(one: &Given, text: String) -> Fault {

@@ -71,10 +71,20 @@ impl Ledger {
 
     /// What persons answered about a bill, oldest first.
     pub fn answers(&self, bill: BillId) -> Result<Vec<BookedAnswer>, LedgerError> {
+        self.answers_within([bill, bill])
+    }
+
+    /// What persons answered about bills whose numbers begin with these digits, oldest first; nothing where there are none.
+    pub fn answers_near(&self, bill_no: &str) -> Result<Vec<BookedAnswer>, LedgerError> {
+        let span = BillId::span(bill_no);
+        if span[0].prefix() == 0 { Ok(Vec::new()) } else { self.answers_within(span) }
+    }
+
+    fn answers_within(&self, [first, last]: [BillId; 2]) -> Result<Vec<BookedAnswer>, LedgerError> {
         let query = || -> rusqlite::Result<Vec<BookedAnswer>> {
             self.db
-                .prepare("SELECT at_ms, answer, reason FROM answers WHERE bill = ?1 ORDER BY seq")?
-                .query_map([bill.0], |row| {
+                .prepare("SELECT at_ms, answer, reason FROM answers WHERE bill BETWEEN ?1 AND ?2 ORDER BY seq")?
+                .query_map([first.0, last.0], |row| {
                     Ok(BookedAnswer { at_ms: row.get(0)?, answer: row.get(1)?, reason: row.get(2)? })
                 })?
                 .collect()

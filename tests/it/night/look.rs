@@ -167,6 +167,10 @@ fn the_ledger_shows_all_it_knows_and_takes_an_answer() {
     night.write("answers.csv", &answers);
     settle(0, &["--file", "answers.csv"]);
     assert_eq!(night.json(0, &["ledger", "stats", "--state", "state"])["open_rows"], 0);
+    let forgotten = open[0]["bill_no"].as_str().unwrap();
+    let said = night.expect(2, &["ledger", "show", forgotten, "--state", "state"]);
+    assert!(said.contains("not applied (never arrived): that one is known again once it is sent"), "{said}");
+    assert!(settle(2, &[forgotten, "--as", "applied", "--reason", "twice"]).contains("(never arrived)"));
     // What was not applied may be judged afresh; what was is not sent again.
     night.expect(0, &["replay", "job.toml", "out/night/latest"]);
     assert_eq!(night.counts(), [("already_applied".to_owned(), 1), ("applied".to_owned(), 2)].into());
