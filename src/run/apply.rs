@@ -8,6 +8,9 @@
 //! One IO thread runs this loop and all connections; it never signs, and never waits for a commit
 //! (what it reads of plan, rows and ledger is little, and mostly in the system's memory).
 
+mod meter;
+mod plan_rows;
+
 use std::collections::HashMap;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
@@ -15,11 +18,11 @@ use std::time::{Duration, Instant};
 
 use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
 
+use self::meter::Meter;
+use self::plan_rows::PlanRows;
 use super::clock::{RunClock, wall_ms};
 use super::done::Done;
 use super::members::Members;
-use super::meter::Meter;
-use super::plan_rows::PlanRows;
 use super::pool::{Pool, Product, Tools};
 use super::progress::Progress;
 use super::random::random;

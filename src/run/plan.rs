@@ -6,6 +6,7 @@
 //!      -> fates in input order, plan in the order of sending
 //! ```
 
+mod digest;
 mod origins;
 mod records;
 mod told;
@@ -15,6 +16,7 @@ use std::path::Path;
 
 use serde::{Deserialize, Serialize};
 
+use self::digest::{Own, PlanDigester};
 use self::origins::Origins;
 use self::records::{BillGroup, BillRecord, CardRecord, CardRows};
 use self::told::Told;
@@ -23,7 +25,6 @@ use super::brief::{Brief, Gist, seat_identity};
 use super::detail::InputFact;
 use super::gate::Suspects;
 use super::members::Members;
-use super::plan_digest::{Own, PlanDigester};
 use super::store::{RunFolder, Seals, name_of};
 use super::stored::{Fate, PlanRecord, RowFacts};
 use super::survey::{Timed, timed_key};

@@ -2,11 +2,11 @@
 
 use std::path::PathBuf;
 
-use super::Fault;
-use super::store::RunFolder;
-use super::stored::PlanRecord;
 use crate::core::canary::{PlanEnd, Turns};
 use crate::io::frames::FrameReader;
+use crate::run::Fault;
+use crate::run::store::RunFolder;
+use crate::run::stored::PlanRecord;
 
 /// Reads the plan.
 pub struct PlanRows {

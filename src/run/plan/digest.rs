@@ -12,9 +12,9 @@
 
 use serde_json::Value;
 
-use super::detail::InputFact;
-use super::stored::{Fate, PlanRecord, RowFacts};
 use crate::model::{Digest, Digester, Place};
+use crate::run::detail::InputFact;
+use crate::run::stored::{Fate, PlanRecord, RowFacts};
 
 /// The digest in the making.
 pub struct PlanDigester {
