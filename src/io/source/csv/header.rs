@@ -74,7 +74,7 @@ fn read<U: Units>(
         let scanned = chosen.map(|chosen| (chosen, split::<U>(bytes, chosen, last, COLUMNS_MAX + 1, &mut fields)));
         match scanned {
             Some((chosen, Split::Whole { next, lines, .. })) => break (chosen, next, lines),
-            Some((_, Split::Broken(_))) => {
+            Some((_, Split::Broken(..))) => {
                 return Err(InputError::refused_at(
                     name,
                     "the header",

@@ -1,6 +1,7 @@
 //! CSV: records out of a window of bytes, cells out of records, and the bytes of both for the failure file.
 //!
-//! What is wrong with a record is a [`Reject`] of that row; after it reading goes on at the next line. The file as a
+//! What is wrong with a record is a [`Reject`] of that row; after it reading goes on at the next line. Of lines that a quote may
+//! have joined nobody can tell whether they are rows or somebody's text: none of them is taken for a row. The file as a
 //! whole is refused only where nothing could be trusted: no header, a truncated stream, a bomb.
 
 mod charset;
@@ -44,6 +45,7 @@ pub struct CsvReader {
     reject: Option<Reject>,
     /// The first bytes of a record that was passed over because of its size.
     oversized: Vec<u8>,
+    doubt: Doubt,
     rows: u64,
     /// The first field of a trailer.
     trailer_mark: Option<String>,
@@ -57,6 +59,25 @@ struct Extent {
     next: usize,
     lines: u64,
     is_split: bool,
+}
+
+/// Lines of which a quote leaves it open whether they are rows.
+#[derive(Clone, Copy, Default)]
+struct Doubt {
+    /// The line of the quote.
+    since: u64,
+    /// The last line in doubt.
+    until: u64,
+}
+
+impl Doubt {
+    /// A record on `line` may have been joined from so many lines.
+    fn reach(&mut self, line: u64, lines: u64) {
+        if line > self.until {
+            self.since = line;
+        }
+        self.until = self.until.max(line + lines - 1);
+    }
 }
 
 /// A record as the file has it, for the failure file.
@@ -90,6 +111,7 @@ impl CsvReader {
             cells: CellBuffer::default(),
             reject: None,
             oversized: Vec::new(),
+            doubt: Doubt::default(),
             rows: 0,
             trailer_mark: rules.trailer_mark.clone(),
             trailer: None,
@@ -203,7 +225,7 @@ impl CsvReader {
         loop {
             let (bytes, last) = (self.window.bytes(), self.window.last());
             let is_large = bytes.len() > self.record_max;
-            let fault = match split::<U>(bytes, delimiter, last, width + 1, &mut self.fields) {
+            let (fault, lines) = match split::<U>(bytes, delimiter, last, width + 1, &mut self.fields) {
                 Split::More if !is_large => {
                     self.window.more()?;
                     continue;
@@ -212,15 +234,21 @@ impl CsvReader {
                     let joined = lines > 1 && (count != width || joins_rows::<U>(&bytes[..end], delimiter, width));
                     if !joined {
                         self.record = Extent { end, next, lines, is_split: false };
+                        if self.line <= self.doubt.until {
+                            self.doubt.reach(self.line, lines);
+                            return Ok(Err(in_doubt(self.doubt.since)));
+                        }
                         return Ok(if count == width { Ok(()) } else { Err(wrong_width(count, width)) });
                     }
-                    joined_rows(lines, count, width)
+                    (joined_rows(lines, count, width), lines)
                 }
-                Split::Whole { lines: 1, .. } => oversized(self.record_max),
-                Split::Whole { .. } | Split::More => unclosed(self.record_max),
-                Split::Broken(fault) => broken(fault),
+                Split::Whole { lines: 1, .. } => (oversized(self.record_max), 1),
+                // No text is that long: the lines behind the quote are rows.
+                Split::Whole { .. } | Split::More => (unclosed(self.record_max), 1),
+                Split::Broken(fault, lines) => (broken(fault), lines),
             };
-            // The record cannot be trusted beyond its first line.
+            // The record cannot be trusted beyond its first line, nor can what it may have swallowed.
+            self.doubt.reach(self.line, lines);
             return match line::<U>(bytes, last) {
                 Line::Whole { end, next } if end <= self.record_max => {
                     self.record = Extent { end, next, lines: 1, is_split: false };
@@ -349,6 +377,17 @@ fn joined_rows(lines: u64, count: usize, width: usize) -> Reject {
         "",
         &format!("a quote that joins {lines} lines into {count} fields"),
         format!("{width} fields; a lone quote wants to be doubled, with quotes around its value"),
+    )
+}
+
+fn in_doubt(since: u64) -> Reject {
+    Reject::new(
+        Rule::RecordQuote,
+        "",
+        &format!("a line that may be text within the quotes of line {since}"),
+        format!(
+            "quotes that leave no doubt which lines are rows; mend line {since}, and take this one out where it is text"
+        ),
     )
 }
 

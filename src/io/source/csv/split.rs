@@ -1,7 +1,7 @@
 //! One record out of a window of bytes: RFC 4180 and what else exists, without IO and without copies.
 //!
-//! A quote that breaks the rule is told at once, so that it costs its own line and not the file. Scanning again
-//! from the next line keeps the whole linear: inside a quoted field only doubled quotes pass, so no line within a
+//! A quote that breaks the rule is told at once, so that it costs the lines that it may have joined and not the file. Scanning
+//! again from the next line keeps the whole linear: inside a quoted field only doubled quotes pass, so no line within a
 //! broken record opens a quote of its own that stays open.
 
 use super::charset::Units;
@@ -24,8 +24,8 @@ pub struct Field {
 pub(super) enum Split {
     /// A record of `count` fields on `lines` physical lines; it ends at `end`, the next begins at `next`.
     Whole { end: usize, next: usize, lines: u64, count: usize },
-    /// A record that broke the rule of quotes.
-    Broken(QuoteFault),
+    /// A record that broke the rule of quotes, on the last of so many physical lines.
+    Broken(QuoteFault, u64),
     /// The window ends within the record.
     More,
 }
@@ -57,7 +57,7 @@ pub(super) fn split<U: Units>(bytes: &[u8], delimiter: u8, last: bool, keep: usi
     loop {
         let scanned = match U::at(bytes, at, last) {
             Some((b'"', width)) => quoted::<U>(bytes, at, width, delimiter, last, &mut lines),
-            _ => plain::<U>(bytes, at, delimiter, last),
+            _ => plain::<U>(bytes, at, delimiter, last, lines),
         };
         let (field, stop) = match scanned {
             Ok(scanned) => scanned,
@@ -75,7 +75,7 @@ pub(super) fn split<U: Units>(bytes: &[u8], delimiter: u8, last: bool, keep: usi
     }
 }
 
-fn plain<U: Units>(bytes: &[u8], start: usize, delimiter: u8, last: bool) -> Result<(Field, Stop), Split> {
+fn plain<U: Units>(bytes: &[u8], start: usize, delimiter: u8, last: bool, lines: u64) -> Result<(Field, Stop), Split> {
     let (mut at, mut quotes, mut first_quote) = (start, 0, start);
     let stop = loop {
         match U::at(bytes, at, last) {
@@ -96,7 +96,7 @@ fn plain<U: Units>(bytes: &[u8], start: usize, delimiter: u8, last: bool) -> Res
         }
     };
     if quotes % 2 == 1 {
-        return Err(Split::Broken(QuoteFault::Lone(first_quote)));
+        return Err(Split::Broken(QuoteFault::Lone(first_quote), lines));
     }
     Ok((Field { start, end: at, quoted: false, doubled: false }, stop))
 }
@@ -111,9 +111,10 @@ fn quoted<U: Units>(
 ) -> Result<(Field, Stop), Split> {
     let mut at = start + quote;
     let mut doubled = false;
+    let opened_on = *lines;
     loop {
         match U::at(bytes, at, last) {
-            None if last => return Err(Split::Broken(QuoteFault::Unclosed(start))),
+            None if last => return Err(Split::Broken(QuoteFault::Unclosed(start), opened_on)),
             None => return Err(Split::More),
             Some((b'"', width)) => {
                 let after = at + width;
@@ -129,7 +130,7 @@ fn quoted<U: Units>(
                     Some((b'\n' | b'\r', _)) => {
                         Stop::Line { next: after_line_end::<U>(bytes, after, last).ok_or(Split::More)? }
                     }
-                    Some(_) => return Err(Split::Broken(QuoteFault::TextAfter(after))),
+                    Some(_) => return Err(Split::Broken(QuoteFault::TextAfter(after), *lines)),
                 };
                 return Ok((Field { start, end: after, quoted: true, doubled }, stop));
             }
@@ -181,7 +182,7 @@ pub(super) fn line<U: Units>(bytes: &[u8], last: bool) -> Line {
     }
 }
 
-/// Whether every physical line of a record would be a record of `width` fields by itself: then a lone quote joined
+/// Whether every physical line of a record would be a record of `width` fields by itself: then a lone quote may have joined
 /// them. A text whose lines have as many delimiters by accident costs its row; of one column, every text would.
 pub(super) fn joins_rows<U: Units>(record: &[u8], delimiter: u8, width: usize) -> bool {
     let (mut at, mut fields) = (0, 1);
@@ -234,13 +235,14 @@ mod tests {
 
     #[test]
     fn quotes_out_of_place_are_told_with_their_byte() {
-        for (text, fault) in [
-            (&b"1,\"a\"b,2\n"[..], QuoteFault::TextAfter(5)),
-            (b"1,\"a\" ,2\n", QuoteFault::TextAfter(5)),
-            (b"1,a\"b,2\n", QuoteFault::Lone(3)),
-            (b"1,\"a\n2,b\n", QuoteFault::Unclosed(2)),
+        for (text, fault, lines) in [
+            (&b"1,\"a\"b,2\n"[..], QuoteFault::TextAfter(5), 1),
+            (b"1,\"a\" ,2\n", QuoteFault::TextAfter(5), 1),
+            (b"1,\"a\n\" ,2\n", QuoteFault::TextAfter(6), 2),
+            (b"1,a\"b,2\n", QuoteFault::Lone(3), 1),
+            (b"1,\"a\n2,b\n", QuoteFault::Unclosed(2), 1),
         ] {
-            assert_eq!(texts(text, true).0, Split::Broken(fault), "{}", String::from_utf8_lossy(text));
+            assert_eq!(texts(text, true).0, Split::Broken(fault, lines), "{}", String::from_utf8_lossy(text));
         }
         assert!(matches!(texts(b"5'6\"N 7'8\"E,2\n", true).0, Split::Whole { count: 2, .. }), "pairs pass");
     }
