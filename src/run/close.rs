@@ -227,12 +227,14 @@ impl Writing {
         self.tails.finish()?;
         let tails = FrameReader::<(Seat, StoredTail)>::open(&self.tails_path)?;
         let mut tails = tails.map(|tail| tail.map(|(seat, tail)| (seat, tail.into())));
+        let mut warnings = Vec::new();
         if let Some((inputs, rules)) = order.inputs {
             let copied = failures::write(dir, inputs, rules, &mut tails)?;
             if self.tally.failures() > 0 {
-                still_the_same(inputs, &order.detail.inputs, &copied)?;
+                still_the_same(inputs, &order.detail.inputs, &copied.files)?;
             }
-            files.extend(copied);
+            files.extend(copied.files);
+            warnings = copied.left_out;
         } else {
             tracing::warn!("the inputs are gone: no failure file; `passync open` lists the open rows");
         }
@@ -240,7 +242,7 @@ impl Writing {
             .map_err(|error| StorageError::new("remove", &self.tails_path, error))?;
         self.tally.conserved().map_err(Fault::broken)?;
         let page = Page { figures: self.figures, failing: self.failing, slowest };
-        Ok(Written { tally: self.tally, calls: self.calls, files, page })
+        Ok(Written { tally: self.tally, calls: self.calls, files, warnings, page })
     }
 
     /// The slowest calls, with what their rows are known by.
@@ -309,6 +311,8 @@ struct Written {
     tally: Tally,
     calls: Calls,
     files: Vec<PathBuf>,
+    /// What a person should know of them.
+    warnings: Vec<String>,
     page: Page,
 }
 
@@ -350,7 +354,7 @@ fn manifest(order: &Order<'_>, dir: &Path, ledger: &Ledger, written: &Written, e
         rows: written.tally.clone(),
         calls: written.calls.clone(),
         durations_ms: order.durations,
-        warnings: detail.warnings.iter().chain(&order.warnings).cloned().collect(),
+        warnings: [&detail.warnings, &order.warnings, &written.warnings].into_iter().flatten().cloned().collect(),
         flags: detail.flags.clone(),
         settings: detail.settings.clone(),
         files: facts_of(&written.files)?,

@@ -80,9 +80,9 @@ pub fn write<E>(
     inputs: &[Input],
     rules: &ReadRules,
     tails: &mut dyn Iterator<Item = Result<(Seat, Tail), E>>,
-) -> Result<Vec<PathBuf>, FailureError<E>> {
+) -> Result<Written, FailureError<E>> {
     let mut pending = Pending { tails, next: None };
-    let mut files = Files { dir, files: Vec::new() };
+    let mut files = Files { dir, files: Vec::new(), left_out: Vec::new() };
     for (ordinal, input) in inputs.iter().enumerate() {
         match input.format {
             Format::Parquet => copy_parquet(ordinal, input, &mut files, &mut pending)?,
@@ -97,7 +97,18 @@ pub fn write<E>(
     if files.files.is_empty() {
         files.csv(&CsvShape { charset: Charset::Utf8, bom: false, delimiter: b',', header: Vec::new() })?;
     }
-    files.files.into_iter().map(|(_, sink)| Ok(sink.finish()?)).collect()
+    let left_out = files.left_out;
+    let paths = files.files.into_iter().map(|(_, sink)| sink.finish()).collect::<Result<_, _>>()?;
+    Ok(Written { files: paths, left_out })
+}
+
+/// The failure files.
+#[derive(Debug)]
+pub struct Written {
+    /// One per shape.
+    pub files: Vec<PathBuf>,
+    /// Columns that cannot be read, and are in none of them: nobody asked for them before. A sentence each.
+    pub left_out: Vec<String>,
 }
 
 fn copy_csv<E>(
@@ -138,9 +149,20 @@ fn copy_parquet<E>(
 ) -> Result<(), FailureError<E>> {
     let mut batches = Batches::open(input)?;
     let fields = batches.schema().fields();
-    let own: Vec<usize> = (0..fields.len()).filter(|at| !TailColumn::is_tail(fields[*at].name())).collect();
+    let mut own: Vec<usize> = (0..fields.len()).filter(|at| !TailColumn::is_tail(fields[*at].name())).collect();
+    if pending.line_of(ordinal)?.is_some() {
+        own.retain(|column| {
+            let fault = batches.fault_of(*column);
+            let left_out = fault.map(|(place, found)| {
+                format!("{}: {place}: {found}: the failure file goes without this column", input.name)
+            });
+            files.left_out.extend(left_out.clone());
+            left_out.is_none()
+        });
+    }
     let of = |fields: &Fields| own.iter().map(|at| fields[*at].clone()).collect::<Vec<_>>();
     let sink = files.parquet(&of(fields), batches.as_written().as_ref().map(of))?;
+    batches.select(own);
     let mut passed = 0_u64;
     while let Some(line) = pending.line_of(ordinal)? {
         if let Some(rows) = batches.rows_ahead().filter(|rows| passed + rows < line) {
@@ -157,7 +179,7 @@ fn copy_parquet<E>(
             failing.push(((line - passed - 1) as u32, pending.take()));
         }
         if !failing.is_empty() {
-            sink.write(&batch, &own, &failing)?;
+            sink.write(&batch, &failing)?;
         } else if line <= passed {
             return Err(FailureError::Lost { name: input.name.clone(), line });
         }
@@ -213,6 +235,8 @@ struct CsvShape {
 struct Files<'a> {
     dir: &'a Path,
     files: Vec<(Shape, Sink)>,
+    /// See [`Written`].
+    left_out: Vec<String>,
 }
 
 enum Sink {

@@ -51,16 +51,16 @@ impl ParquetFailures {
         Ok(ParquetFailures { path, schema, writer })
     }
 
-    /// Adds the rows of `batch` at the given places, each with its tail. `own` are the input's own columns.
-    pub fn write(&mut self, batch: &RecordBatch, own: &[usize], failing: &[(u32, Tail)]) -> Result<(), OutputError> {
+    /// Adds the rows of `batch` at the given places, each with its tail. It has the input's own columns.
+    pub fn write(&mut self, batch: &RecordBatch, failing: &[(u32, Tail)]) -> Result<(), OutputError> {
         let places = UInt32Array::from_iter_values(failing.iter().map(|(place, _)| *place));
         let text = |of: fn(&Tail) -> String| -> ArrayRef {
             Arc::new(StringArray::from_iter_values(failing.iter().map(|(_, tail)| of(tail))))
         };
         let copied = || -> Result<RecordBatch, ParquetError> {
             let mut columns = Vec::with_capacity(self.schema.fields().len());
-            for at in own {
-                columns.push(take(batch.column(*at), &places, None)?);
+            for column in batch.columns() {
+                columns.push(take(column, &places, None)?);
             }
             columns.extend(TailColumn::ALL.map(|column| match column {
                 TailColumn::Outcome => text(|tail| tail.outcome.to_owned()),

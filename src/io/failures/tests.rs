@@ -6,7 +6,7 @@ use ::arrow::array::{
     Array, ArrayRef, AsArray, Decimal128Array, DictionaryArray, Int64Array, LargeStringArray, ListArray,
     RecordBatchReader, StringArray,
 };
-use ::arrow::datatypes::{DataType, Int32Type, Int64Type};
+use ::arrow::datatypes::{DataType, Int32Type, Int64Type, TimestampMicrosecondType};
 use ::parquet::arrow::arrow_reader::ParquetRecordBatchReader;
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
@@ -14,8 +14,9 @@ use proptest::prelude::*;
 
 use super::*;
 use crate::io::job::settings::FormatChoice;
+use crate::io::source::limits::ROW_VALUES_MAX;
 use crate::io::source::parquet::tests::write as write_parquet;
-use crate::io::source::tests::{Seen, put, read, row, rules, settings};
+use crate::io::source::tests::{Seen, put, read, row, rules, settings, suite};
 use crate::model::Rule;
 
 fn tail(source: &str, line: u64) -> Tail {
@@ -38,7 +39,9 @@ fn write_all(
     rules: &ReadRules,
     tails: Tails,
 ) -> Result<Vec<PathBuf>, FailureError<Infallible>> {
-    write(dir, inputs, rules, &mut tails.into_iter().map(Ok))
+    let written = write(dir, inputs, rules, &mut tails.into_iter().map(Ok))?;
+    assert_eq!(written.left_out, Vec::<String>::new());
+    Ok(written.files)
 }
 
 /// Every row of the inputs fails.
@@ -93,11 +96,12 @@ fn records_that_could_not_be_split_come_in_base64_and_stay_as_they_are_in_a_repl
     let first = write_all(dir.path(), &inputs, &rules(), all(&inputs, &rules())).unwrap();
     let text = fs::read_to_string(&first[0]).unwrap();
     let raw = |record: &str| format!(",{}\n", STANDARD.encode(record));
-    assert!(text.contains(&raw("1,2,3")) && text.contains(&raw("4,\"5")) && text.contains("\n,,rejected"), "{text}");
+    assert!(["1,2,3", "4,\"5", "6,7"].into_iter().all(|record| text.contains(&raw(record))), "{text}");
+    assert!(text.contains("\n,,rejected"), "{text}");
     let expected = [
         (2, Err(Rule::RecordWidth)),
         (3, Err(Rule::RecordWidth)),
-        row(4, &["6", "7"]),
+        (4, Err(Rule::RecordWidth)),
         (5, Err(Rule::RecordWidth)),
         row(6, &["1", "2"]),
     ];
@@ -220,6 +224,39 @@ fn parquet_keeps_all_columns_and_types() {
     assert_eq!((batch.num_rows(), batch.num_columns()), (2, 3 + 8), "our columns are replaced, not doubled");
     let gone = write_all(again.path(), &inputs, &rules(), tails(&[1001]));
     assert!(matches!(gone, Err(FailureError::Lost { line: 1001, .. })));
+}
+
+#[test]
+fn a_column_that_cannot_be_read_is_left_out_and_named() {
+    let dir = tempfile::tempdir().unwrap();
+    let lengths = [3, i64::try_from(ROW_VALUES_MAX).unwrap() + 1];
+    let list = ListArray::from_iter_primitive::<Int64Type, _, _>(lengths.map(|length| Some((0..length).map(Some))));
+    let columns: Vec<(&str, ArrayRef)> =
+        vec![("embedding", Arc::new(list)), ("pass_id", Arc::new(StringArray::from(vec!["1", "2"])))];
+    let inputs = [write_parquet(dir.path(), "a.parquet", columns, 300)];
+    let tails: Tails = vec![(Seat { source: 0, line: 2 }, tail("a.parquet", 2))];
+    let written = write::<Infallible>(dir.path(), &inputs, &rules(), &mut tails.into_iter().map(Ok)).unwrap();
+    let [told] = &written.left_out[..] else { panic!("{:?}", written.left_out) };
+    for part in ["a.parquet: row group 0, column `embedding`: ", "more than 4096 values", "goes without this column"] {
+        assert!(told.contains(part), "{told}");
+    }
+    let batch = Batches::open(&open(&written.files[0])).unwrap().next().unwrap().unwrap();
+    assert_eq!((batch.num_columns(), batch.column(0).as_string_view().value(0)), (1 + 8, "2"));
+    // Without a failing row nobody asks.
+    let written = write::<Infallible>(dir.path(), &inputs, &rules(), &mut std::iter::empty()).unwrap();
+    assert_eq!(written.left_out, Vec::<String>::new());
+}
+
+#[test]
+fn the_timestamps_of_spark_keep_their_years() {
+    let Some(suite) = suite("parquet-testing") else { return };
+    let inputs = [open(&suite.join("data/int96_from_spark.parquet"))];
+    let dir = tempfile::tempdir().unwrap();
+    let paths = write_all(dir.path(), &inputs, &rules(), all(&inputs, &rules())).unwrap();
+    let batch = Batches::open(&open(&paths[0])).unwrap().next().unwrap().unwrap();
+    let column = batch.column(0).as_primitive::<TimestampMicrosecondType>();
+    let times: Vec<_> = (0..3).map(|row| column.value_as_datetime(row).unwrap().to_string()).collect();
+    assert_eq!(times, ["2024-01-01 20:34:56.123456", "2024-01-01 01:00:00", "9999-12-31 03:00:00"]);
 }
 
 #[test]

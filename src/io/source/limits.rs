@@ -50,8 +50,8 @@ pub const PAGE_MAX: u64 = 16 * 1024 * 1024;
 /// Values of one Parquet page whose lengths are delta-encoded: the decoder holds them all. Writers put 20,000 in a page.
 pub const PAGE_LENGTHS_MAX: u64 = 4 * 1024 * 1024;
 
-/// Values of one row of a nested Parquet column: a row is decoded as a whole. JSON cells have at most 1,024 characters.
-pub const ROW_VALUES_MAX: u64 = 1024;
+/// Values of one row of a nested Parquet column: a row is decoded as a whole, and a batch of them. Embeddings have 3,072.
+pub const ROW_VALUES_MAX: u64 = 4096;
 
 /// Bytes of a Parquet value of fixed length: the decoder makes room for a batch of them.
 pub const FIXED_LENGTH_MAX: i32 = 64 * 1024;

@@ -4,9 +4,11 @@ use std::fs::File;
 use std::os::unix::fs::FileExt;
 use std::sync::Arc;
 
-use arrow::datatypes::{DataType, Field, FieldRef, Fields, Schema};
+use arrow::datatypes::{DataType, Field, FieldRef, Fields, Schema, TimeUnit};
 use parquet::arrow::arrow_reader::{ArrowReaderMetadata, ArrowReaderOptions};
+use parquet::basic::Type as PhysicalType;
 use parquet::file::metadata::{FooterTail, ParquetMetaData, ParquetStatisticsPolicy};
+use parquet::schema::types::Type;
 
 use super::super::InputError;
 use super::super::limits::{COLUMNS_MAX, FIXED_LENGTH_MAX, FOOTER_MAX, ROW_GROUPS_MAX, ROWS_PER_BYTE_MAX};
@@ -31,7 +33,11 @@ pub(super) fn read(name: &str, file: &File, size: u64) -> Result<ArrowReaderMeta
     let plain = fenced(|| ArrowReaderMetadata::load(file, options.clone())).map_err(refused)?;
     check_shape(plain.metadata(), size).map_err(refused)?;
     check_chunks(name, file, plain.metadata(), size)?;
-    let schema = Arc::new(Schema::new(plain.schema().fields().iter().map(|field| viewed(field)).collect::<Fields>()));
+    let columns = plain.parquet_schema().root_schema().get_fields();
+    let read_as = plain.schema().fields().iter().zip(columns).map(|(field, column)| {
+        if is_int96(column) { field.as_ref().clone().with_data_type(INT96) } else { viewed(field) }
+    });
+    let schema = Arc::new(Schema::new(read_as.collect::<Fields>()));
     fenced(|| ArrowReaderMetadata::try_new(Arc::clone(plain.metadata()), options.with_schema(schema))).map_err(refused)
 }
 
@@ -101,6 +107,14 @@ fn check_chunks(name: &str, file: &File, metadata: &ParquetMetaData, size: u64) 
         }
     }
     Ok(())
+}
+
+/// What INT96 is read as: in nanoseconds of 64 bits, the decoder's choice, the year 9999 is one of 1816.
+const INT96: DataType = DataType::Timestamp(TimeUnit::Microsecond, None);
+
+/// Whether a column holds the timestamps of old Spark, Hive and Impala.
+pub(super) fn is_int96(column: &Type) -> bool {
+    column.is_primitive() && column.get_physical_type() == PhysicalType::INT96
 }
 
 /// The same column read as views: a text that a dictionary repeats a thousand times is then there once.

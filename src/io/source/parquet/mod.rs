@@ -95,7 +95,7 @@ impl ParquetReader {
                 })
             })
             .collect();
-        self.batches.columns = wanted;
+        self.batches.select(wanted);
     }
 
     pub(super) fn advance(&mut self) -> Result<bool, InputError> {
@@ -262,26 +262,41 @@ impl Batches {
         ParquetRecordBatchReader::try_new_with_row_groups(&levels, &pages, BATCH_ROWS, None)
     }
 
+    /// Decodes these columns only, ascending.
+    pub fn select(&mut self, columns: Vec<usize>) {
+        self.columns = columns;
+    }
+
+    /// What keeps a column of the file from being decoded, if anything does: where, and what was found.
+    pub fn fault_of(&self, column: usize) -> Option<(String, String)> {
+        let group = |group| self.fault_in(group, column).map(|found| (self.place(group, column), found));
+        (0..self.metadata.metadata().num_row_groups()).find_map(group)
+    }
+
+    /// The same in one row group.
+    fn fault_in(&self, group: usize, column: usize) -> Option<String> {
+        let decoded = fenced(|| {
+            let mut rows = 0;
+            for batch in self.reader(group, &[column])? {
+                rows += batch.map_err(|error| ParquetError::External(Box::new(error)))?.num_rows() as i64;
+            }
+            if rows == self.metadata.metadata().row_group(group).num_rows() {
+                return Ok(());
+            }
+            Err(ParquetError::General("another number of rows than the footer tells".to_owned()))
+        });
+        decoded.err()
+    }
+
+    fn place(&self, group: usize, column: usize) -> String {
+        format!("row group {group}, column `{}`", self.metadata.schema().field(column).name())
+    }
+
     /// Names the column at fault: the decoder does not, so each is decoded alone until one fails.
     fn blame(&self, group: usize, found: String) -> InputError {
-        let fails = |column: &usize| {
-            fenced(|| {
-                let mut rows = 0;
-                for batch in self.reader(group, &[*column])? {
-                    rows += batch.map_err(|error| ParquetError::External(Box::new(error)))?.num_rows() as i64;
-                }
-                if rows == self.metadata.metadata().row_group(group).num_rows() {
-                    return Ok(());
-                }
-                Err(ParquetError::General("another number of rows than the footer tells".to_owned()))
-            })
-            .err()
-            .map(|found| (*column, found))
-        };
+        let fails = |column: &usize| self.fault_in(group, *column).map(|found| (*column, found));
         let (place, found) = match self.columns.iter().find_map(fails) {
-            Some((column, found)) => {
-                (format!("row group {group}, column `{}`", self.metadata.schema().field(column).name()), found)
-            }
+            Some((column, found)) => (self.place(group, column), found),
             None => (format!("row group {group}"), found),
         };
         InputError::refused_at(&self.name, &place, found, REMEDY)

@@ -104,11 +104,12 @@ mod tests {
         assert!(RowValues::of(0).is_none());
         // A run of 64 zeros; a zero and seven ones, packed.
         assert_eq!(take(&[(&[0x80, 0x01, 0x00], 64), (&[0x03, 0xfe], 8)]), Ok(()));
-        // A zero, then runs of ones: 1,023 and one more.
+        // A zero, then runs of ones: one less than there may be, and one more.
         let run = |count: u64| vec![(count << 1) as u8 | 0x80, (count >> 6) as u8, 1];
-        let row = [&[0x02, 0x00][..], &run(1023)].concat();
-        assert_eq!(take(&[(&row, 1024)]), Ok(()));
-        assert!(take(&[(&row, 1024), (&[0x02, 0x01], 1)]).unwrap_err().contains("more than 1024 values"));
+        let row = [&[0x02, 0x00][..], &run(ROW_VALUES_MAX - 1)].concat();
+        assert_eq!(take(&[(&row, ROW_VALUES_MAX)]), Ok(()));
+        let told = take(&[(&row, ROW_VALUES_MAX), (&[0x02, 0x01], 1)]).unwrap_err();
+        assert!(told.contains("a row of more than 4096 values"), "{told}");
         let huge = [0xfe, 0xff, 0xff, 0xff, 0x0f, 0x01];
         assert!(take(&[(&huge, 2_147_483_647)]).is_err());
         assert!(

@@ -2,17 +2,17 @@
 
 use arrow::array::Array;
 use arrow::datatypes::{DataType, TimeUnit};
-use parquet::basic::Type as PhysicalType;
 use parquet::schema::types::Type;
 
 use super::super::Kind;
 use super::super::limits::RECORD_MAX;
+use super::footer::is_int96;
 use super::json;
 use super::text::{self, ValueFault};
 
 /// What a top-level column holds: `column` as the file describes it, `read_as` as the decoder gives it.
 pub(super) fn kind_of(column: &Type, read_as: &DataType) -> Kind {
-    if column.is_primitive() && column.get_physical_type() == PhysicalType::INT96 {
+    if is_int96(column) {
         return Kind::Unreadable(
             "INT96, which is UTC from Spark and local time from Impala; write a TIMESTAMP".to_owned(),
         );
