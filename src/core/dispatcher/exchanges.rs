@@ -96,9 +96,15 @@ impl Dispatcher {
 
     /// Whether the gateway is there at all.
     fn watch_gateway(&mut self, card: Digest, heard: &Heard, now: Tick) {
+        let is_silence = heard.verdict.in_doubt() && !heard.verified;
+        let is_in_vain = is_silence || heard.verdict == Verdict::NotSent;
+        // What was under way when the trouble began tells of it once more; a probe goes alone.
+        if is_in_vain && self.breaker.is_open() && self.in_flight > 0 {
+            return;
+        }
         let next = match heard.verdict {
             Verdict::NotSent => self.breaker.unreached(now),
-            verdict if verdict.in_doubt() && !heard.verified => self.breaker.unanswered(card, now),
+            _ if is_silence => self.breaker.unanswered(card, now),
             _ => {
                 self.breaker.heard();
                 Next::GoOn

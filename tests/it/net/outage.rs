@@ -24,6 +24,8 @@ enum Gone {
     Deferred,
     /// A balancer answers 503 in its place, and names minutes.
     Busy,
+    /// A balancer waits for it, and answers 504 in its place.
+    Awaited,
 }
 
 const ROWS: u64 = 4_000;
@@ -159,6 +161,7 @@ fn answer(gone: Gone, outage: Duration, now: Tick) -> (Duration, Verdict) {
         Gone::Fronted => (Duration::from_millis(5), Verdict::InDoubt),
         Gone::Deferred => (Duration::from_millis(5), Verdict::Throttled),
         Gone::Busy => (Duration::from_millis(5), Verdict::InDoubt),
+        Gone::Awaited => (Duration::from_millis(400), Verdict::InDoubt),
     }
 }
 
@@ -198,6 +201,16 @@ fn ten_minutes_cost_no_row() {
         let idle = back.since(DIES + OUTAGE);
         assert!(idle <= Duration::from_secs(30) + REQUEST_TIMEOUT, "{gone:?}: noticed after {idle:?}");
     }
+}
+
+#[test]
+fn a_second_of_outage_costs_seconds_however_many_calls_were_under_way() {
+    let outage = Duration::from_secs(1);
+    let story = Story::of(Gone::Awaited, outage, Tick::NEVER);
+    assert_eq!((story.stop.as_ref(), story.count(Outcome::Applied)), (None, ROWS as usize));
+    assert!(story.in_vain() > 20, "{} calls in vain", story.in_vain());
+    let back = story.sends.iter().map(|(at, _)| *at).find(|at| *at >= DIES + outage).unwrap();
+    assert!(back.since(DIES + outage) <= Duration::from_secs(2), "{:?}", back.since(DIES + outage));
 }
 
 #[test]
