@@ -1,6 +1,9 @@
 //! The replies of `updatePass`: who wrote them, and what they claim.
 
 use jiff::Timestamp;
+use jiff::civil::DateTime;
+use jiff::fmt::rfc2822;
+use jiff::tz::TimeZone;
 
 use super::codes;
 use super::head;
@@ -62,7 +65,7 @@ pub fn read(reply: &Reply, proof: &Proof, claim: &Result<Claim, NoClaim>) -> Rea
 
 /// The result in a body.
 struct Envelope {
-    /// `resultCode`, empty where there is none.
+    /// `resultCode`.
     code: String,
     /// `resultStatus`, empty where there is none.
     status: String,
@@ -75,7 +78,7 @@ struct Envelope {
 enum EnvelopeFault {
     #[error(transparent)]
     Json(#[from] JsonFault),
-    #[error("JSON without a resultCode or resultStatus in `result` or `resultInfo`")]
+    #[error("JSON without a resultCode in `result` or `resultInfo`")]
     NoResult,
     #[error("two results that disagree")]
     Disagree,
@@ -106,20 +109,26 @@ impl Envelope {
             Some(value) => value.as_text().ok_or(EnvelopeFault::NoResult),
         };
         let (code, status) = (text("resultCode")?, text("resultStatus")?);
-        if code.is_empty() && status.is_empty() {
+        if code.is_empty() {
             return Err(EnvelopeFault::NoResult);
         }
         Ok(Envelope { code: code.to_owned(), status: status.to_owned(), message: text("resultMessage")?.to_owned() })
     }
 }
 
-/// RFC 3339 with any offset, or epoch milliseconds as the sibling APIs write them.
+/// RFC 3339 with any offset, as the pages have it; or what its siblings write: epoch milliseconds or seconds, no zone, an HTTP
+/// date. A time without a zone is taken as UTC: what that is off by is learnt as the difference of the clocks.
 fn instant_ms(text: &str) -> Option<i64> {
-    match text.parse::<Timestamp>() {
-        Ok(instant) => Some(instant.as_millisecond()),
-        Err(_) if text.len() == 13 => text.parse().ok(),
-        Err(_) => None,
+    let number = || text.parse::<i64>().ok();
+    match text.len() {
+        13 if text.bytes().all(|byte| byte.is_ascii_digit()) => return number(),
+        10 if text.bytes().all(|byte| byte.is_ascii_digit()) => return number().map(|seconds| seconds * 1_000),
+        _ => {}
     }
+    let in_utc = |time: DateTime| time.to_zoned(TimeZone::UTC).ok().map(|zoned| zoned.timestamp());
+    let instant = text.parse::<Timestamp>().ok().or_else(|| text.parse().ok().and_then(in_utc));
+    let instant = instant.or_else(|| rfc2822::parse(text).ok().map(|zoned| zoned.timestamp()));
+    instant.map(|instant| instant.as_millisecond())
 }
 
 #[cfg(test)]
@@ -203,9 +212,39 @@ mod tests {
     }
 
     #[test]
+    fn times_of_many_forms_are_read() {
+        const MS: i64 = 1_702_866_811_000;
+        for text in [
+            "2023-12-18T02:33:31Z",
+            "2023-12-18T10:33:31.000+08:00",
+            "2023-12-18T10:33:31+0800",
+            "1702866811000",
+            "1702866811",
+            "2023-12-18T02:33:31",
+            "2023-12-18 02:33:31.000",
+            "Mon, 18 Dec 2023 02:33:31 GMT",
+        ] {
+            assert_eq!(instant_ms(text), Some(MS), "{text}");
+        }
+        for text in ["", "yesterday", "17028668110", "170286681x", "2023-13-18T02:33:31Z"] {
+            assert_eq!(instant_ms(text), None, "{text}");
+        }
+    }
+
+    #[test]
     fn signed_bytes_that_say_nothing_are_in_doubt() {
-        for body in ["", "<html>", "{}", "[]", r#"{"result":1}"#, r#"{"result":{}}"#, r#"{"result":{"resultCode":1}}"#]
-        {
+        for body in [
+            "",
+            "<html>",
+            "{}",
+            "[]",
+            r#"{"result":1}"#,
+            r#"{"result":{}}"#,
+            r#"{"result":{"resultCode":1}}"#,
+            r#"{"result":{"resultStatus":"F"}}"#,
+            r#"{"result":{"resultCode":"","resultStatus":"F"}}"#,
+            r#"{"result":{"resultCode":null,"resultStatus":"U"}}"#,
+        ] {
             assert_eq!(says(&signed(200, body)), (Verdict::InDoubt, "GARBAGE".into(), Some(true)), "{body}");
         }
     }
