@@ -4,30 +4,37 @@
 #[derive(Debug)]
 pub struct Skew {
     max_ms: Option<i64>,
+    /// Ascending.
     learnt: Vec<i64>,
+    /// The times that they were learnt from.
+    heard: Vec<i64>,
 }
 
 impl Skew {
-    /// So many verified replies teach the difference of the clocks; one of them alone could be an old one.
+    /// So many verified replies of different times teach the difference of the clocks; one of them alone could be an old one,
+    /// and so could each copy of it.
     const LESSONS: usize = 5;
 
     /// `max_ms`: how far a response-time may be from the expected; `None` is off.
     pub fn new(max_ms: Option<i64>) -> Skew {
-        Skew { max_ms, learnt: Vec::new() }
+        Skew { max_ms, learnt: Vec::new(), heard: Vec::new() }
     }
 
-    /// Whether a verified reply with response-time `theirs_ms`, read at `ours_ms`, is of its own time.
+    /// Whether a verified reply with response-time `theirs_ms`, read at `ours_ms`, is of its own time; `None`: it has one that
+    /// cannot be read, and shows nothing.
     /// Both in milliseconds since 1970; ours is the run's clock, so that a wall clock that is set meanwhile makes no reply
     /// one of another time. Until the difference is known our own clock counts: were the
     /// first reply its own measure, a stale success could be the first. A host whose clock is wrong pays a few retries.
-    pub fn believes(&mut self, theirs_ms: i64, ours_ms: i64) -> bool {
+    pub fn believes(&mut self, theirs_ms: Option<i64>, ours_ms: i64) -> bool {
         let Some(max_ms) = self.max_ms else { return true };
-        let difference = theirs_ms - ours_ms;
-        if self.learnt.len() < Self::LESSONS {
+        let Some(theirs_ms) = theirs_ms else { return false };
+        let difference = theirs_ms.saturating_sub(ours_ms);
+        if self.learnt.len() < Self::LESSONS && !self.heard.contains(&theirs_ms) {
+            self.heard.push(theirs_ms);
             let at = self.learnt.partition_point(|known| *known < difference);
             self.learnt.insert(at, difference);
         }
-        (difference - self.difference_ms()).abs() <= max_ms
+        difference.saturating_sub(self.difference_ms()).saturating_abs() <= max_ms
     }
 
     /// The gateway's clock less ours, as far as it is known; milliseconds.
@@ -44,18 +51,25 @@ mod tests {
     fn our_wrong_clock_is_corrected_by_the_first_replies() {
         let mut skew = Skew::new(Some(300_000));
         let hour = 3_600_000;
-        let believed: Vec<bool> = (0..6).map(|at| skew.believes(hour + at, at)).collect();
+        let believed: Vec<bool> = (0..6).map(|at| skew.believes(Some(hour + at), at)).collect();
         assert_eq!(believed, [false, false, false, false, true, true]);
-        assert!(skew.believes(hour + 299_000, 0));
-        assert!(!skew.believes(0, 0), "a reply of an hour ago");
-        assert!(Skew::new(None).believes(i64::MAX, 0));
+        assert!(skew.believes(Some(hour + 299_000), 0));
+        assert!(!skew.believes(Some(0), 0), "a reply of an hour ago");
+        assert!(Skew::new(None).believes(Some(i64::MAX), 0));
     }
 
     #[test]
     fn a_stale_success_is_not_believed_even_as_the_first() {
         let mut skew = Skew::new(Some(300_000));
-        assert!(!skew.believes(-5 * 3_600_000, 0));
-        assert!((0..10).all(|at| skew.believes(at, 0)));
-        assert!(!skew.believes(-5 * 3_600_000, 0));
+        assert!(!skew.believes(Some(-5 * 3_600_000), 0));
+        assert!((0..10).all(|at| skew.believes(Some(at), 0)));
+        assert!(!skew.believes(Some(-5 * 3_600_000), 0));
+    }
+
+    #[test]
+    fn copies_of_one_reply_teach_nothing_and_a_time_that_cannot_be_read_shows_nothing() {
+        let mut skew = Skew::new(Some(300_000));
+        assert!((0..100).all(|at| !skew.believes(Some(-5 * 3_600_000), at)));
+        assert!(!skew.believes(None, 0) && Skew::new(None).believes(None, 0));
     }
 }

@@ -1,11 +1,13 @@
 //! HTTP to the gateway: one exchange, no opinion. What a reply means is the dialect's business; here it is only told
 //! whether any byte can have left.
 
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-use reqwest::{Certificate, Client, ClientBuilder, Url, redirect};
+use reqwest::{Client, Url, redirect};
 
+use super::way::{Way, causes};
 use crate::model::{Reading, Verdict};
 use crate::wire::{Reply, Request};
 
@@ -22,17 +24,27 @@ pub struct GatewayConfig {
     pub proxy: Option<String>,
     /// Additional roots.
     pub ca_file: Option<PathBuf>,
-    /// Connections kept.
-    pub concurrency: usize,
 }
 
-/// A connected client. Cheap to clone.
+/// The gateway, and the connections to it that are idle. Cheap to clone.
 #[derive(Clone)]
-pub struct Gateway {
-    client: Client,
+pub struct Gateway(Arc<Shared>);
+
+struct Shared {
+    way: Way,
     url: Url,
+    connect_timeout: Duration,
     request_timeout: Duration,
+    /// The one used last is used next: under less load the others end by themselves.
+    idle: Mutex<Vec<Line>>,
 }
+
+/// A connection, or what becomes one: a client that keeps one at most.
+///
+/// Whoever has read the reply gives it back ([`Gateway::keep`]) where the reply was proved to be the gateway's. Behind any other
+/// the real reply may still come, and the next call on that connection would take it for its own: letting go of
+/// a line closes it.
+pub struct Line(Client);
 
 /// What a look at the gateway has shown.
 #[derive(Clone, Copy, Debug)]
@@ -53,26 +65,49 @@ const CONNECTING: f64 = 0.9;
 impl Gateway {
     /// Sets the client up; nothing is sent. The error says what is wrong with the settings.
     pub fn new(config: &GatewayConfig) -> Result<Gateway, String> {
+        let url = Url::parse(&config.url).map_err(|error| format!("gateway.url {}: {error}", config.url))?;
+        let way = Way::to(&url, config.proxy.as_deref(), config.ca_file.as_deref());
+        let gateway = Gateway(Arc::new(Shared {
+            way: way.map_err(|error| format!("gateway: {error}"))?,
+            url,
+            connect_timeout: config.connect_timeout.min(config.request_timeout.mul_f64(CONNECTING)),
+            request_timeout: config.request_timeout,
+            idle: Mutex::default(),
+        }));
+        let first = gateway.open().map_err(|error| format!("gateway: {error}"))?;
+        gateway.keep(first);
+        Ok(gateway)
+    }
+
+    /// A line of its own. It is connected with its first call.
+    fn open(&self) -> Result<Line, String> {
         let builder = Client::builder()
             .http1_only()
             .redirect(redirect::Policy::none())
             .retry(reqwest::retry::never()) // what its pool does by itself below that is told with `exchange`
             .referer(false)
             .tcp_nodelay(true)
-            .connect_timeout(config.connect_timeout.min(config.request_timeout.mul_f64(CONNECTING)))
+            .connect_timeout(self.0.connect_timeout)
             .pool_idle_timeout(IDLE)
-            .pool_max_idle_per_host(config.concurrency)
+            .pool_max_idle_per_host(1)
             .user_agent(concat!("passync/", env!("CARGO_PKG_VERSION")));
-        let url = Url::parse(&config.url).map_err(|error| format!("gateway.url {}: {error}", config.url))?;
-        let client = by_way_of(builder, &url, config.proxy.as_deref(), config.ca_file.as_deref())
-            .map_err(|error| format!("gateway: {error}"))?;
-        Ok(Gateway { client, url, request_timeout: config.request_timeout })
+        self.0.way.client(builder).map(Line)
+    }
+
+    /// Takes a line back, for the next call.
+    pub fn keep(&self, line: Line) {
+        self.0.idle.lock().unwrap_or_else(PoisonError::into_inner).push(line);
+    }
+
+    fn line(&self) -> Result<Line, String> {
+        let idle = self.0.idle.lock().unwrap_or_else(PoisonError::into_inner).pop();
+        idle.map_or_else(|| self.open(), Ok)
     }
 
     /// The host was parsed once: with it every call would cost twice as much as with its path alone.
     fn url_of(&self, target: &str) -> Url {
         let (path, query) = target.split_once('?').map_or((target, None), |(path, query)| (path, Some(query)));
-        let mut url = self.url.clone();
+        let mut url = self.0.url.clone();
         url.set_path(path);
         url.set_query(query);
         url
@@ -80,15 +115,16 @@ impl Gateway {
 
     /// One exchange. When it returns, the reply was read or the connection is closed.
     ///
-    /// A pooled connection that turns out to be closed before a byte of the request was written to it is replaced by a
+    /// A kept connection that turns out to be closed before a byte of the request was written to it is replaced by a
     /// new one below us (hyper-util, `retry_canceled_requests`); once a byte may have left, nothing is tried again.
-    pub async fn exchange(&self, request: Request) -> Result<Reply, Reading> {
-        let mut builder = self.client.post(self.url_of(&request.target)).body(request.body);
+    pub async fn exchange(&self, request: Request) -> Result<(Reply, Line), Reading> {
+        let line = self.line().map_err(|error| Reading::transport(Verdict::NotSent, "NOT_CONNECTED", error))?;
+        let mut builder = line.0.post(self.url_of(&request.target)).body(request.body);
         for (name, value) in request.headers {
             builder = builder.header(name, value);
         }
-        match tokio::time::timeout(self.request_timeout, read(builder)).await {
-            Ok(Ok(reply)) => Ok(reply),
+        match tokio::time::timeout(self.0.request_timeout, read(builder)).await {
+            Ok(Ok(reply)) => Ok((reply, line)),
             Ok(Err(error)) => Err(fault(&error)),
             Err(_) => Err(Reading::transport(Verdict::InDoubt, "TIMEOUT", "no reply within the request timeout")),
         }
@@ -96,55 +132,12 @@ impl Gateway {
 
     /// Whether anybody is there: a GET of the root, which is no call. The error says at which step it ended.
     pub async fn look(&self) -> Result<Sight, String> {
-        let request = self.client.get(format!("{}/", self.url)).timeout(self.request_timeout);
+        let request = self.line()?.0.get(format!("{}/", self.0.url)).timeout(self.0.request_timeout);
         let response = request.send().await.map_err(|error| causes(&error))?;
         let date = response.headers().get(reqwest::header::DATE).and_then(|date| date.to_str().ok());
         let date_ms = date.and_then(|date| jiff::fmt::rfc2822::parse(date).ok());
         Ok(Sight { status: response.status().as_u16(), date_ms: date_ms.map(|date| date.timestamp().as_millisecond()) })
     }
-}
-
-/// The client that goes out of the house to `url`: by the proxy that the job names, and no other; with additional roots.
-/// The error says what keeps it from being made.
-///
-/// The machine's own roots are read where somebody has to prove who it is. A machine may have none, and is in order for a
-/// gateway on its loopback.
-pub(super) fn by_way_of(
-    builder: ClientBuilder,
-    url: &Url,
-    proxy: Option<&str>,
-    ca_file: Option<&Path>,
-) -> Result<Client, String> {
-    let speaks_tls = url.scheme() != "http" || proxy.is_some();
-    let builder = match proxy {
-        None => builder.no_proxy(),
-        Some("env") => builder,
-        Some(url) => {
-            let proxy = reqwest::Proxy::all(url).map_err(|error| format!("gateway.proxy {url}: {error}"))?;
-            builder.no_proxy().proxy(proxy)
-        }
-    };
-    let roots = ca_file.map(roots).transpose()?.unwrap_or_default();
-    let builder = if speaks_tls { builder.tls_certs_merge(roots) } else { builder.tls_certs_only(roots) };
-    builder.build().map_err(|error| match causes(&error) {
-        // As rustls-platform-verifier says it.
-        text if text.contains("No CA certificates") => {
-            "found no root certificates on this machine, expected those that https needs: install its package of them \
-             (ca-certificates), or name a file of them (SSL_CERT_FILE, gateway.ca_file)"
-                .to_owned()
-        }
-        text => text,
-    })
-}
-
-fn roots(path: &Path) -> Result<Vec<Certificate>, String> {
-    let fault = |error: &dyn std::fmt::Display| format!("gateway.ca_file {}: {error}", path.display());
-    let pem = std::fs::read(path).map_err(|error| fault(&error))?;
-    let roots = Certificate::from_pem_bundle(&pem).map_err(|error| fault(&causes(&error)))?;
-    if roots.is_empty() {
-        return Err(fault(&"found no certificate, expected one or more as PEM (BEGIN CERTIFICATE)"));
-    }
-    Ok(roots)
 }
 
 async fn read(builder: reqwest::RequestBuilder) -> reqwest::Result<Reply> {
@@ -176,22 +169,4 @@ fn fault(error: &reqwest::Error) -> Reading {
     }
     let code = if error.is_timeout() { "TIMEOUT" } else { "CONNECTION_BROKEN" };
     Reading::transport(Verdict::InDoubt, code, text)
-}
-
-/// An error with its causes, without the URL: its query may hold a signature.
-pub(super) fn causes(error: &reqwest::Error) -> String {
-    let mut text = String::new();
-    let mut cause: Option<&(dyn std::error::Error + 'static)> = Some(error);
-    while let Some(error) = cause {
-        let this = error.to_string();
-        let this = this.split(" for url (").next().unwrap_or_default();
-        if !text.contains(this) {
-            if !text.is_empty() {
-                text.push_str(": ");
-            }
-            text.push_str(this);
-        }
-        cause = error.source();
-    }
-    text
 }

@@ -23,6 +23,7 @@ pub mod post;
 pub mod sort;
 pub mod source;
 pub mod table;
+mod way;
 
 use std::io;
 use std::path::{Path, PathBuf};

@@ -7,7 +7,7 @@ use std::time::Duration;
 use reqwest::header::CONTENT_TYPE;
 use reqwest::{Client, Url, redirect};
 
-use super::gateway::{by_way_of, causes};
+use super::way::{Way, causes};
 
 /// Where JSON is posted to.
 pub struct Post {
@@ -35,7 +35,7 @@ impl Post {
             .timeout(timeout)
             .user_agent(concat!("passync/", env!("CARGO_PKG_VERSION")));
         let url = Url::parse(url).map_err(|error| error.to_string())?;
-        let client = by_way_of(builder, &url, proxy, ca_file)?;
+        let client = Way::to(&url, proxy, ca_file)?.client(builder)?;
         Ok(Post { client, url })
     }
 

@@ -38,7 +38,7 @@ use crate::core::drift::Drift;
 use crate::core::halt::Stop;
 use crate::core::quota::Quota;
 use crate::core::skew::Skew;
-use crate::io::gateway::Gateway;
+use crate::io::gateway::{Gateway, Line};
 use crate::io::ledger::{Ack, Ledger, LedgerError, Writer};
 use crate::io::{boot, cpu};
 use crate::model::{Attempt, BillId, Delta, Intent, Reading, Record, Settled, Tick, Verdict};
@@ -85,7 +85,7 @@ pub struct Order<'a> {
 enum Note {
     Product(Product),
     Failed(u64, Duration, Box<Reading>),
-    Exchanged(u64, Duration, Reply),
+    Exchanged(u64, Duration, Reply, Line),
     Acks(Result<Vec<Ack>, LedgerError>),
 }
 
@@ -95,6 +95,8 @@ struct Held {
     sent_ms: i64,
     first_sent_ms: Option<i64>,
     latency: Duration,
+    /// What the reply came on that is being read.
+    line: Option<Line>,
     last: Option<Reading>,
     personal: Personal,
 }
@@ -301,6 +303,7 @@ impl Driver<'_> {
             sent_ms: 0,
             first_sent_ms,
             latency: Duration::ZERO,
+            line: None,
             last: None,
             personal: Personal::of(&delta),
         };
@@ -405,8 +408,9 @@ impl Driver<'_> {
                 }
             }
             Note::Product(Product::Request(id, request)) => self.exchange(id, *request),
-            Note::Exchanged(id, latency, reply) => {
-                self.held.get_mut(&id).expect("a row in flight").latency = latency;
+            Note::Exchanged(id, latency, reply, line) => {
+                let held = self.held.get_mut(&id).expect("a row in flight");
+                (held.latency, held.line) = (latency, Some(line));
                 self.compare_clocks(&reply, latency);
                 self.pool.read(id, reply);
             }
@@ -424,7 +428,7 @@ impl Driver<'_> {
         tokio::spawn(async move {
             let out = Instant::now();
             let note = match gateway.exchange(request).await {
-                Ok(reply) => Note::Exchanged(id, out.elapsed(), reply),
+                Ok((reply, line)) => Note::Exchanged(id, out.elapsed(), reply, line),
                 Err(reading) => Note::Failed(id, out.elapsed(), Box::new(reading)),
             };
             let _ = notes.send(note); // the loop has ended: a storage fault, nobody waits for it
@@ -441,15 +445,19 @@ impl Driver<'_> {
     }
 
     fn heard(&mut self, id: u64, mut reading: Reading, answered: bool) {
-        self.held[&id].personal.hide_in(&mut reading);
-        if reading.verified == Some(true)
-            && let Some(theirs) = reading.result_ms
-            && !self.skew.believes(theirs, self.clock.now_ms())
-        {
+        let held = self.held.get_mut(&id).expect("a row in flight");
+        held.personal.hide_in(&mut reading);
+        let is_proved = reading.verified == Some(true);
+        let is_dated = is_proved && self.tools.dialect.signs_times();
+        let is_skewed = is_dated && !self.skew.believes(reading.result_ms, self.clock.now_ms());
+        if is_skewed {
             reading.verdict = Verdict::InDoubt;
-            reading.message = format!("response-time {} is too far from ours: {}", reading.result_at, reading.message);
+            reading.message =
+                format!("response-time {:?} is too far from ours: {}", reading.result_at, reading.message);
             "SKEWED".clone_into(&mut reading.code);
         }
+        // Behind a reply that proves nothing the real one may come, and be taken for the next call's.
+        held.line.take().filter(|_| is_proved && !is_skewed).into_iter().for_each(|line| self.gateway.keep(line));
         if !reading.listed {
             self.done.unlisted.count(&reading.code);
         }

@@ -140,7 +140,6 @@ fn gateway(settings: &Settings, url: &str) -> Vec<Finding> {
         request_timeout: settings.gateway.request_timeout,
         proxy: settings.gateway.proxy.clone(),
         ca_file: settings.gateway.ca_file.clone(),
-        concurrency: 1,
     })
     .and_then(|gateway| {
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();

@@ -57,7 +57,6 @@ impl Endpoint {
             request_timeout: settings.gateway.request_timeout,
             proxy: settings.gateway.proxy.clone(),
             ca_file: settings.gateway.ca_file.clone(),
-            concurrency: settings.limits.concurrency as usize,
         })
         .map_err(Fault::usage)?;
         let tools = Tools { dialect: Arc::clone(dialect), signer, verifiers: verifiers.into() };

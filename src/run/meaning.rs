@@ -149,7 +149,7 @@ pub const OURS: &[(&str, Meaning)] = &[
     ("GARBAGE", told("bytes that are no reply", READ)),
     ("TOO_LONG", told("a reply with more than 64 KiB: it cannot be verified", READ)),
     ("REDIRECT", told("the gateway sends us elsewhere; redirects are not followed", "check `gateway.url`")),
-    ("SKEWED", told("the reply's time is too far from ours", "see to the clock, or raise `gateway.max_skew`")),
+    ("SKEWED", told("the reply's time is too far from ours, or none", "see to the clock, or raise `gateway.max_skew`")),
     ("HELD", told("a row of its card that goes before it is unknown or unsent", "it goes with that one in a replay")),
     ("NEWER_IN_DOUBT", told("a newer row of its card may have been applied", "replay the newer one, or settle it")),
     (

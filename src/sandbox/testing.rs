@@ -24,6 +24,7 @@ pub struct Plain;
 impl Dialect for Plain {
     fn name(&self) -> &'static str { "plain" }
     fn client(&self) -> &'static str { "test" }
+    fn signs_times(&self) -> bool { false }
     fn path(&self) -> &'static str { "/update" }
     fn column(&self, _: &str) -> Option<Column> { None }
     fn columns(&self) -> Columns { Columns(&[]) }

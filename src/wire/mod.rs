@@ -176,6 +176,9 @@ pub trait Dialect: Send + Sync {
     /// Who calls: the client's id, or the app's. With the gateway's address it is what quotas are counted by.
     fn client(&self) -> &str;
 
+    /// Whether its replies have a time of their own below the signature.
+    fn signs_times(&self) -> bool;
+
     /// What bills are keyed by: the dialect and the client, as `alipayhk-card/2110...`.
     fn scope(&self) -> String {
         format!("{}/{}", self.name(), self.client())

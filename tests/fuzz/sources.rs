@@ -66,7 +66,7 @@ fn write_failures(folder: &Path, input: &Input, rules: &ReadRules, lines: impl I
         line,
     };
     let mut tails = lines.map(|line| Ok::<_, Infallible>((Seat { source: 0, line }, tail(line))));
-    failures::write(folder, std::slice::from_ref(input), rules, &mut tails).unwrap().remove(0)
+    failures::write(folder, std::slice::from_ref(input), rules, &mut tails).unwrap().files.remove(0)
 }
 
 fn refusal(error: &InputError) -> u64 {

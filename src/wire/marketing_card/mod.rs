@@ -232,6 +232,10 @@ impl Dialect for MarketingCard {
         NAME
     }
 
+    fn signs_times(&self) -> bool {
+        false
+    }
+
     fn client(&self) -> &str {
         &self.app_id
     }

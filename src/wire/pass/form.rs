@@ -48,6 +48,10 @@ impl<F: Form> Dialect for Pass<F> {
         F::NAME
     }
 
+    fn signs_times(&self) -> bool {
+        true
+    }
+
     fn client(&self) -> &str {
         self.0.endpoint().client()
     }

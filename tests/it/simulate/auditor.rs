@@ -132,8 +132,8 @@ pub struct Auditor {
     cut_off: BTreeMap<usize, Option<Tick>>,
     /// Nothing is sent before, as a throttle asked for.
     quiet_until: Tick,
-    /// Verified replies of the process.
-    verified: u32,
+    /// Times of the verified replies of the process.
+    times: BTreeSet<i64>,
     budget_spent: u64,
     errors: (u64, u64),
     disowned: BTreeSet<usize>,
@@ -173,7 +173,7 @@ impl Auditor {
             intended: BTreeMap::new(),
             cut_off: BTreeMap::new(),
             quiet_until: Tick::ZERO,
-            verified: 0,
+            times: BTreeSet::new(),
             budget_spent: 0,
             errors: (0, 0),
             disowned: BTreeSet::new(),
@@ -260,7 +260,7 @@ impl Auditor {
         for restart in self.cut_off.values_mut() {
             restart.get_or_insert(now);
         }
-        (self.quiet_until, self.verified) = (Tick::ZERO, 0);
+        (self.quiet_until, self.times) = (Tick::ZERO, BTreeSet::new());
         self.open = self.rows.iter().filter(|(_, row)| row.is_open()).map(|(id, _)| *id).collect();
         self.intended.clear();
         for (id, row) in &mut self.rows {

@@ -375,7 +375,7 @@ impl<'a> Process<'a> {
         self.stage.network.end(exchange, now, sent, &told);
         if told.verified
             && let Some(theirs) = told.result_ms
-            && !self.skew.believes(theirs, self.began_ms + self.tick().since(Tick::ZERO).as_millis() as i64)
+            && !self.skew.believes(Some(theirs), self.began_ms + self.tick().since(Tick::ZERO).as_millis() as i64)
         {
             (told.verdict, told.skewed) = (Verdict::InDoubt, true);
         }

@@ -234,11 +234,12 @@ impl Auditor {
         }
     }
 
-    /// Replies of another time are no proof; of the others only the first may be taken for one, by a wrong clock.
+    /// Replies of another time are no proof; of the others only those of the first instants may be taken for one, by a wrong clock.
     fn check_clock(&mut self, told: &Told) {
-        self.verified += u32::from(told.verified);
+        self.times.extend(told.result_ms.filter(|_| told.verified));
         assert!(!told.is_stale || told.skewed, "law 8: a reply of another time is believed");
-        assert!(told.is_stale || !told.skewed || self.verified <= 5, "reply {} is not believed", self.verified);
+        let times = self.times.len();
+        assert!(told.is_stale || !told.skewed || times <= 5, "a reply of the {times}. instant is not believed");
         self.coverage.hit_if("a reply of another time", told.is_stale);
         self.coverage.hit_if("a wrong clock", told.skewed && !told.is_stale);
     }
