@@ -259,7 +259,7 @@ impl Common {
             last_changed_points: self.last_changed_points.amount(cells)?,
             occurred_ms: occurred.map(|moment| moment.ms),
             folded: occurred.is_some_and(|moment| moment.folded),
-            sequence: self.sequence(cells)?,
+            sequence: self.sequence(cells)?.or(occurred.map(|moment| i64::from(moment.ns))).unwrap_or_default(),
         })
     }
 
@@ -283,9 +283,13 @@ impl Common {
         self.bill_no.reject(Rule::MissingBill, "", expected)
     }
 
-    fn sequence(&self, cells: &Cells<'_>) -> Result<i64, Reject> {
-        let Some(found) = self.sequence.cell(cells) else { return Ok(0) };
-        found.parse().map_err(|_| self.sequence.reject(Rule::NotANumber, found, "a whole number of at most 18 digits"))
+    /// Where a row has none, what its time has beyond the millisecond orders it among those of the same one.
+    fn sequence(&self, cells: &Cells<'_>) -> Result<Option<i64>, Reject> {
+        const END: i64 = 1_000_000_000_000_000_000;
+        let Some(found) = self.sequence.cell(cells) else { return Ok(None) };
+        let number = found.parse().ok().filter(|number| (1 - END..END).contains(number));
+        let fault = || self.sequence.reject(Rule::NotANumber, found, "a whole number of at most 18 digits");
+        number.map(Some).ok_or_else(fault)
     }
 }
 
@@ -331,6 +335,9 @@ mod tests {
             (delta.last_changed_points.unwrap().to_string(), delta.occurred_ms),
             ("-1.5".into(), Some(1_702_866_811_000))
         );
+        let time = "2023-12-18 10:33:31.123456";
+        let of_time = |sequence| begin(&["occurred_at", "sequence"], &[time, sequence]).unwrap().sequence;
+        assert_eq!((of_time(""), of_time("3")), (456_000, 3), "microseconds order rows, unless the file does");
         let bare = begin(&[], &[]).unwrap();
         assert_eq!((bare.merchant.as_str(), bare.bill_no, bare.occurred_ms, bare.sequence), ("m1", None, None, 0));
     }
@@ -342,7 +349,7 @@ mod tests {
             ("last_changed_points", "1e3", Rule::NotANumber),
             ("occurred_at", "1702866811", Rule::NotATime),
             ("sequence", "1.5", Rule::NotANumber),
-            ("sequence", "99999999999999999999", Rule::NotANumber),
+            ("sequence", "1000000000000000000", Rule::NotANumber),
         ] {
             let reject = begin(&[column], &[cell]).unwrap_err();
             assert_eq!((reject.rule, reject.column.as_str()), (rule, column), "{cell}");

@@ -128,7 +128,7 @@ fn instant_ms(text: &str) -> Option<i64> {
     let in_utc = |time: DateTime| time.to_zoned(TimeZone::UTC).ok().map(|zoned| zoned.timestamp());
     let instant = text.parse::<Timestamp>().ok().or_else(|| text.parse().ok().and_then(in_utc));
     let instant = instant.or_else(|| rfc2822::parse(text).ok().map(|zoned| zoned.timestamp()));
-    instant.map(|instant| instant.as_millisecond())
+    instant.map(Timestamp::as_millisecond)
 }
 
 #[cfg(test)]
