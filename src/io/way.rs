@@ -21,7 +21,7 @@ pub(super) struct Way {
 enum Exit {
     Direct,
     Environment,
-    Proxy(Proxy),
+    Proxy(Box<Proxy>),
 }
 
 impl Way {
@@ -34,7 +34,9 @@ impl Way {
         let exit = match proxy {
             None => Exit::Direct,
             Some("env") => Exit::Environment,
-            Some(url) => Exit::Proxy(Proxy::all(url).map_err(|error| format!("gateway.proxy {url}: {error}"))?),
+            Some(url) => {
+                Exit::Proxy(Box::new(Proxy::all(url).map_err(|error| format!("gateway.proxy {url}: {error}"))?))
+            }
         };
         let roots = ca_file.map(roots).transpose()?.unwrap_or_default();
         Ok(Way { tls: speaks_tls.then(|| tls(roots)).transpose()?, exit })
@@ -45,7 +47,7 @@ impl Way {
         let builder = match &self.exit {
             Exit::Direct => builder.no_proxy(),
             Exit::Environment => builder,
-            Exit::Proxy(proxy) => builder.no_proxy().proxy(proxy.clone()),
+            Exit::Proxy(proxy) => builder.no_proxy().proxy(proxy.as_ref().clone()),
         };
         let builder = match &self.tls {
             Some(tls) => builder.tls_backend_preconfigured(tls.clone()),

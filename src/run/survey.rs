@@ -262,9 +262,11 @@ impl<'a> File<'a> {
         let mark = |at: Option<usize>| at.and_then(|at| row.marks.get(at));
         let change_cell = mark(self.at.change);
         let change = change_cell.and_then(|cell| Amount::parse(cell).ok());
+        // A word that is no class was not asked for either.
         if let Some(include) = self.order.include
-            && let Some(class) = mark(meta.outcome)
-            && class.parse::<Outcome>().is_ok_and(|class| !include.contains(&class))
+            && meta.outcome.is_some()
+            && !row.marks.is_empty()
+            && !mark(meta.outcome).is_some_and(|class| class.parse().is_ok_and(|class| include.contains(&class)))
         {
             found.passed_over += 1;
             if let Some(change) = change {

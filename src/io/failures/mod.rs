@@ -82,7 +82,7 @@ pub fn write<E>(
     tails: &mut dyn Iterator<Item = Result<(Seat, Tail), E>>,
 ) -> Result<Written, FailureError<E>> {
     let mut pending = Pending { tails, next: None };
-    let mut files = Files { dir, files: Vec::new(), left_out: Vec::new() };
+    let mut files = Files { dir, sinks: Vec::new(), left_out: Vec::new() };
     for (ordinal, input) in inputs.iter().enumerate() {
         match input.format {
             Format::Parquet => copy_parquet(ordinal, input, &mut files, &mut pending)?,
@@ -94,11 +94,11 @@ pub fn write<E>(
             inputs.get(usize::from(seat.source)).map_or_else(|| format!("input {}", seat.source), |i| i.name.clone());
         return Err(FailureError::Lost { name, line: seat.line });
     }
-    if files.files.is_empty() {
+    if files.sinks.is_empty() {
         files.csv(&CsvShape { charset: Charset::Utf8, bom: false, delimiter: b',', header: Vec::new() })?;
     }
     let left_out = files.left_out;
-    let paths = files.files.into_iter().map(|(_, sink)| sink.finish()).collect::<Result<_, _>>()?;
+    let paths = files.sinks.into_iter().map(|(_, sink)| sink.finish()).collect::<Result<_, _>>()?;
     Ok(Written { files: paths, left_out })
 }
 
@@ -234,7 +234,7 @@ struct CsvShape {
 /// The failure files so far, one per shape.
 struct Files<'a> {
     dir: &'a Path,
-    files: Vec<(Shape, Sink)>,
+    sinks: Vec<(Shape, Sink)>,
     /// See [`Written`].
     left_out: Vec<String>,
 }
@@ -280,14 +280,14 @@ impl Files<'_> {
         extension: &str,
         begin: impl FnOnce(AtomicFile) -> Result<Sink, OutputError>,
     ) -> Result<&mut Sink, OutputError> {
-        let known = self.files.iter().position(|(known, _)| known == shape);
-        let at = known.unwrap_or(self.files.len());
+        let known = self.sinks.iter().position(|(known, _)| known == shape);
+        let at = known.unwrap_or(self.sinks.len());
         if known.is_none() {
             let name =
                 if at == 0 { format!("failures.{extension}") } else { format!("failures-{}.{extension}", at + 1) };
-            self.files.push((shape.clone(), begin(AtomicFile::create(&self.dir.join(name))?)?));
+            self.sinks.push((shape.clone(), begin(AtomicFile::create(&self.dir.join(name))?)?));
         }
-        Ok(&mut self.files[at].1)
+        Ok(&mut self.sinks[at].1)
     }
 }
 

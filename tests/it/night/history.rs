@@ -109,7 +109,15 @@ fn refused_stays_refused_until_a_person_wants_it_sent() {
     night.expect(1, &["run", "job.toml", "--again"]);
     assert_eq!(codes(&night), pairs(&[("refused", "REFUSED_BEFORE")]));
     assert_eq!(night.calls(), calls);
-    night.expect(1, &["replay", "job.toml", "out/night/latest", "--include", "refused"]);
+    // A person's own word is no class that was asked for.
+    let failures = std::fs::read_to_string(night.path("out/night/latest/failures.csv")).unwrap();
+    for word in ["SKIP", "Refused", ""] {
+        night.write("marked.csv", &failures.replace(",refused,", &format!(",{word},")));
+        night.expect(0, &["replay", "job.toml", "marked.csv", "--include", "refused"]);
+        assert_eq!((&night.manifest()["rows"]["passed_over"]["rows"], night.calls()), (&1.into(), calls), "{word:?}");
+    }
+    night.write("again.csv", &failures);
+    night.expect(1, &["replay", "job.toml", "again.csv", "--include", "refused"]);
     assert_eq!(night.calls(), calls + 1);
 }
 
