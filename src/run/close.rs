@@ -236,7 +236,10 @@ impl Writing {
             files.extend(copied.files);
             warnings = copied.left_out;
         } else {
-            tracing::warn!("the inputs are gone: no failure file; `passync open` lists the open rows");
+            let what = "the inputs are gone, or not what they were: there is no failure file; `passync open` lists the open \
+                        rows, and outcomes.csv the others";
+            tracing::warn!("{what}");
+            warnings.push(what.to_owned());
         }
         fault::around("tails", "remove", || std::fs::remove_file(&self.tails_path))
             .map_err(|error| StorageError::new("remove", &self.tails_path, error))?;

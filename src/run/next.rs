@@ -17,6 +17,9 @@ pub struct Next {
     pub command: String,
 }
 
+/// Failures that are not open: sent as they stand they would fail again.
+const OTHERS: [Outcome; 3] = [Outcome::Rejected, Outcome::Conflict, Outcome::Refused];
+
 impl Called {
     /// Behind these runs, in the order in which they were done. `open_in_ledger`: rows that are open there now;
     /// `shown`: how a run directory is written.
@@ -26,10 +29,13 @@ impl Called {
             let why = "to see a replay, run it with a ledger that stays:".to_owned();
             return vec![Next { why, command: self.keeping(runs) }];
         }
-        let with_file = runs.iter().filter(|manifest| manifest.files.keys().any(|name| name.starts_with("failures")));
         let mut next = Vec::new();
-        for manifest in with_file {
+        for manifest in runs {
             let dir = shown(Path::new(&manifest.dir));
+            if !manifest.files.keys().any(|name| name.starts_with("failures")) {
+                next.extend(self.next_without_file(manifest, &dir));
+                continue;
+            }
             // What an earlier run left open, a later one may have closed.
             next.extend((open_in_ledger > 0).then(|| self.next_of_open(manifest, &dir)).flatten());
             next.extend(self.next_of_others(manifest, &dir));
@@ -57,10 +63,21 @@ impl Called {
         })
     }
 
+    /// A run that was given up without its inputs has no failure file; of its rows that are not open the outcomes tell.
+    fn next_without_file(&self, manifest: &Manifest, dir: &str) -> Option<Next> {
+        let rows = OTHERS.iter().map(|class| manifest.rows.of(*class)).sum();
+        (rows > 0).then(|| Next {
+            why: format!(
+                "a person looks at {} that the outcomes in {dir} name; mended in an input of their own, they are sent by:",
+                count(rows, "row")
+            ),
+            command: self.command("run", &["--input".to_owned(), "PATH".to_owned()]),
+        })
+    }
+
     /// The others want a person.
     fn next_of_others(&self, manifest: &Manifest, dir: &str) -> Option<Next> {
-        let classes = [Outcome::Rejected, Outcome::Conflict, Outcome::Refused];
-        let classes: Vec<_> = classes.into_iter().filter(|class| manifest.rows.of(*class) > 0).collect();
+        let classes: Vec<_> = OTHERS.into_iter().filter(|class| manifest.rows.of(*class) > 0).collect();
         let rows = classes.iter().map(|class| manifest.rows.of(*class)).sum();
         let words = classes.into_iter().map(Outcome::as_str).collect::<Vec<_>>().join(",");
         (rows > 0).then(|| Next {

@@ -95,6 +95,23 @@ fn an_abandoned_run_leaves_doubt_and_unsent_rows() {
     night.is_well_after(&rows, 32);
 }
 
+#[test]
+fn a_run_that_is_given_up_without_its_input_says_where_its_rejected_rows_are() {
+    let night = Night::new(Config::default(), "input.rejects_max = '100%'");
+    night.write("in.csv", &(as_csv(&deltas(100, 2)) + "x\n"));
+    let mut child = night.start(&["run", "job.toml", "--set", "limits.quota=50/1s"]);
+    wait_for(|| night.calls() > 30);
+    child.kill().unwrap();
+    child.wait().unwrap();
+    std::fs::remove_file(night.path("in.csv")).unwrap();
+    let said = night.expect(1, &["resume", "job.toml", "--abandon"]);
+    for part in
+        ["there is no failure file", "a person looks at 1 row that the outcomes in", "run job.toml --input PATH"]
+    {
+        assert!(said.contains(part), "{part}: {said}");
+    }
+}
+
 /// Waits until something is so; a minute is a hang.
 pub fn wait_for(mut is_so: impl FnMut() -> bool) {
     let began = Instant::now();
