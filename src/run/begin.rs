@@ -20,6 +20,7 @@ use crate::io::StorageError;
 use crate::io::folder;
 use crate::io::ledger::{Ledger, NewRun, RunRow, RunState};
 use crate::io::source::Input;
+use crate::model::moment::rfc3339_ms;
 use crate::model::{Delta, Outcome};
 
 /// Reads every input to its end, and refuses what cannot be right as a whole. Neither lease nor ledger are needed.
@@ -261,6 +262,14 @@ pub fn warnings(surveyed: &Surveyed, flags: &Flags) -> Vec<String> {
             "{} rows have an `occurred_at` that the clocks showed twice, when summer time ended; the earlier instant was taken: \
              an export with zones would tell them apart",
             surveyed.found.folded
+        ));
+    }
+    let (ahead, last_ms) = surveyed.found.ahead;
+    if ahead > 0 {
+        warnings.push(format!(
+            "{ahead} rows have an `occurred_at` that lies ahead, up to {}: until then all that comes for their cards is older, and \
+             superseded; see to the export's dates and to input.timezone",
+            rfc3339_ms(last_ms)
         ));
     }
     let bare = surveyed.found.timed.iter().filter(|(_, timed)| timed.is_bare()).count();

@@ -39,6 +39,8 @@ pub struct Order<'a> {
     pub inputs: &'a [Input],
     /// The classes that a replay takes; `None`: this is no replay, `_outcome` is not looked at.
     pub include: Option<&'a [Outcome]>,
+    /// The start of the run, milliseconds since 1970.
+    pub started_ms: i64,
 }
 
 /// What the survey found, beside the rows themselves.
@@ -64,6 +66,8 @@ pub struct Found {
     pub points: Total,
     /// Rows whose local time the clocks showed twice.
     pub folded: u64,
+    /// Rows whose time lies ahead of the run, and the last of these times; milliseconds since 1970.
+    pub ahead: (u64, i64),
     /// Per input: what does not fit its columns.
     pub suspects: Vec<Suspects>,
     /// Why inputs are refused as a whole: their ids are not what they were.
@@ -191,6 +195,9 @@ fn read_inputs(order: &Order<'_>, mut outlet: Outlet, progress: &Progress, signa
     outlet.flush()?;
     Ok(found)
 }
+
+/// How far the clock of an exporter may be ahead of ours; milliseconds.
+const AHEAD_MS: i64 = 3_600_000;
 
 /// Inputs that the rows of failure files may come from: what is known of each is in memory.
 const ORIGINS_MAX: usize = 10_000;
@@ -381,6 +388,9 @@ impl<'a> File<'a> {
     fn count(&self, delta: &Delta, origin: Option<&Origin>, found: &mut Found) -> Result<(), Fault> {
         found.closing += u64::from(delta.status != Status::Update);
         found.folded += u64::from(delta.folded);
+        if let Some(occurred_ms) = delta.occurred_ms.filter(|ms| *ms > self.order.started_ms + AHEAD_MS) {
+            found.ahead = (found.ahead.0 + 1, found.ahead.1.max(occurred_ms));
+        }
         let key = timed_key(self.name, origin);
         if !found.timed.contains_key(&*key) {
             if origin.is_some() && found.timed.len() >= ORIGINS_MAX {

@@ -81,6 +81,7 @@ impl Surveyed {
             guard: &job.settings.guard,
             inputs: reading.inputs,
             include: reading.include,
+            started_ms: reading.started_ms,
         };
         let found = survey::read(&order, &mut rows, &job.progress, &job.signals)?;
         let seals = rows.finish()?;

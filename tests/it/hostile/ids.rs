@@ -59,6 +59,17 @@ fn ids_that_do_not_fit_their_column_are_shown_in_place() {
 }
 
 #[test]
+fn times_that_lie_ahead_are_told() {
+    let bench = Bench::new("in.csv", "");
+    let rows = "b1,c1,5,u,2026-01-02 10:00:00\nb2,c2,5,u,2206-01-02 10:00:00\n";
+    bench.write("in.csv", &format!("bill_no,pass_id,points,user_id,occurred_at\n{rows}"));
+    let (exit, said) = bench.said(&["check", "job.toml"]);
+    assert_eq!(exit, 0, "{said}");
+    let said = said.split_whitespace().collect::<Vec<_>>().join(" ");
+    assert!(said.contains("1 rows have an `occurred_at` that lies ahead, up to 2206-01-02T02:00:00.000Z"), "{said}");
+}
+
+#[test]
 fn a_file_without_a_last_line_end_is_read_with_a_warning_unless_it_is_cut() {
     let bench = Bench::new("in.csv", "");
     let text = format!(
