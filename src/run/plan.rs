@@ -270,8 +270,10 @@ impl Planner<'_> {
                 self.fates.push((id, Fate::Keep { outcome, code: code.to_owned() }))?;
             }
             (Again::End(outcome, code), Some(bill)) => {
+                let doubt = if bill.past.is_possible() { "; an attempt may have applied" } else { "" };
+                let (outcome_then, run, code_then) = (bill.outcome, bill.last_run, &bill.code);
                 let message =
-                    format!("the ledger has this bill as {} since run {} ({})", bill.outcome, bill.last_run, bill.code);
+                    format!("the ledger has this bill as {outcome_then} since run {run} ({code_then}){doubt}");
                 self.end(id, outcome, code, message.clone(), None, None)?;
                 if outcome == Outcome::Conflict {
                     for other in others {
