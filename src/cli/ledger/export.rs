@@ -86,6 +86,10 @@ impl Export {
                 let what = format!("{} is one file, and there are two tables", self.to.display());
                 return Err(CliError::usage(what).help("say which: --only bills or --only cards; or name a folder"));
             }
+            (None, [_]) if self.to.extension().is_some() => {
+                let what = format!("{} is neither CSV nor Parquet by its name", self.to.display());
+                return Err(CliError::usage(what).help("name a file that ends in .csv or .parquet, or a folder"));
+            }
             (None, tables) => {
                 let file = |table: &Table| self.to.join(format!("{}.{}", table.as_str(), self.format.extension()));
                 folder::make(&self.to).map_err(|error| Fault::from(StorageError::new("create", &self.to, error)))?;

@@ -112,7 +112,7 @@ fn newest_of(folder: &Path) -> Vec<String> {
         .into_iter()
         .flatten()
         .flatten()
-        .filter(|entry| !entry.file_name().to_string_lossy().starts_with('.'))
+        .filter(|entry| !entry.file_name().to_string_lossy().starts_with('.') && !entry.path().is_dir())
         .filter_map(|entry| Some((entry.metadata().ok()?.modified().ok()?, entry.file_name())))
         .collect();
     files.sort_by(|a, b| b.cmp(a));

@@ -204,6 +204,7 @@ impl Draft<'_> {
                 let fault = format!("{} cannot send the column `{name}`; {remedy}", self.dialect.name());
                 self.faults.push(fault);
             } else if let Some(near) = near_miss(name, self.dialect.columns()) {
+                let name = shown(name, 60);
                 self.faults.push(format!("the column `{name}` is nearly `{near}`; rename it, {remedy}"));
             } else {
                 kept.push(name.clone());

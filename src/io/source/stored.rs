@@ -160,12 +160,16 @@ impl Unfolded {
             Stream::Zstd(_) => "zstd",
         };
         let fault = match error.kind() {
-            io::ErrorKind::UnexpectedEof => "ends early: it is truncated".to_owned(),
+            io::ErrorKind::UnexpectedEof => {
+                "ends early: it is truncated, or something else stands behind it".to_owned()
+            }
             _ => format!("is damaged: {error}"),
         };
         let found = format!("the {what} stream {fault} (after {} stored bytes)", self.stored().count);
         let remedy = if error.to_string().contains("too much memory") {
             "compress it again without --long and at level 20 at most"
+        } else if self.count == 0 {
+            "fetch or export it again; what is not compressed has a name without .gz or .zst"
         } else {
             "fetch or export it again"
         };

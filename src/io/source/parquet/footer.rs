@@ -16,7 +16,7 @@ use super::fence::fenced;
 use super::pages::check_pages;
 use super::shape;
 
-const REMEDY: &str = "export it again; plain pages of about 1 MiB are what every writer makes by default";
+const REMEDY: &str = "export it again as writers do by default: not encrypted, in pages of about 1 MiB, and without columns that nobody needs";
 
 /// Reads and checks the footer, and the header of every page.
 pub(super) fn read(name: &str, file: &File, size: u64) -> Result<ArrowReaderMetadata, InputError> {
