@@ -5,16 +5,15 @@ use std::path::Path;
 use std::sync::Arc;
 
 use reqwest::{Client, ClientBuilder, Proxy, Url};
-use rustls::ClientConfig;
 use rustls::crypto::aws_lc_rs::default_provider;
 use rustls::pki_types::CertificateDer;
 use rustls::pki_types::pem::PemObject;
+use rustls::{ClientConfig, RootCertStore};
 use rustls_platform_verifier::Verifier;
 
 /// How a URL is reached: by the proxy that the job names, and no other; with additional roots.
 pub(super) struct Way {
-    /// `None`: nobody has to prove who it is.
-    tls: Option<ClientConfig>,
+    tls: ClientConfig,
     exit: Exit,
 }
 
@@ -39,7 +38,8 @@ impl Way {
             }
         };
         let roots = ca_file.map(roots).transpose()?.unwrap_or_default();
-        Ok(Way { tls: speaks_tls.then(|| tls(roots)).transpose()?, exit })
+        let verifier = speaks_tls.then(|| verifier(roots)).transpose()?;
+        Ok(Way { tls: tls(verifier)?, exit })
     }
 
     /// A client that goes this way.
@@ -49,18 +49,12 @@ impl Way {
             Exit::Environment => builder,
             Exit::Proxy(proxy) => builder.no_proxy().proxy(proxy.as_ref().clone()),
         };
-        let builder = match &self.tls {
-            Some(tls) => builder.tls_backend_preconfigured(tls.clone()),
-            None => builder.tls_certs_only([]),
-        };
-        builder.build().map_err(|error| causes(&error))
+        builder.tls_backend_preconfigured(self.tls.clone()).build().map_err(|error| causes(&error))
     }
 }
 
-fn tls(roots: Vec<CertificateDer<'static>>) -> Result<ClientConfig, String> {
-    let provider = Arc::new(default_provider());
-    let verifier = Verifier::new_with_extra_roots(roots, Arc::clone(&provider)).map_err(|error| {
-        match error.to_string() {
+fn verifier(roots: Vec<CertificateDer<'static>>) -> Result<Verifier, String> {
+    Verifier::new_with_extra_roots(roots, Arc::new(default_provider())).map_err(|error| match error.to_string() {
         // As rustls-platform-verifier says it.
         text if text.contains("No CA certificates") => {
             "found no root certificates on this machine, expected those that https needs: install its package of them \
@@ -68,14 +62,21 @@ fn tls(roots: Vec<CertificateDer<'static>>) -> Result<ClientConfig, String> {
                 .to_owned()
         }
         text => text,
-    }
-    })?;
-    let versions = ClientConfig::builder_with_provider(provider).with_safe_default_protocol_versions();
-    let mut config = versions
-        .map_err(|error| error.to_string())?
-        .dangerous() // the name of a verifier of one's own; this one is the platform's
-        .with_custom_certificate_verifier(Arc::new(verifier))
-        .with_no_client_auth();
+    })
+}
+
+/// Without a verifier nobody is believed: nobody has to prove who it is.
+fn tls(verifier: Option<Verifier>) -> Result<ClientConfig, String> {
+    let versions =
+        ClientConfig::builder_with_provider(Arc::new(default_provider())).with_safe_default_protocol_versions();
+    let builder = versions.map_err(|error| error.to_string())?;
+    let mut config = match verifier {
+        // "Dangerous" is any verifier of one's own; this is the platform's.
+        Some(verifier) => {
+            builder.dangerous().with_custom_certificate_verifier(Arc::new(verifier)).with_no_client_auth()
+        }
+        None => builder.with_root_certificates(RootCertStore::empty()).with_no_client_auth(),
+    };
     config.alpn_protocols = vec![b"http/1.1".to_vec()];
     Ok(config)
 }
