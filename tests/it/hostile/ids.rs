@@ -62,7 +62,7 @@ fn ids_that_do_not_fit_their_column_are_shown_in_place() {
 fn times_that_lie_ahead_are_told() {
     let bench = Bench::new("in.csv", "");
     let rows = "b1,c1,5,u,2026-01-02 10:00:00\nb2,c2,5,u,2206-01-02 10:00:00\n";
-    bench.write("in.csv", &format!("bill_no,pass_id,points,user_id,occurred_at\n{rows}"));
+    bench.write("in.csv", format!("bill_no,pass_id,points,user_id,occurred_at\n{rows}"));
     let (exit, said) = bench.said(&["check", "job.toml"]);
     assert_eq!(exit, 0, "{said}");
     let said = said.split_whitespace().collect::<Vec<_>>().join(" ");
