@@ -452,12 +452,14 @@ impl Driver<'_> {
         let is_skewed = is_dated && !self.skew.believes(reading.result_ms, self.clock.now_ms());
         if is_skewed {
             reading.verdict = Verdict::InDoubt;
-            reading.message =
-                format!("response-time {:?} is too far from ours: {}", reading.result_at, reading.message);
+            let found = if reading.result_ms.is_some() { "is too far from ours" } else { "cannot be read" };
+            reading.message = format!("response-time {:?} {found}: {}", reading.result_at, reading.message);
             "SKEWED".clone_into(&mut reading.code);
         }
         // Behind a reply that proves nothing the real one may come, and be taken for the next call's.
-        held.line.take().filter(|_| is_proved && !is_skewed).into_iter().for_each(|line| self.gateway.keep(line));
+        if let Some(line) = held.line.take().filter(|_| is_proved && !is_skewed) {
+            self.gateway.keep(line);
+        }
         if !reading.listed {
             self.done.unlisted.count(&reading.code);
         }
