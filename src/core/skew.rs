@@ -4,42 +4,53 @@
 #[derive(Debug)]
 pub struct Skew {
     max_ms: Option<i64>,
-    /// Ascending.
+    /// Differences of the first replies, ascending.
     learnt: Vec<i64>,
-    /// The times that they were learnt from.
-    heard: Vec<i64>,
+    /// The different times that they had, until these are enough.
+    times: Vec<i64>,
 }
 
 impl Skew {
-    /// So many verified replies of different times teach the difference of the clocks; one of them alone could be an old one,
-    /// and so could each copy of it.
-    const LESSONS: usize = 5;
+    /// Verified replies of so many different times teach the difference of the clocks: one of them could be an old one, and
+    /// every copy of it says the same.
+    const TIMES: usize = 5;
+    /// Of so many replies at most.
+    const LESSONS: usize = 1_000;
 
     /// `max_ms`: how far a response-time may be from the expected; `None` is off.
     pub fn new(max_ms: Option<i64>) -> Skew {
-        Skew { max_ms, learnt: Vec::new(), heard: Vec::new() }
+        Skew { max_ms, learnt: Vec::new(), times: Vec::new() }
     }
 
     /// Whether a verified reply with response-time `theirs_ms`, read at `ours_ms`, is of its own time; `None`: it has one that
     /// cannot be read, and shows nothing.
     /// Both in milliseconds since 1970; ours is the run's clock, so that a wall clock that is set meanwhile makes no reply
     /// one of another time. Until the difference is known our own clock counts: were the
-    /// first reply its own measure, a stale success could be the first. A host whose clock is wrong pays a few retries.
+    /// first reply its own measure, a stale success could be the first. A host whose clock is wrong pays a few retries: the gateway
+    /// is not heard for it, and is probed until its times have shown the difference.
     pub fn believes(&mut self, theirs_ms: Option<i64>, ours_ms: i64) -> bool {
         let Some(max_ms) = self.max_ms else { return true };
         let Some(theirs_ms) = theirs_ms else { return false };
         let difference = theirs_ms.saturating_sub(ours_ms);
-        if self.learnt.len() < Self::LESSONS && !self.heard.contains(&theirs_ms) {
-            self.heard.push(theirs_ms);
-            let at = self.learnt.partition_point(|known| *known < difference);
-            self.learnt.insert(at, difference);
+        if !self.has_learnt() {
+            if !self.times.contains(&theirs_ms) {
+                self.times.push(theirs_ms);
+            }
+            if self.learnt.len() < Self::LESSONS {
+                let at = self.learnt.partition_point(|known| *known < difference);
+                self.learnt.insert(at, difference);
+            }
         }
         difference.saturating_sub(self.difference_ms()).saturating_abs() <= max_ms
     }
 
+    fn has_learnt(&self) -> bool {
+        self.times.len() >= Self::TIMES
+    }
+
     /// The gateway's clock less ours, as far as it is known; milliseconds.
     fn difference_ms(&self) -> i64 {
-        if self.learnt.len() < Self::LESSONS { 0 } else { self.learnt[Self::LESSONS / 2] }
+        if self.has_learnt() { self.learnt[self.learnt.len() / 2] } else { 0 }
     }
 }
 

@@ -470,7 +470,7 @@ impl Driver<'_> {
             verdict: reading.verdict,
             answered,
             retry_after: reading.retry_after_ms.map(Duration::from_millis),
-            verified: reading.verified == Some(true),
+            verified: is_proved && !is_skewed,
             configuration: reading.configuration.then(|| reading.code.clone()),
             random: random(),
         };

@@ -1,6 +1,6 @@
 //! The gateway and the way there and back, under a virtual clock.
 
-use std::collections::{BTreeMap, HashMap, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, HashMap, VecDeque};
 use std::rc::Rc;
 use std::time::Duration;
 
@@ -143,8 +143,8 @@ pub struct Network {
     open: HashMap<u64, Rc<Sent>>,
     /// When processes died.
     deaths: HashMap<u64, Tick>,
-    /// Verified replies, and replies of another time, that each process got or will get.
-    replies: HashMap<u64, (u32, u32)>,
+    /// Times of verified replies, and how many replies of another time, that each process got or will get.
+    replies: HashMap<u64, (BTreeSet<i64>, u32)>,
     /// Arrivals of the last window that somebody before the gateway let through.
     let_through: VecDeque<Tick>,
     /// Faults of the network end with the story's troubles.
@@ -237,7 +237,7 @@ impl Network {
         self.open.insert(plan.exchange, Rc::clone(sent));
         let back_max = if self.well { 1_000 } else { trouble.back_max };
         let heard = now + plan.wait + dice.micros(1..=back_max);
-        let result_ms = Clocks::theirs_ms(now);
+        let result_ms = Clocks::said_ms(now);
         let (at, told) =
             if heard > sent.closes { (sent.closes, Told::silence()) } else { (heard, read(&plan, result_ms)) };
         clock.book(at, sent.process, Tide::End(Rc::clone(sent), Some(plan.exchange), told));
@@ -257,18 +257,18 @@ impl Network {
             }
             self.let_through.push_back(now);
         }
-        // The clock check learns from the first five verified replies: most of them must be of their time.
-        let (verified, stale) = self.replies.entry(sent.process).or_default();
-        if self.well || (*stale >= 2 && *verified < 5) || !dice.percent(world.trouble.stale) {
+        // The clock check learns from verified replies of the first five times: most of them must be of their time.
+        let (times, stale) = self.replies.entry(sent.process).or_default();
+        if self.well || (*stale >= 2 && times.len() < 5) || !dice.percent(world.trouble.stale) {
             return None;
         }
         *stale += 1;
-        Some(Told::stale(Clocks::theirs_ms(now) - STALE_MS))
+        Some(Told::stale(Clocks::said_ms(now) - STALE_MS))
     }
 
     /// An exchange ended on our side.
     pub fn end(&mut self, exchange: Option<u64>, now: Tick, sent: &Sent, told: &Told) {
-        self.replies.entry(sent.process).or_default().0 += u32::from(told.verified);
+        self.replies.entry(sent.process).or_default().0.extend(told.result_ms.filter(|_| told.verified));
         if let Some(exchange) = exchange {
             self.open.remove(&exchange).expect("an exchange ends once");
             self.gateway.end(exchange, now, told.answered);

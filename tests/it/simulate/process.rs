@@ -377,7 +377,7 @@ impl<'a> Process<'a> {
             && let Some(theirs) = told.result_ms
             && !self.skew.believes(Some(theirs), self.began_ms + self.tick().since(Tick::ZERO).as_millis() as i64)
         {
-            (told.verdict, told.skewed) = (Verdict::InDoubt, true);
+            (told.verdict, told.verified, told.skewed) = (Verdict::InDoubt, false, true);
         }
         self.stage.auditor.told(now, sent, &told);
         self.stage.auditor.pace(self.dispatcher.load().2);

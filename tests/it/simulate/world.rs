@@ -89,6 +89,11 @@ impl Clocks {
         1_800_000_000_000 + (now.0 / 1_000_000) as i64
     }
 
+    /// What it writes into a reply: whole seconds.
+    pub fn said_ms(now: Tick) -> i64 {
+        Clocks::theirs_ms(now) / 1_000 * 1_000
+    }
+
     /// Ours.
     pub fn ours_ms(&self, now: Tick) -> i64 {
         let set: i64 = self.set.iter().filter(|(at, _)| *at <= now).map(|(_, by)| by).sum();
