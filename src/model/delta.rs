@@ -5,7 +5,7 @@ use std::borrow::Cow;
 use serde::{Deserialize, Serialize};
 use smol_str::SmolStr;
 
-use super::{Amount, BillId, Digest, Digester};
+use super::{Amount, BillId, Digest, Digester, Place};
 
 /// What a row asks of its card.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
@@ -117,7 +117,7 @@ pub struct Delta {
     pub occurred_ms: Option<i64>,
     /// That time was a local one that the clocks showed twice; the earlier instant was taken.
     pub folded: bool,
-    /// Orders rows of one instant.
+    /// Orders rows of one millisecond: the file's own, or from [`Place::BEYOND_MS`] on the nanoseconds of its time.
     pub sequence: i64,
 }
 
@@ -146,6 +146,11 @@ impl Delta {
     /// What orders updates: the card's identity.
     pub fn card_digest(&self) -> Digest {
         Digest::of("card", &[&self.merchant, &self.card])
+    }
+
+    /// The file's own sequence: what tells rows without a bill apart.
+    pub fn own_sequence(&self) -> i64 {
+        if self.sequence < Place::BEYOND_MS { self.sequence } else { 0 }
     }
 
     /// The idempotency key of the row's bill under `scope` (dialect, client), if it has one.

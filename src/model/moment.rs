@@ -73,8 +73,7 @@ impl LocalTime {
                 _ => Err(MomentFault::Syntax),
             };
         }
-        // jiff takes a leap second for the one before it.
-        if !is_date_shaped(text) || text.get(17..19) == Some("60") {
+        if !is_date_shaped(text) || has_leap_second(text) {
             return Err(MomentFault::Syntax);
         }
         if let Some(local) = usual(text) {
@@ -129,6 +128,13 @@ fn usual(text: &str) -> Option<DateTime> {
     DateTime::new(number(0..4)?, two(5)?, two(8)?, two(11)?, two(14)?, two(17)?, 0).ok()
 }
 
+/// Whether a time has a second 60, which jiff takes for the one before it.
+fn has_leap_second(text: &str) -> bool {
+    let clock = text.get(11..).unwrap_or_default();
+    let seconds: Vec<u8> = clock.bytes().filter(|byte| *byte != b':').skip(4).take(2).collect();
+    seconds == b"60"
+}
+
 /// What a time has beyond its milliseconds, in nanoseconds: the fourth to the ninth digit of its fraction.
 fn beyond_ms(text: &str) -> u32 {
     let fraction = text.split_once(['.', ',']).map_or("", |(_, fraction)| fraction);
@@ -167,7 +173,8 @@ fn compact(digits: &str) -> Option<DateTime> {
     const CENTURIES: [&str; 2] = ["19", "20"];
     let number = |at: std::ops::Range<usize>| digits[at].parse::<i8>().ok();
     let year = digits[..4].parse().ok().filter(|_| CENTURIES.contains(&&digits[..2]))?;
-    let second = if digits.len() == 14 { number(12..14)? } else { 0 };
+    let second =
+        if digits.len() == 14 { number(12..14).map(|second| if second == 60 { 59 } else { second })? } else { 0 };
     DateTime::new(year, number(4..6)?, number(6..8)?, number(8..10)?, number(10..12)?, second, 0).ok()
 }
 
@@ -239,7 +246,7 @@ mod tests {
         ] {
             assert_eq!(hk.parse(text).unwrap().ns, ns, "{text}");
         }
-        for leap in ["2026-01-02 10:00:60", "2026-01-02T10:00:60Z", "2016-12-31T23:59:60.5Z"] {
+        for leap in ["2026-01-02 10:00:60", "2026-01-02T10:00:60Z", "2026-01-02T100060Z", "2016-12-31T23:59:60.5Z"] {
             assert_eq!(hk.parse(leap), Err(MomentFault::Syntax), "{leap}");
         }
     }
@@ -257,7 +264,7 @@ mod tests {
             assert_eq!(hk.parse(text).unwrap(), Moment { ms, ns: 0, folded: false }, "{text}");
         }
         assert_eq!(hk.parse("1702866811"), Err(MomentFault::Seconds));
-        for digits in ["20260102080003", "202601020800", "19991231235959"] {
+        for digits in ["20260102080003", "20260102080060", "202601020800", "19991231235959"] {
             assert!(matches!(hk.parse(digits), Err(MomentFault::Compact(_))), "{digits}");
         }
         assert!(hk.parse("20261302080003").is_ok(), "no month has that number, so it can only be milliseconds");

@@ -17,7 +17,7 @@ pub struct Seat {
 pub struct Place {
     /// When the change happened, or the stand-in for a row without `occurred_at`; milliseconds since 1970.
     pub occurred_ms: i64,
-    /// The row's `sequence`, 0 when absent.
+    /// The row's `sequence`; when absent, what its time has beyond the millisecond, behind [`Place::BEYOND_MS`]; or 0.
     pub sequence: i64,
     /// The ordinal in the ledger of the run that first read the row, from 1.
     pub run: u32,
@@ -26,6 +26,14 @@ pub struct Place {
 }
 
 impl Place {
+    /// Sequences of files end before it; from it on they are nanoseconds.
+    pub const BEYOND_MS: i64 = i64::MAX - 999_999;
+
+    /// The sequence, or the nanoseconds in its place.
+    pub fn shown_sequence(self) -> i64 {
+        if self.sequence < Self::BEYOND_MS { self.sequence } else { self.sequence - Self::BEYOND_MS }
+    }
+
     /// A number that sorts as the place does, as far as it tells two apart.
     pub fn prefix(self) -> u64 {
         self.occurred_ms.wrapping_sub(i64::MIN) as u64

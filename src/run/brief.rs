@@ -103,7 +103,7 @@ impl Gist {
 }
 
 fn timed_identity(scope: &str, delta: &Delta, ms: i64, content: Digest) -> BillId {
-    let (ms, sequence) = (ms.to_string(), delta.sequence.to_string());
+    let (ms, sequence) = (ms.to_string(), delta.own_sequence().to_string());
     let parts = [scope, &delta.merchant, &delta.card, &ms, &sequence, &content.to_string()];
     BillId::unnumbered(Digest::of("timed", &parts))
 }

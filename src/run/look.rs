@@ -378,7 +378,7 @@ impl Runs<'_> {
         let source = run.sources.get(usize::from(place.seat.source)).map_or("?", String::as_str);
         Ok(ShownPlace {
             occurred_at: rfc3339_ms(place.occurred_ms),
-            sequence: place.sequence,
+            sequence: place.shown_sequence(),
             run: run.id.clone(),
             at: format!("{source}:{}", place.seat.line),
         })

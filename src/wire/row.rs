@@ -8,7 +8,7 @@ use jiff::tz::TimeZone;
 use super::{Column, ColumnFault, RowRules};
 use crate::model::moment::{self, MomentFault};
 use crate::model::reject::veiled;
-use crate::model::{Amount, Delta, LocalTime, Moment, Reject, Rule, Status, amount};
+use crate::model::{Amount, Delta, LocalTime, Moment, Place, Reject, Rule, Status, amount};
 
 /// The cells of one row; `None` is an absent cell.
 pub type Cells<'c> = [Option<Cow<'c, str>>];
@@ -259,7 +259,7 @@ impl Common {
             last_changed_points: self.last_changed_points.amount(cells)?,
             occurred_ms: occurred.map(|moment| moment.ms),
             folded: occurred.is_some_and(|moment| moment.folded),
-            sequence: self.sequence(cells)?.or(occurred.map(|moment| i64::from(moment.ns))).unwrap_or_default(),
+            sequence: self.sequence(cells)?.or_else(|| occurred.and_then(beyond_ms)).unwrap_or_default(),
         })
     }
 
@@ -283,14 +283,17 @@ impl Common {
         self.bill_no.reject(Rule::MissingBill, "", expected)
     }
 
-    /// Where a row has none, what its time has beyond the millisecond orders it among those of the same one.
     fn sequence(&self, cells: &Cells<'_>) -> Result<Option<i64>, Reject> {
-        const END: i64 = 1_000_000_000_000_000_000;
         let Some(found) = self.sequence.cell(cells) else { return Ok(None) };
-        let number = found.parse().ok().filter(|number| (1 - END..END).contains(number));
+        let number = found.parse().ok().filter(|number| *number < Place::BEYOND_MS);
         let fault = || self.sequence.reject(Rule::NotANumber, found, "a whole number of at most 18 digits");
         number.map(Some).ok_or_else(fault)
     }
+}
+
+/// Where a row has no sequence, what its time has beyond the millisecond orders it among those of the same one.
+fn beyond_ms(moment: Moment) -> Option<i64> {
+    (moment.ns > 0).then(|| Place::BEYOND_MS + i64::from(moment.ns))
 }
 
 #[cfg(test)]
@@ -337,7 +340,11 @@ mod tests {
         );
         let time = "2023-12-18 10:33:31.123456";
         let of_time = |sequence| begin(&["occurred_at", "sequence"], &[time, sequence]).unwrap().sequence;
-        assert_eq!((of_time(""), of_time("3")), (456_000, 3), "microseconds order rows, unless the file does");
+        assert_eq!(
+            (of_time(""), of_time("3")),
+            (Place::BEYOND_MS + 456_000, 3),
+            "microseconds order rows, unless the file does"
+        );
         let bare = begin(&[], &[]).unwrap();
         assert_eq!((bare.merchant.as_str(), bare.bill_no, bare.occurred_ms, bare.sequence), ("m1", None, None, 0));
     }
@@ -349,7 +356,7 @@ mod tests {
             ("last_changed_points", "1e3", Rule::NotANumber),
             ("occurred_at", "1702866811", Rule::NotATime),
             ("sequence", "1.5", Rule::NotANumber),
-            ("sequence", "1000000000000000000", Rule::NotANumber),
+            ("sequence", "9223372036854775807", Rule::NotANumber),
         ] {
             let reject = begin(&[column], &[cell]).unwrap_err();
             assert_eq!((reject.rule, reject.column.as_str()), (rule, column), "{cell}");
