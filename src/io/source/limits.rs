@@ -50,7 +50,7 @@ pub const PAGE_MAX: u64 = 16 * 1024 * 1024;
 /// Values of one Parquet page whose lengths are delta-encoded: the decoder holds them all. Writers put 20,000 in a page.
 pub const PAGE_LENGTHS_MAX: u64 = 4 * 1024 * 1024;
 
-/// Values of one row of a nested Parquet column: a row is decoded as a whole, and a batch of them. Embeddings have 3,072.
+/// Values of one row of a nested Parquet column: a row is decoded as a whole. Embeddings have 3,072.
 pub const ROW_VALUES_MAX: u64 = 4096;
 
 /// Bytes of a Parquet value of fixed length: the decoder makes room for a batch of them.
@@ -63,5 +63,5 @@ pub const PAGE_HEADER_MAX: usize = 1024 * 1024;
 /// 4 KB must not cost an hour.
 pub const ROWS_PER_BYTE_MAX: u64 = 64;
 
-/// Rows decoded at a time. Small, since delta encodings may repeat a whole page in every value.
+/// Rows decoded at a time, fewer where several columns are nested. Small, since delta encodings may repeat a whole page in every value.
 pub const BATCH_ROWS: usize = 256;

@@ -109,7 +109,8 @@ fn check_chunks(name: &str, file: &File, metadata: &ParquetMetaData, size: u64) 
     Ok(())
 }
 
-/// What INT96 is read as: in nanoseconds of 64 bits, the decoder's choice, the year 9999 is one of 1816.
+/// What a column of INT96 is read as: in nanoseconds of 64 bits, the decoder's choice, the year 9999 is one of 1816. Spark writes
+/// microseconds.
 const INT96: DataType = DataType::Timestamp(TimeUnit::Microsecond, None);
 
 /// Whether a column holds the timestamps of old Spark, Hive and Impala.

@@ -259,7 +259,10 @@ impl Batches {
         let levels = parquet_to_arrow_field_levels(schema, mask, Some(self.schema().fields()))?;
         let metadata = Arc::clone(self.metadata.metadata());
         let pages = GatedGroup { file: Arc::clone(&self.file), metadata, group };
-        ParquetRecordBatchReader::try_new_with_row_groups(&levels, &pages, BATCH_ROWS, None)
+        // A row of each nested column may have as many values as a whole batch of others.
+        let nested = columns.iter().filter(|column| self.schema().field(**column).data_type().is_nested()).count();
+        let rows = (BATCH_ROWS / nested.max(1)).max(1);
+        ParquetRecordBatchReader::try_new_with_row_groups(&levels, &pages, rows, None)
     }
 
     /// Decodes these columns only, ascending.
