@@ -8,6 +8,7 @@ use std::time::{Duration, Instant};
 use super::context::Job;
 use super::detail::{Flags, RunDetail, run_id};
 use super::manifest::Manifest;
+use super::numbers::count;
 use super::plan::{self, Plan};
 use super::progress::Phase;
 use super::recover::Recovery;
@@ -264,11 +265,19 @@ pub fn warnings(surveyed: &Surveyed, flags: &Flags) -> Vec<String> {
             surveyed.found.folded
         ));
     }
+    if let Some((rows, first)) = &surveyed.found.unclassed {
+        warnings.push(format!(
+            "{} of the input have an `_outcome` that is no class, and were passed over (the first: {first}); write one of those \
+             that --include names, or take the column out",
+            count(*rows, "row")
+        ));
+    }
     let (ahead, last_ms) = surveyed.found.ahead;
     if ahead > 0 {
         warnings.push(format!(
-            "{ahead} rows have an `occurred_at` that lies ahead, up to {}: until then all that comes for their cards is older, and \
+            "{} of the input have an `occurred_at` that lies ahead, up to {}: until then all that comes for their cards is older, and \
              superseded; see to the export's dates and to input.timezone",
+            count(ahead, "row"),
             rfc3339_ms(last_ms)
         ));
     }

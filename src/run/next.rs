@@ -32,7 +32,7 @@ impl Called {
         let mut next = Vec::new();
         for manifest in runs {
             let dir = shown(Path::new(&manifest.dir));
-            if !manifest.files.keys().any(|name| name.starts_with("failures")) {
+            if !Self::has_file(manifest) {
                 next.extend(self.next_without_file(manifest, &dir));
                 continue;
             }
@@ -40,11 +40,16 @@ impl Called {
             next.extend((open_in_ledger > 0).then(|| self.next_of_open(manifest, &dir)).flatten());
             next.extend(self.next_of_others(manifest, &dir));
         }
-        if next.is_empty() && open_in_ledger > 0 && !self.forgets {
+        let has_no_file = |manifest: &&Manifest| !Self::has_file(manifest) && manifest.rows.open() > 0;
+        if (next.is_empty() || runs.iter().any(has_no_file)) && open_in_ledger > 0 && !self.forgets {
             let why = "see what earlier runs left open, and how to close it:".to_owned();
             next.push(Next { why, command: self.command("open", &[]) });
         }
         next
+    }
+
+    fn has_file(manifest: &Manifest) -> bool {
+        manifest.files.keys().any(|name| name.starts_with("failures"))
     }
 
     /// Open rows are sent again as they stand.

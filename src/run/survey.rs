@@ -54,6 +54,8 @@ pub struct Found {
     pub passed_over: u64,
     /// The sum of the rows passed over.
     pub passed_over_points: Total,
+    /// Rows of a replay whose `_outcome` is no class, and where the first of them stands: they are passed over.
+    pub unclassed: Option<(u64, String)>,
     /// Rows that are not valid.
     pub rejected: u64,
     /// CLOSED and USED rows.
@@ -269,17 +271,23 @@ impl<'a> File<'a> {
         let mark = |at: Option<usize>| at.and_then(|at| row.marks.get(at));
         let change_cell = mark(self.at.change);
         let change = change_cell.and_then(|cell| Amount::parse(cell).ok());
-        // A word that is no class was not asked for either.
         if let Some(include) = self.order.include
             && meta.outcome.is_some()
             && !row.marks.is_empty()
-            && !mark(meta.outcome).is_some_and(|class| class.parse().is_ok_and(|class| include.contains(&class)))
         {
-            found.passed_over += 1;
-            if let Some(change) = change {
-                found.passed_over_points.add(change);
+            let class = mark(meta.outcome).and_then(|class| class.trim().parse::<Outcome>().ok());
+            if class.is_none() {
+                let first = format!("{}:{}", self.name, row.line);
+                found.unclassed.get_or_insert((0, first)).0 += 1;
             }
-            return Ok(());
+            // What is no class was not asked for either.
+            if !class.is_some_and(|class| include.contains(&class)) {
+                found.passed_over += 1;
+                if let Some(change) = change {
+                    found.passed_over_points.add(change);
+                }
+                return Ok(());
+            }
         }
         let origin = match (mark(meta.run), mark(meta.source), mark(meta.line).and_then(|line| line.parse().ok())) {
             (Some(run), Some(source), Some(line)) if self.order.include.is_some() => {

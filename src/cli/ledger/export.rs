@@ -86,7 +86,7 @@ impl Export {
                 let what = format!("{} is one file, and there are two tables", self.to.display());
                 return Err(CliError::usage(what).help("say which: --only bills or --only cards; or name a folder"));
             }
-            (None, [_]) if self.to.extension().is_some() => {
+            (None, [_]) if self.to.extension().is_some() && !self.to.is_dir() => {
                 let what = format!("{} is neither CSV nor Parquet by its name", self.to.display());
                 return Err(CliError::usage(what).help("name a file that ends in .csv or .parquet, or a folder"));
             }

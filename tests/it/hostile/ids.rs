@@ -66,7 +66,10 @@ fn times_that_lie_ahead_are_told() {
     let (exit, said) = bench.said(&["check", "job.toml"]);
     assert_eq!(exit, 0, "{said}");
     let said = said.split_whitespace().collect::<Vec<_>>().join(" ");
-    assert!(said.contains("1 rows have an `occurred_at` that lies ahead, up to 2206-01-02T02:00:00.000Z"), "{said}");
+    assert!(
+        said.contains("1 row of the input have an `occurred_at` that lies ahead, up to 2206-01-02T02:00:00.000Z"),
+        "{said}"
+    );
 }
 
 #[test]
