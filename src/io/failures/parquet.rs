@@ -15,6 +15,9 @@ use crate::io::atomic::{AtomicFile, OutputError};
 use crate::io::source::TailColumn;
 use crate::io::table::{from_parquet, parquet_properties};
 
+/// Bytes of a row group that are gathered before it is written: few rows of many nested columns may have as many.
+const GROUP_MAX: usize = 16 * 1024 * 1024;
+
 /// A failure file in Parquet, being written.
 pub(super) struct ParquetFailures {
     path: PathBuf,
@@ -78,8 +81,12 @@ impl ParquetFailures {
             }));
             Ok(RecordBatch::try_new(Arc::clone(&self.schema), columns)?)
         };
-        let rows = copied().map_err(|error| from_parquet(&self.path, error))?;
-        self.writer.write(&rows).map_err(|error| from_parquet(&self.path, error))
+        let fault = |error| from_parquet(&self.path, error);
+        self.writer.write(&copied().map_err(fault)?).map_err(fault)?;
+        if self.writer.memory_size() > GROUP_MAX {
+            self.writer.flush().map_err(fault)?;
+        }
+        Ok(())
     }
 
     pub fn finish(self) -> Result<PathBuf, OutputError> {
