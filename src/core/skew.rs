@@ -4,22 +4,20 @@
 #[derive(Debug)]
 pub struct Skew {
     max_ms: Option<i64>,
-    /// Differences of the first replies, ascending.
-    learnt: Vec<i64>,
-    /// The different times that they had, until these are enough.
+    /// The first different times that verified replies had ...
     times: Vec<i64>,
+    /// ... and how far each was from ours when it came first, ascending.
+    learnt: Vec<i64>,
 }
 
 impl Skew {
     /// Verified replies of so many different times teach the difference of the clocks: one of them could be an old one, and
     /// every copy of it says the same.
     const TIMES: usize = 5;
-    /// Of so many replies at most.
-    const LESSONS: usize = 1_000;
 
     /// `max_ms`: how far a response-time may be from the expected; `None` is off.
     pub fn new(max_ms: Option<i64>) -> Skew {
-        Skew { max_ms, learnt: Vec::new(), times: Vec::new() }
+        Skew { max_ms, times: Vec::new(), learnt: Vec::new() }
     }
 
     /// Whether a verified reply with response-time `theirs_ms`, read at `ours_ms`, is of its own time; `None`: it has one that
@@ -32,25 +30,17 @@ impl Skew {
         let Some(max_ms) = self.max_ms else { return true };
         let Some(theirs_ms) = theirs_ms else { return false };
         let difference = theirs_ms.saturating_sub(ours_ms);
-        if !self.has_learnt() {
-            if !self.times.contains(&theirs_ms) {
-                self.times.push(theirs_ms);
-            }
-            if self.learnt.len() < Self::LESSONS {
-                let at = self.learnt.partition_point(|known| *known < difference);
-                self.learnt.insert(at, difference);
-            }
+        if self.times.len() < Self::TIMES && !self.times.contains(&theirs_ms) {
+            self.times.push(theirs_ms);
+            let at = self.learnt.partition_point(|known| *known < difference);
+            self.learnt.insert(at, difference);
         }
         difference.saturating_sub(self.difference_ms()).saturating_abs() <= max_ms
     }
 
-    fn has_learnt(&self) -> bool {
-        self.times.len() >= Self::TIMES
-    }
-
     /// The gateway's clock less ours, as far as it is known; milliseconds.
     fn difference_ms(&self) -> i64 {
-        if self.has_learnt() { self.learnt[self.learnt.len() / 2] } else { 0 }
+        if self.learnt.len() < Self::TIMES { 0 } else { self.learnt[Self::TIMES / 2] }
     }
 }
 
@@ -81,6 +71,8 @@ mod tests {
     fn copies_of_one_reply_teach_nothing_and_a_time_that_cannot_be_read_shows_nothing() {
         let mut skew = Skew::new(Some(300_000));
         assert!((0..100).all(|at| !skew.believes(Some(-5 * 3_600_000), at)));
+        assert!((0..10).all(|at| skew.believes(Some(at), at)), "however many there were");
+        assert!(!skew.believes(Some(-5 * 3_600_000), 100));
         assert!(!skew.believes(None, 0) && Skew::new(None).believes(None, 0));
     }
 }

@@ -237,7 +237,7 @@ impl Writing {
             warnings = copied.left_out;
         } else {
             let what = "the inputs are gone, or not what they were: there is no failure file; `passync open` lists the open \
-                        rows, and outcomes.csv the others";
+                        rows, and the outcomes name the others";
             tracing::warn!("{what}");
             warnings.push(what.to_owned());
         }

@@ -2,7 +2,8 @@
 //!
 //! What is wrong with a record is a [`Reject`] of that row; after it reading goes on at the next line. Of lines that a quote may
 //! have joined nobody can tell whether they are rows or somebody's text: none of them is taken for a row. (A quote that
-//! never closes joins nothing: it costs its own line.) The file as a whole is refused only where nothing could be trusted: no header, a truncated stream, a bomb.
+//! never closes joins nothing: it costs its own line.) The file as a whole is refused only where nothing could be trusted:
+//! no header, a truncated stream, a bomb.
 
 mod charset;
 mod header;
