@@ -152,12 +152,9 @@ fn copy_parquet<E>(
     let mut own: Vec<usize> = (0..fields.len()).filter(|at| !TailColumn::is_tail(fields[*at].name())).collect();
     if pending.line_of(ordinal)?.is_some() {
         own.retain(|column| {
-            let fault = batches.fault_of(*column);
-            let left_out = fault.map(|(place, found)| {
-                format!("{}: {place}: {found}: the failure file goes without this column", input.name)
-            });
-            files.left_out.extend(left_out.clone());
-            left_out.is_none()
+            let Some((place, found)) = batches.fault_of(*column) else { return true };
+            files.left_out.push(format!("{}: {place}: {found}: the failure file goes without this column", input.name));
+            false
         });
     }
     let of = |fields: &Fields| own.iter().map(|at| fields[*at].clone()).collect::<Vec<_>>();
